@@ -1,0 +1,1 @@
+"""From token groups to tensors: the packed batch."""

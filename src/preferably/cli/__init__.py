@@ -1,0 +1,1 @@
+"""The command: parse, call, print. Heavy imports happen inside the verbs."""

@@ -1,0 +1,1 @@
+"""From files to token groups, with every row accounted for. No torch."""

@@ -1,0 +1,1 @@
+"""What came out: win rates, readiness, held-out accuracy."""

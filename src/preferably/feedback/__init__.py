@@ -1,0 +1,1 @@
+"""What was said: a prompt, its completions, and the judgments about them. No torch."""

@@ -1,0 +1,1 @@
+"""Who decides which completion is better."""

@@ -1,0 +1,1 @@
+"""Networks: loading, adapters, prefix-shared attention, the one forward, the sampler."""

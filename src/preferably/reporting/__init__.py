@@ -1,0 +1,1 @@
+"""Pictures and pages made from the files of a run. No torch."""

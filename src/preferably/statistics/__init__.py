@@ -1,0 +1,1 @@
+"""The statistics of preferences, in numpy. Imports nothing of ours, and no torch."""
