@@ -1,0 +1,154 @@
+"""Models and tokenizers: loaded from safetensors only, never running code that comes with them."""
+
+import copy
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
+
+from preferably.data.chat import ensure_template
+from preferably.errors import ModelError
+from preferably.models.attention import NAME
+from preferably.models.policy import Policy
+
+# Below this many parameters a model is so quick in float32 that casts cost more than they save.
+SMALL = 20_000_000
+
+
+@dataclass(slots=True)
+class Loaded:
+    """A policy with its tokenizer."""
+
+    policy: Policy
+    tokenizer: PreTrainedTokenizerBase
+    name: str
+    notes: list[str]  # what was chosen for the user and why: shown once and stored with the run
+
+    @property
+    def stop_ids(self) -> set[int]:
+        """Token ids that end a completion: the tokenizer's end and those of the model's generation settings."""
+        ids = getattr(self.policy.inner.generation_config, "eos_token_id", None)
+        ids = [] if ids is None else ids if isinstance(ids, list) else [ids]
+        return {i for i in [*ids, self.tokenizer.eos_token_id] if i is not None}
+
+    @property
+    def context(self) -> int | None:
+        """How many tokens the model takes in, where its configuration says so."""
+        config = self.policy.inner.config.get_text_config()
+        return getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
+
+
+def choose_device(device: str = "auto") -> torch.device:
+    """`auto` is CUDA, else MPS, else CPU; anything else is taken at its word."""
+    if device != "auto":
+        try:
+            chosen = torch.device(device)
+        except RuntimeError as error:
+            raise ModelError(f"There is no device {device!r}; expected auto, cpu, cuda, cuda:N or mps.") from error
+        available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+        if not available.get(chosen.type, True):
+            raise ModelError(f"Device {device!r} was asked for, but this machine has none; use auto or cpu.")
+        return chosen
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def choose_compute(dtype: str, device: torch.device, parameters: int) -> torch.dtype:
+    """`auto`: bfloat16 where the hardware multiplies it fast and the model is large enough to gain, else float32."""
+    if dtype in ("float32", "bfloat16"):
+        return torch.float32 if dtype == "float32" else torch.bfloat16
+    if dtype != "auto":
+        raise ModelError(f"dtype {dtype!r} is not one that is computed in; expected auto, float32 or bfloat16.")
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() and parameters >= SMALL else torch.float32
+    fast = device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return torch.bfloat16 if fast and parameters >= SMALL else torch.float32
+
+
+def load(name: str | Path, *, device: str = "auto", dtype: str = "auto", attention: str = "auto") -> Loaded:
+    """Load a Hugging Face causal LM (a directory or a hub id) as a policy.
+
+    Weights are float32 and dropout is off, for the policy as for the reference; matrix products run in `dtype`.
+    `attention` is `auto` or `packed` (prefix-shared), or `padded` (plain forward). A tokenizer without a chat template
+    gets the documented default, which is saved with the model.
+
+    Raises: ModelError for anything that cannot be loaded.
+    """
+    where = choose_device(device)
+    notes: list[str] = []
+    tokenizer = _load_tokenizer(str(name))
+    if ensure_template(tokenizer):
+        notes.append("The tokenizer had no chat template; the plain default (User: / Assistant:) is used and saved.")
+    model, packed = _load_causal_lm(str(name), attention)
+    if not packed and attention != "padded":
+        notes.append(f"{type(model).__name__} does not go through the attention interface; the padded path is used.")
+    compute = choose_compute(dtype, where, sum(p.numel() for p in model.parameters()))
+    policy = Policy(model.to(where), compute=compute, packed=packed)
+    return Loaded(policy, tokenizer, str(name), notes)
+
+
+def _load_tokenizer(name: str) -> PreTrainedTokenizerBase:
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+    except Exception as error:
+        raise ModelError(_why(name, "tokenizer", error)) from error
+    if tokenizer.eos_token_id is None:
+        raise ModelError(
+            f"The tokenizer of {name} has no end-of-sequence token, so a model could never learn to stop; "
+            "set eos_token in its tokenizer_config.json."
+        )
+    return tokenizer
+
+
+def _load_causal_lm(name: str, attention: str) -> tuple[nn.Module, bool]:
+    """The model in float32, and whether it takes our attention."""
+    arguments: dict[str, Any] = {"dtype": torch.float32, "use_safetensors": True, "trust_remote_code": False}
+    quiet = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        if attention != "padded":
+            try:
+                return AutoModelForCausalLM.from_pretrained(name, attn_implementation=NAME, **arguments).eval(), True
+            except (ValueError, NotImplementedError) as error:
+                if "attention" not in str(error).lower() and "attn" not in str(error).lower():
+                    raise
+        return AutoModelForCausalLM.from_pretrained(name, **arguments).eval(), False
+    except Exception as error:
+        raise ModelError(_why(name, "model", error)) from error
+    finally:
+        transformers_logging.set_verbosity(quiet)
+
+
+def _why(name: str, part: str, error: Exception) -> str:
+    first = str(error).strip().split("\n")[0][:300]
+    return (
+        f"Cannot load a {part} from {name!r}: {first} Expected a directory with config.json, model.safetensors and "
+        "tokenizer files, or the id of such a model on a hub that can be reached."
+    )
+
+
+def frozen_copy(policy: Policy) -> Policy:
+    """The policy as it is now, frozen: a reference."""
+    twin = copy.deepcopy(policy)
+    return twin.requires_grad_(False)
+
+
+def save(loaded: Loaded, directory: Path) -> None:
+    """Write weights (safetensors, float32), configuration and tokenizer so that plain `from_pretrained` loads them.
+
+    An adapter run is merged into the weights that it adapted.
+    """
+    model = loaded.policy.model
+    if hasattr(model, "merge_and_unload"):
+        model = copy.deepcopy(model).merge_and_unload()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a generation setting that transformers finds odd is no loss
+        model.save_pretrained(directory)
+    loaded.tokenizer.save_pretrained(directory)

@@ -1,0 +1,99 @@
+"""The one forward: a model that gives the log-prob of every completion token of a batch.
+
+Policy and reference take this same path. The only shift by one is `Batch.source`: the hidden state that predicts a token
+is the one before it.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+
+import torch
+from torch import Tensor, nn
+
+from preferably.batches.group import Batch
+from preferably.models.attention import NO_MASK
+from preferably.models.logprobs import linear_logps, logits_logps
+
+
+class Policy(nn.Module):
+    """A causal language model behind the one forward.
+
+    Args:
+        model: a Hugging Face causal LM, or a PEFT model around one, whose attention implementation is `preferably`.
+        compute: the dtype of matrix products; below float32 they run under autocast over float32 weights.
+        packed: whether batches take the packed, prefix-shared path; the padded path runs each completion as a row of
+            its own through the model's plain forward.
+    """
+
+    def __init__(self, model: nn.Module, *, compute: torch.dtype = torch.float32, packed: bool = True) -> None:
+        super().__init__()
+        self.model = model
+        self.compute = compute
+        self.packed = packed
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.model.parameters()).device
+
+    @property
+    def inner(self) -> nn.Module:
+        """The causal LM itself, under the adapters if there are any."""
+        return self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
+
+    def autocast(self) -> torch.autocast | nullcontext[None]:
+        """The context in which the model computes in `compute`."""
+        if self.compute == torch.float32:
+            return nullcontext()
+        return torch.autocast(self.device.type, self.compute)
+
+    @contextmanager
+    def as_reference(self) -> Iterator[None]:
+        """The starting model of an adapter run: adapters switched off."""
+        with self.model.disable_adapter():  # type: ignore[operator]
+            yield
+
+    def forward(self, batch: Batch) -> Tensor:
+        """log pi of each completion token, [C] float32, nats; a batch on any device."""
+        batch = batch.to(self.device)
+        return self._packed(batch) if self.packed else self._padded(batch)
+
+    def _packed(self, batch: Batch) -> Tensor:
+        inner = self.inner
+        body = getattr(inner, inner.base_model_prefix)
+        with self.autocast():
+            hidden = body(
+                input_ids=batch.tokens[None],
+                position_ids=batch.positions[None],
+                attention_mask=NO_MASK.to(self.device),
+                use_cache=False,
+                plan=batch.plan,
+            ).last_hidden_state[0]
+        hidden = torch.nn.functional.embedding(batch.source, hidden)  # [C, h]; indexing, with the faster backward
+        head = inner.get_output_embeddings()
+        config = inner.config.get_text_config()
+        softcap = getattr(config, "final_logit_softcapping", None)
+        scale = getattr(config, "logit_scale", None) or 1 / (getattr(config, "logits_scaling", None) or 1)
+        if getattr(head, "bias", None) is None and not softcap and scale == 1:
+            return linear_logps(hidden.to(self.compute), head.weight, batch.target)
+        with self.autocast():
+            logits = head(hidden) * scale
+        if softcap:
+            logits = torch.tanh(logits.float() / softcap) * softcap
+        return logits_logps(logits, batch.target)
+
+    def _padded(self, batch: Batch) -> Tensor:
+        """The plain forward: every completion with its prompt in a row of its own, padded on the right."""
+        rows = [
+            torch.cat([torch.from_numpy(group.prompt), torch.from_numpy(completion)])
+            for group in batch.groups
+            for completion in group.completions
+        ]
+        starts = [len(group.prompt) for group in batch.groups for _ in group.completions]
+        tokens = nn.utils.rnn.pad_sequence(rows, batch_first=True).to(self.device)
+        lengths = torch.tensor([len(row) for row in rows], device=self.device)
+        mask = torch.arange(tokens.shape[1], device=self.device) < lengths[:, None]
+        with self.autocast():
+            logits = self.model(input_ids=tokens, attention_mask=mask.long(), use_cache=False).logits
+        wanted = torch.cat([logits[i, start - 1 : len(row) - 1] for i, (start, row) in enumerate(zip(starts, rows))])
+        return logits_logps(wanted, batch.target)
