@@ -38,6 +38,7 @@ class Method:
 BETA = Hyperparameter(0.1, 1e-4, 100.0, "how strongly the reference holds the policy back; smaller moves further")
 NLL_WEIGHT = Hyperparameter(0.0, 0.0, 100.0, "weight of an SFT term (mean NLL per token) on the chosen completion")
 SMOOTHING = Hyperparameter(0.1, 0.0, 0.499, "the share of labels believed to be flipped")
+NO_SMOOTHING = Hyperparameter(0.0, 0.0, 0.499, SMOOTHING.about)
 LN2 = 0.6931471805599453
 
 METHODS: dict[str, Method] = {
@@ -50,7 +51,7 @@ METHODS: dict[str, Method] = {
         Method(
             "dpo", "pairs", "dpo", True, "sum", "groups", LN2,
             "Direct preference optimization.", "https://arxiv.org/abs/2305.18290",
-            {"beta": BETA, "label_smoothing": Hyperparameter(0.0, 0.0, 0.499, SMOOTHING.about), "nll_weight": NLL_WEIGHT},
+            {"beta": BETA, "label_smoothing": NO_SMOOTHING, "nll_weight": NLL_WEIGHT},
         ),
         Method(
             "cdpo", "pairs", "dpo", True, "sum", "groups", LN2,
@@ -91,7 +92,7 @@ def method_named(name: str) -> Method:
 
     near = get_close_matches(name, METHODS, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise ConfigError(f"There is no method {name!r}{hint} Known methods: {', '.join(METHODS)}.")
+    raise ConfigError(f"There is no method {name!r}{hint}. Known methods: {', '.join(METHODS)}.")
 
 
 def resolve_hyperparameters(method: Method, given: dict[str, float]) -> dict[str, float]:
@@ -102,5 +103,6 @@ def resolve_hyperparameters(method: Method, given: dict[str, float]) -> dict[str
             raise ConfigError(f"{method.name} does not take {name!r} (got {value}); it takes: {takes}.")
         bounds = method.hyperparameters[name]
         if not bounds.low <= value <= bounds.high:
-            raise ConfigError(f"{name} = {value} is out of range for {method.name}: expected {bounds.low} to {bounds.high}.")
+            span = f"{bounds.low} to {bounds.high}"
+            raise ConfigError(f"{name} = {value} is out of range for {method.name}: expected {span}.")
     return {name: given.get(name, row.default) for name, row in method.hyperparameters.items()}

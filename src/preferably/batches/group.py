@@ -1,4 +1,7 @@
-"""The packed batch: tokens of many groups in one row, each prompt once. Shapes: T tokens, C scored tokens, N completions."""
+"""The packed batch: tokens of many groups in one row, each prompt once.
+
+Shapes: T tokens, C scored tokens, N completions, G groups.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """The one forward: a model that gives the log-prob of every completion token of a batch.
 
-Policy and reference take this same path. The only shift by one is `Batch.source`: the hidden state that predicts a token
-is the one before it.
+Policy and reference take this same path. The only shift by one is `Batch.source`: a token is predicted by the hidden
+state before it.
 """
 
 from collections.abc import Iterator
@@ -95,5 +95,5 @@ class Policy(nn.Module):
         mask = torch.arange(tokens.shape[1], device=self.device) < lengths[:, None]
         with self.autocast():
             logits = self.model(input_ids=tokens, attention_mask=mask.long(), use_cache=False).logits
-        wanted = torch.cat([logits[i, start - 1 : len(row) - 1] for i, (start, row) in enumerate(zip(starts, rows))])
-        return logits_logps(wanted, batch.target)
+        wanted = [part[start - 1 : len(row) - 1] for part, start, row in zip(logits, starts, rows, strict=True)]
+        return logits_logps(torch.cat(wanted), batch.target)

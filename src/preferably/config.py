@@ -1,0 +1,164 @@
+"""Every setting of a training run: frozen, complete, and an error with a suggestion for a key that does not exist."""
+
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from preferably.errors import ConfigError
+from preferably.methods import Method, method_named, resolve_hyperparameters
+
+# Names that users of other tools already know; read as ours.
+ALIASES = {
+    "model_name_or_path": "model",
+    "base_model": "model",
+    "dataset_name": "data",
+    "output_dir": "output",
+    "eval_data": "held_out_data",
+    "test_size": "held_out",
+    "lr": "learning_rate",
+    "num_train_epochs": "epochs",
+    "num_epochs": "epochs",
+    "per_device_train_batch_size": "batch_size",
+    "micro_batch_size": "batch_size",
+    "lr_scheduler_type": "schedule",
+    "warmup_ratio": "warmup",
+    "warmup_steps": "warmup",
+    "max_grad_norm": "clip",
+    "adam_epsilon": "eps",
+    "max_seq_length": "max_length",
+    "cutoff_len": "max_length",
+    "sequence_len": "max_length",
+    "truncation_mode": "truncation",
+    "eval_steps": "eval_every",
+    "save_steps": "save_every",
+    "save_total_limit": "keep",
+    "use_peft": "lora",
+    "lora_rank": "lora_r",
+    "lora_target_modules": "lora_targets",
+    "lora_target": "lora_targets",
+    "pref_beta": "beta",
+    "dpo_beta": "beta",
+    "rpo_alpha": "nll_weight",
+    "pref_ftx": "nll_weight",
+    "stage": "method",
+    "rl": "method",
+    "loss_type": "method",
+}
+LOSS_TYPES = {"sigmoid": "dpo", "robust": "rdpo"}  # values of TRL's loss_type that are methods of another name here
+
+
+class TrainSettings(BaseModel):
+    """The settings of `preferably train`. Counts are of groups (a prompt with its completions) unless said."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    method: str = Field(description="which method (see `preferably methods`)")
+    model: str = Field(description="a directory or hub id of a causal LM; the run starts from it and is held to it")
+    data: tuple[str, ...] = Field(default=(), description="files of feedback: .jsonl or .json, also .gz")
+    output: str = Field(description="the run directory to write")
+
+    held_out_data: tuple[str, ...] = Field(default=(), description="files to hold out, instead of a part of `data`")
+    held_out: float = Field(0.1, ge=0, description="share of prompts to hold out, or a count of groups from 1 on")
+    max_rejected: float = Field(0.01, ge=0, le=1, description="stop when more than this share of rows is rejected")
+    max_length: int | None = Field(None, ge=2, description="tokens of prompt and completion; default: context, <= 2048")
+    truncation: Literal["reject", "keep_start", "keep_end"] = Field("reject", description="what to do with longer ones")
+
+    epochs: float = Field(1.0, gt=0, description="passes over the training data")
+    max_steps: int | None = Field(None, ge=1, description="optimizer steps, instead of epochs")
+    batch_size: int = Field(32, ge=1, description="groups per optimizer step, however they fall into micro-batches")
+    tokens_per_microbatch: int = Field(8192, ge=1, description="tokens in one forward pass")
+    learning_rate: float | None = Field(None, gt=0, description="peak; default: 2e-5 for sft, 1e-6 else; x10 with LoRA")
+    schedule: Literal["cosine", "linear", "constant"] = Field("cosine", description="after the warm-up")
+    warmup: float = Field(0.1, ge=0, description="share of steps, or a count of steps from 1 on")
+    weight_decay: float = Field(0.0, ge=0, description="on matrices; norms and biases are exempt")
+    betas: tuple[float, float] = Field((0.9, 0.999), description="AdamW's decay of its two moments")
+    eps: float = Field(1e-8, gt=0, description="AdamW's")
+    clip: float = Field(1.0, gt=0, description="largest norm of the gradient of a step")
+
+    beta: float | None = Field(None, description="strength of the anchor to the reference")
+    label_smoothing: float | None = Field(None, description="share of labels believed to be flipped")
+    nll_weight: float | None = Field(None, description="weight of an SFT term on the chosen completion")
+    reference: Literal["cache", "live"] = Field("cache", description="keep reference log-probs once computed, or not")
+
+    lora: bool = Field(False, description="train adapters; the model without them is the reference")
+    lora_r: int = Field(16, ge=1, description="rank")
+    lora_alpha: float = Field(32.0, gt=0, description="scale is alpha / r")
+    lora_targets: str = Field("all-linear", description="modules to adapt, comma-separated")
+
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:N or mps")
+    dtype: Literal["auto", "float32", "bfloat16"] = Field("auto", description="what matrix products are computed in")
+    attention: Literal["auto", "packed", "padded"] = Field("auto", description="prefix-shared, or the plain forward")
+    threads: int | None = Field(None, ge=1, description="CPU threads; default: the machine's")
+    seed: int = Field(0, ge=0, description="of the split, the order of data and all sampling")
+
+    eval_every: int | None = Field(None, ge=1, description="steps between evaluations; default: five a run")
+    save_every: int | None = Field(None, ge=1, description="steps between checkpoints; default: with evaluations")
+    keep: int = Field(2, ge=1, description="checkpoints kept, beside the best")
+    patience: int | None = Field(None, ge=1, description="stop after so many evaluations with no better held-out loss")
+    final: Literal["last", "best"] = Field("last", description="which weights become the model; best with patience")
+    sample_prompts: int = Field(64, ge=0, description="held-out prompts sampled at each evaluation for KL and alarms")
+    sample_tokens: int = Field(128, ge=1, description="longest sample, tokens")
+
+    @property
+    def row(self) -> Method:
+        """The method's row of facts."""
+        return method_named(self.method)
+
+    @property
+    def hyperparameters(self) -> dict[str, float]:
+        """The method's hyperparameters: its defaults with the settings on top."""
+        given = {name: getattr(self, name) for name in ("beta", "label_smoothing", "nll_weight")}
+        return resolve_hyperparameters(self.row, {name: value for name, value in given.items() if value is not None})
+
+    @property
+    def peak_learning_rate(self) -> float:
+        """The learning rate, or the default of the method."""
+        if self.learning_rate is not None:
+            return self.learning_rate
+        return (2e-5 if self.method == "sft" else 1e-6) * (10 if self.lora else 1)
+
+
+def settings(values: dict[str, Any]) -> TrainSettings:
+    """Settings from names as users write them (ours or their aliases); a `ConfigError` that says what to change."""
+    known = TrainSettings.model_fields
+    resolved: dict[str, Any] = {}
+    for key, value in values.items():
+        name = ALIASES.get(key, key)
+        if name not in known:
+            near = get_close_matches(key, [*known, *ALIASES], n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else "."
+            raise ConfigError(f"There is no setting {key!r}{hint} `preferably train --help` lists them all.")
+        if name in resolved:
+            raise ConfigError(f"{name!r} was given twice (the second time as {key!r}); give it once.")
+        if key == "loss_type":
+            value = LOSS_TYPES.get(value, value)
+        if name in ("data", "held_out_data") and isinstance(value, str | Path):
+            value = (str(value),)
+        resolved[name] = str(value) if isinstance(value, Path) else value
+    try:
+        made = TrainSettings(**resolved)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']} (got {e.get('input')!r})" for e in error.errors()
+        )
+        raise ConfigError(f"Settings that cannot be used: {problems}.") from None
+    _ = made.hyperparameters  # raises for a hyperparameter that the method does not take
+    return made
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The settings in a YAML file; a `ConfigError` where it is not a mapping."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"Cannot read the settings file {path}: {error}.") from None
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}.") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} holds {type(values).__name__}, expected `key: value` lines such as `beta: 0.1`.")
+    return {str(key): value for key, value in values.items()}

@@ -1,0 +1,30 @@
+"""LoRA adapters (Hu et al. 2021, https://arxiv.org/abs/2106.09685) through peft."""
+
+import warnings
+
+from peft import LoraConfig, get_peft_model
+
+from preferably.errors import ConfigError
+from preferably.models.policy import Policy
+
+
+def add_adapters(policy: Policy, *, r: int, alpha: float, targets: str) -> None:
+    """Freeze the policy's weights and put trainable adapters of rank `r`, scaled by alpha / r, on `targets`.
+
+    They start at zero, so that the policy is the reference. `targets`: `all-linear` or module names with commas.
+    Raises `ConfigError` where no module has such a name.
+    """
+    names = targets if targets == "all-linear" else [name.strip() for name in targets.split(",")]
+    config = LoraConfig(r=r, lora_alpha=alpha, lora_dropout=0.0, target_modules=names, task_type="CAUSAL_LM")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            policy.model = get_peft_model(policy.model, config).eval()  # type: ignore[arg-type]
+    except ValueError as error:
+        linear = {
+            n.rpartition(".")[2] for n, m in policy.inner.named_modules() if type(m).__name__ in ("Linear", "Conv1D")
+        }
+        raise ConfigError(
+            f"lora_targets {targets!r} fits no module ({str(error).splitlines()[0][:120]}); "
+            f"this model has: {', '.join(sorted(linear))}; or use all-linear."
+        ) from None

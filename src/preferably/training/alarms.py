@@ -1,0 +1,126 @@
+"""What goes wrong in training, seen in the metrics and said in words. No torch.
+
+Each alarm looks at the latest evaluation beside the first one (step 0, before any update). It speaks once a run.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+# KL per sequence above which a policy is far from its start: best-of-n has KL ln n - (n-1)/n, so reaching 10 nats that
+# way would take the best of 60,000 samples. Long completions are allowed 0.1 nats a token.
+KL_PER_SEQUENCE, KL_PER_TOKEN = 10.0, 0.1
+# A chosen completion that lost this many nats a token is on its way out of the policy's own distribution.
+DISPLACED_PER_TOKEN = 0.4
+LENGTH_RATIO = 1.6
+REPETITION_RISE = 0.1
+UNFINISHED = 0.5
+LOSS_RISE = 0.1  # share of the held-out loss at the start
+BELOW_CHANCE = 0.45
+
+Metrics = dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Warning:
+    """One alarm: when, which, what it means and what to change."""
+
+    step: int
+    code: str
+    message: str
+    advice: str
+
+
+def _kl(now: Metrics, start: Metrics) -> tuple[str, str] | None:
+    kl = now.get("objective/kl")
+    length = now.get("samples/length", 0.0)
+    if kl is None or not kl > max(KL_PER_SEQUENCE, KL_PER_TOKEN * length):
+        return None
+    return (
+        f"KL on own samples is {kl:.1f} nats per sequence ({now['objective/kl_per_token']:.2f} per token): the policy "
+        "has moved far from the reference, where neither the preferences nor the reference vouch for its text",
+        "raise beta, lower the learning rate, or stop earlier; read the samples before trusting a high win rate",
+    )
+
+
+def _displacement(now: Metrics, start: Metrics) -> tuple[str, str] | None:
+    fallen = now.get("eval_logratio/chosen_per_token", 0.0)
+    if fallen > -DISPLACED_PER_TOKEN:
+        return None
+    return (
+        f"held-out chosen completions lost {-fallen:.2f} nats per token: the loss falls by making the rejected ones "
+        "even less likely, and the probability goes to text that nobody compared (likelihood displacement)",
+        "add an SFT term on the chosen completion (nll_weight 0.1 to 1), raise beta, or lower the learning rate",
+    )
+
+
+def _length(now: Metrics, start: Metrics) -> tuple[str, str] | None:
+    before, after = start.get("samples/length"), now.get("samples/length")
+    if not before or after is None or 1 / LENGTH_RATIO < after / before < LENGTH_RATIO:
+        return None
+    return (
+        f"samples went from {before:.0f} to {after:.0f} tokens: length itself is being learnt",
+        "check in the data how often the longer completion is chosen, and compare the length-controlled win rate",
+    )
+
+
+def _repetition(now: Metrics, start: Metrics) -> tuple[str, str] | None:
+    before, after = start.get("samples/repetition"), now.get("samples/repetition")
+    if before is None or after is None or after < before + REPETITION_RISE:
+        return None
+    return (
+        f"{after:.0%} of 4-grams in samples are repeats, {before:.0%} at the start: the policy is looping",
+        "lower the learning rate or raise beta; a looping policy seldom recovers, so go back to an earlier checkpoint",
+    )
+
+
+def _unfinished(now: Metrics, start: Metrics) -> tuple[str, str] | None:
+    share = now.get("samples/unfinished")
+    if share is None or share < UNFINISHED:
+        return None
+    return (
+        f"{share:.0%} of samples never end: the model does not give its end-of-sequence token",
+        "check that completions in the data end with EOS, and that sample_tokens leaves room for a whole answer",
+    )
+
+
+def _rising(now: Metrics, start: Metrics) -> tuple[str, str] | None:
+    before, after = start.get("eval_loss"), now.get("eval_loss")
+    if before is None or after is None or after <= before + LOSS_RISE * abs(before):
+        return None
+    return (
+        f"the held-out loss rose from {before:.3f} at the start to {after:.3f}: the policy is worse at what it is "
+        "trained for than an untrained one",
+        "lower the learning rate (by 3 to 10 times), or train for fewer epochs",
+    )
+
+
+def _below_chance(now: Metrics, start: Metrics) -> tuple[str, str] | None:
+    accuracy = now.get("eval_rewards/accuracies")
+    if accuracy is None or accuracy >= BELOW_CHANCE:
+        return None
+    return (
+        f"the policy prefers the rejected completion on {1 - accuracy:.0%} of held-out pairs: training and held-out "
+        "labels contradict each other",
+        "look whether chosen and rejected are swapped in one of the files (`preferably data show`)",
+    )
+
+
+ALARMS: dict[str, Callable[[Metrics, Metrics], tuple[str, str] | None]] = {
+    "kl_high": _kl,
+    "likelihood_displacement": _displacement,
+    "length_drift": _length,
+    "repetition": _repetition,
+    "unfinished": _unfinished,
+    "held_out_loss_rising": _rising,
+    "below_chance": _below_chance,
+}
+
+
+def raised(step: int, now: Metrics, start: Metrics, already: set[str]) -> list[Warning]:
+    """The alarms that `now` sets off and that have not spoken before."""
+    found = []
+    for code, look in ALARMS.items():
+        words = look(now, start) if code not in already else None
+        if words is not None:
+            found.append(Warning(step, code, *words))
+    return found

@@ -1,0 +1,110 @@
+"""What is looked at during training, on held-out data: the loss, and the policy's own samples."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+
+import numpy as np
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from preferably.batches.group import collate
+from preferably.batches.packing import split_by_tokens
+from preferably.data.tokens import TokenGroup
+from preferably.methods import Method
+from preferably.models.policy import Policy
+from preferably.models.sampler import Decoding, Sample, sample
+from preferably.statistics.repetition import repetition
+from preferably.training.reference import Reference
+from preferably.training.steps import count_of, group_losses
+
+
+@torch.no_grad()
+def held_out_metrics(
+    policy: Policy,
+    reference: Reference | None,
+    groups: Sequence[TokenGroup],
+    method: Method,
+    hyperparameters: dict[str, float],
+    budget: int,
+) -> dict[str, float]:
+    """`eval_loss` and the mean of every metric of the method, each over all held-out groups."""
+    loss, tokens = 0.0, 0.0
+    collected: dict[str, list[torch.Tensor]] = {}
+    for run in split_by_tokens(groups, budget):
+        batch = collate(run)
+        known = reference.sums(batch, "held_out") if reference is not None else None
+        losses, metrics = group_losses(policy, batch, known, method, hyperparameters)
+        loss += float(losses.double().sum())
+        tokens += float(batch.lengths.sum())
+        for name, values in metrics.items():
+            collected.setdefault(name, []).append(values.cpu())
+    means = {f"eval_{name}": float(torch.cat(parts).mean()) for name, parts in collected.items()}
+    return {"eval_loss": loss / count_of(method, len(groups), tokens)} | means
+
+
+@dataclass(frozen=True, slots=True)
+class SampleMetrics:
+    """What the policy's own samples at temperature 1 look like."""
+
+    values: dict[str, float]
+    samples: list[list[Sample]]
+
+
+def sample_metrics(
+    policy: Policy,
+    reference: Reference | None,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[Sequence[int]],
+    *,
+    stop_ids: set[int],
+    max_tokens: int,
+    samples: int = 1,
+    seed: int,
+    budget: int,
+) -> SampleMetrics:
+    """KL(policy || reference) on own samples, their length, repetition, and how many the model itself ends.
+
+    `objective/kl` is in nats per sequence with its standard error; `objective/kl_per_token` divides by the mean length.
+    """
+    drawn = sample(
+        policy, tokenizer, prompts, Decoding(temperature=1.0, max_tokens=max_tokens),
+        stop_ids=stop_ids, samples=samples, seed=seed,
+    )  # fmt: skip
+    each = [one for several in drawn for one in several]
+    length = fmean(len(one.tokens) for one in each)
+    values = {
+        "samples/length": length,
+        "samples/repetition": fmean(repetition(one.tokens) for one in each),
+        "samples/unfinished": fmean(not one.finished for one in each),
+        "samples/empty": fmean(not one.text.strip() for one in each),
+    }
+    if reference is not None:
+        kl = kl_of_samples(policy, reference, prompts, drawn, budget)
+        values["objective/kl"] = fmean(kl)
+        values["objective/kl_se"] = stdev(kl) / len(kl) ** 0.5 if len(kl) > 1 else float("nan")
+        values["objective/kl_per_token"] = fmean(kl) / length
+    return SampleMetrics(values, drawn)
+
+
+@torch.no_grad()
+def kl_of_samples(
+    policy: Policy,
+    reference: Reference,
+    prompts: Sequence[Sequence[int]],
+    samples: Sequence[Sequence[Sample]],
+    budget: int,
+) -> list[float]:
+    """log pi(y|x) - log ref(y|x) of every sample, nats; their mean estimates KL where they were drawn at T = 1."""
+    groups = []
+    for row, (prompt, several) in enumerate(zip(prompts, samples, strict=True)):
+        completions = tuple(np.array(one.tokens) for one in several)
+        groups.append(
+            TokenGroup(np.array(prompt), completions, tuple(np.ones(len(c), dtype=bool) for c in completions), row)
+        )
+    values: list[float] = []
+    for run in split_by_tokens(groups, budget):
+        batch = collate(run)
+        difference = policy(batch) - reference.logps(batch)
+        values += batch.sums(difference).tolist()
+    return values

@@ -1,0 +1,173 @@
+"""The loop over feedback that is already there: SFT and every method on pairs.
+
+It reads as the algorithm: order, micro-batches, losses over the count of the whole step, clip, update, look, save.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from preferably.batches.group import collate
+from preferably.batches.packing import split_by_tokens
+from preferably.config import TrainSettings
+from preferably.data.order import batch_indices
+from preferably.data.tokens import TokenGroup
+from preferably.errors import TrainingError
+from preferably.models.policy import Policy
+from preferably.training.alarms import raised
+from preferably.training.measure import held_out_metrics, sample_metrics
+from preferably.training.optimizer import adamw, learning_rate_at, warmup_steps
+from preferably.training.reference import Reference
+from preferably.training.run_directory import RunDirectory
+from preferably.training.state import Saver, State
+from preferably.training.steps import count_of, group_losses
+
+BAD_STEPS = 3  # in a row: the run stops
+EVALUATIONS = 5  # a run, unless eval_every says otherwise
+
+
+@dataclass(frozen=True, slots=True)
+class TrainData:
+    """Token groups to train on, to hold out, and prompts (token ids) to sample from."""
+
+    train: Sequence[TokenGroup]
+    held_out: Sequence[TokenGroup]
+    prompts: Sequence[Sequence[int]]
+
+
+@dataclass(slots=True)
+class Progress:
+    """What the loop tells whoever watches: each step's metrics as they come."""
+
+    start: Callable[[int], None] = field(default=lambda total: None)
+    step: Callable[[int, dict[str, Any]], None] = field(default=lambda step, metrics: None)
+    warn: Callable[[str, str, str], None] = field(default=lambda code, message, advice: None)
+
+
+def total_steps(settings: TrainSettings, rows: int) -> int:
+    """Optimizer steps of the run."""
+    if settings.max_steps is not None:
+        return settings.max_steps
+    return max(1, -(-round(settings.epochs * rows) // settings.batch_size))
+
+
+def train_offline(
+    policy: Policy,
+    reference: Reference | None,
+    data: TrainData,
+    tokenizer: PreTrainedTokenizerBase,
+    settings: TrainSettings,
+    run: RunDirectory,
+    saver: Saver,
+    *,
+    stop_ids: set[int],
+    progress: Progress,
+    stop_asked: Callable[[], bool] = lambda: False,
+) -> State:
+    """Train `policy` in place and return where it ended (`State.reason` says why).
+
+    Raises `TrainingError` after three steps in a row whose loss or gradient was not finite; none of them was applied.
+    """
+    method, hyperparameters = settings.row, settings.hyperparameters
+    total = total_steps(settings, len(data.train))
+    rows = round(settings.epochs * len(data.train)) if settings.max_steps is None else total * settings.batch_size
+    warmup = warmup_steps(settings.warmup, total)
+    eval_every = settings.eval_every or max(1, -(-total // EVALUATIONS))
+    save_every = settings.save_every or eval_every
+    optimizer = adamw(
+        policy, learning_rate=settings.peak_learning_rate, betas=settings.betas, eps=settings.eps,
+        weight_decay=settings.weight_decay,
+    )  # fmt: skip
+    trainable = [p for p in policy.parameters() if p.requires_grad]
+    state = saver.restore(policy, optimizer, reference)
+    run.rewind(state.step if state.start else -1)
+    progress.start(total)
+
+    def look(step: int) -> dict[str, float]:
+        metrics: dict[str, float] = {}
+        if data.held_out:
+            metrics |= held_out_metrics(
+                policy, reference, data.held_out, method, hyperparameters, settings.tokens_per_microbatch
+            )
+        if data.prompts:
+            metrics |= sample_metrics(
+                policy, reference, tokenizer, data.prompts, stop_ids=stop_ids, max_tokens=settings.sample_tokens,
+                seed=settings.seed * 1_000_003 + step, budget=settings.tokens_per_microbatch,
+            ).values  # fmt: skip
+        for warning in [] if step == 0 else raised(step, metrics, state.start or metrics, set(state.alarms)):
+            state.alarms.append(warning.code)
+            run.append("warnings.jsonl", warning)
+            progress.warn(warning.code, warning.message, warning.advice)
+        return metrics
+
+    if not state.start:
+        state.start = look(0)
+        run.append("metrics.jsonl", {"step": 0, "epoch": 0.0} | state.start)
+        progress.step(0, state.start)
+        saver.save(policy, optimizer, reference, state)
+
+    while state.step < total and not state.reason:
+        began = time.perf_counter()
+        first = state.step * settings.batch_size
+        size = min(settings.batch_size, rows - first)
+        chosen = batch_indices(state.step, settings.batch_size, len(data.train), settings.seed)[:size]
+        groups = [data.train[i] for i in chosen]
+        tokens = float(sum(mask.sum() for group in groups for mask in group.train))
+        count = count_of(method, len(groups), tokens)
+        rate = learning_rate_at(
+            state.step, total, peak=settings.peak_learning_rate, schedule=settings.schedule, warmup=warmup
+        )
+        loss, sums = 0.0, dict[str, float]()
+        for micro in split_by_tokens(groups, settings.tokens_per_microbatch):
+            batch = collate(micro)
+            known = reference.sums(batch, "train") if reference is not None else None
+            losses, metrics = group_losses(policy, batch, known, method, hyperparameters)
+            (losses.sum() / count).backward()
+            loss += float(losses.detach().double().sum()) / count
+            for name, values in metrics.items():
+                sums[name] = sums.get(name, 0.0) + float(values.sum())
+        norm = float(torch.nn.utils.clip_grad_norm_(trainable, settings.clip))
+        state.step += 1
+        state.tokens += int(sum(len(g.prompt) + sum(map(len, g.completions)) for g in groups))
+        logged: dict[str, Any] = {
+            "step": state.step, "epoch": round(min(first + size, rows) / len(data.train), 6), "loss": loss,
+            "grad_norm": norm, "learning_rate": rate, "num_tokens": state.tokens,
+        }  # fmt: skip
+        logged |= {name: value / len(groups) for name, value in sums.items()}
+        if torch.isfinite(torch.tensor([loss, norm])).all():
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            optimizer.step()
+            state.bad_steps = 0
+        else:
+            state.bad_steps += 1
+            logged["skipped"] = f"loss is {loss}, gradient norm is {norm}"
+            rows_hit = [group.row for group in groups][:20]
+            run.append("warnings.jsonl", {
+                "step": state.step, "code": "not_finite", "message": f"{logged['skipped']}; rows {rows_hit}",
+                "advice": "the step was not applied; lower the learning rate, or look at these rows",
+            })  # fmt: skip
+        optimizer.zero_grad(set_to_none=True)
+        if state.bad_steps == BAD_STEPS:
+            run.append("metrics.jsonl", logged)
+            raise TrainingError(
+                f"Steps {state.step - BAD_STEPS + 1} to {state.step} had a loss or gradient that is not finite; none "
+                "was applied. The last good checkpoint is kept. Lower the learning rate, or look at the rows named in "
+                "warnings.jsonl."
+            )
+        if state.step % eval_every == 0 or state.step == total:
+            seen = look(state.step)
+            logged |= seen
+            state.judge(seen.get("eval_loss"), settings.patience)
+        if stop_asked() and not state.reason:
+            state.reason = "asked to stop"
+        run.append("metrics.jsonl", logged)
+        run.append("timing.jsonl", {"step": state.step, "seconds": round(time.perf_counter() - began, 4)})
+        progress.step(state.step, logged)
+        if state.step % save_every == 0 or state.step in (total, state.best_step) or state.reason:
+            saver.save(policy, optimizer, reference, state)
+    return state

@@ -1,0 +1,59 @@
+"""The reference: the model as it was when training began, and what it makes of the data."""
+
+import torch
+from torch import Tensor
+
+from preferably.batches.group import Batch
+from preferably.models.loading import frozen_copy
+from preferably.models.policy import Policy
+
+
+class Reference:
+    """Log-probs under the starting model, from a frozen copy or, with adapters, from the policy with them switched off.
+
+    With `cache` each completion is computed once, in the step that first needs it, and remembered: two numbers a pair.
+    """
+
+    def __init__(self, policy: Policy, *, adapters: bool, cache: bool) -> None:
+        self.policy = policy if adapters else frozen_copy(policy)
+        self.adapters = adapters
+        self.known: dict[tuple[str, int], Tensor] | None = {} if cache else None
+
+    @torch.no_grad()
+    def logps(self, batch: Batch) -> Tensor:
+        """log ref of every completion token, [C] float32, nats: the same forward as the policy's."""
+        if self.adapters:
+            with self.policy.as_reference():
+                return self.policy(batch)  # type: ignore[no-any-return]
+        return self.policy(batch)  # type: ignore[no-any-return]
+
+    def sums(self, batch: Batch, part: str) -> Tensor:
+        """[N] summed log-probs of the completions, nats; `part` names the data set that rows are counted in."""
+        keys = [(part, group.row) for group in batch.groups]
+        if self.known is not None and all(key in self.known for key in keys):
+            return torch.cat([self.known[key] for key in keys])
+        sums = batch.sums(self.logps(batch)).cpu()
+        if self.known is not None:
+            sizes = [len(group.completions) for group in batch.groups]
+            self.known.update(zip(keys, sums.split(sizes), strict=True))
+        return sums
+
+    def state(self) -> dict[str, Tensor]:
+        """What was remembered, as tensors for a checkpoint: a resumed run must use the very same numbers."""
+        out: dict[str, Tensor] = {}
+        for part in sorted({part for part, _ in self.known or {}}):
+            rows = sorted(row for known, row in self.known or {} if known == part)
+            assert self.known is not None
+            out[f"{part}.rows"] = torch.tensor(rows)
+            out[f"{part}.sizes"] = torch.tensor([len(self.known[part, row]) for row in rows])
+            out[f"{part}.sums"] = torch.cat([self.known[part, row] for row in rows])
+        return out
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Take up what `state` gave."""
+        if self.known is None:
+            return
+        for name in [key for key in state if key.endswith(".rows")]:
+            part = name.removesuffix(".rows")
+            pieces = state[f"{part}.sums"].split(state[f"{part}.sizes"].tolist())
+            self.known.update({(part, row): piece for row, piece in zip(state[name].tolist(), pieces, strict=True)})

@@ -1,0 +1,223 @@
+"""One training run from settings to a model directory: load, account, check, train, save."""
+
+import hashlib
+import os
+import signal
+import threading
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from preferably.config import TrainSettings
+from preferably.data.accounting import Accounting
+from preferably.data.load import load_feedback
+from preferably.data.splits import refuse_leakage, split_by_prompt
+from preferably.data.tokens import TokenGroup, encode
+from preferably.errors import DataError, PreferablyError
+from preferably.feedback.records import Group
+from preferably.models.adapters import add_adapters
+from preferably.models.loading import Loaded, load, save
+from preferably.training.checkpoint import environment_facts, lock_run
+from preferably.training.offline import Progress, TrainData, total_steps, train_offline
+from preferably.training.reference import Reference
+from preferably.training.run_directory import RunDirectory
+from preferably.training.selfcheck import check_packing, check_reference
+from preferably.training.state import Saver, State
+
+MAX_LENGTH = 2048  # tokens, unless settings or the model's context say less
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A finished (or stopped) run."""
+
+    path: Path
+    state: State
+    loaded: Loaded  # the trained model
+    held_out: list[Group]  # records that were not trained on
+
+    @property
+    def model(self) -> Path:
+        """The directory that plain `from_pretrained` loads."""
+        return self.path / "model"
+
+
+def train(
+    settings: TrainSettings,
+    *,
+    groups: Sequence[Group] | None = None,
+    start: Loaded | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> Run:
+    """Do what `settings` says. `groups` stand in for its `data` files, `start` for loading its `model`.
+
+    Writes the run directory (docs/run-directory.md) and returns the run. SIGINT and SIGTERM end it after the step in
+    hand, with a checkpoint. Raises a `PreferablyError` for anything that the user can mend.
+    """
+    progress = progress or Progress()
+    run = RunDirectory(Path(settings.output))
+    run.create(resume=resume)
+    with lock_run(run.path) as lock, _signals() as stop_asked:
+        total = 0
+        try:
+            if settings.threads is not None:
+                torch.set_num_threads(settings.threads)
+            torch.manual_seed(settings.seed)  # adapters draw their starting weights
+            loaded = start or load(
+                settings.model, device=settings.device, dtype=settings.dtype, attention=settings.attention
+            )
+            data, held_out = _data(settings, groups, loaded, run)
+            total = total_steps(settings, len(data.train))
+            reference = _checked_reference(settings, loaded, data, run, progress)
+            facts = _facts(settings, loaded, data)
+            run_id = _describe(run, settings, facts, resume)
+            run.status("running", 0, total)
+            saver = Saver(
+                run.path / "checkpoints", run_id, facts, settings.keep, resume, lock,
+                lambda path, why: progress.warn("checkpoint_refused", f"{path.name}: {why}", "an older one is used"),
+            )  # fmt: skip
+            state = train_offline(
+                loaded.policy, reference, data, loaded.tokenizer, settings, run, saver,
+                stop_ids=loaded.stop_ids, progress=progress, stop_asked=stop_asked,
+            )  # fmt: skip
+            if settings.final == "best" or settings.patience is not None:
+                saver.load_best(loaded.policy, state)
+            save(loaded, run.path / "model")
+            run.status("stopped" if state.reason else "finished", state.step, total, state.reason)
+        except PreferablyError as error:
+            run.status("failed", _last_step(run), total, str(error))
+            raise
+    return Run(run.path, state, loaded, held_out)
+
+
+def _data(
+    settings: TrainSettings, groups: Sequence[Group] | None, loaded: Loaded, run: RunDirectory
+) -> tuple[TrainData, list[Group]]:
+    """Token groups of both parts; what became of every row goes to data.json, also where this fails."""
+    feedback = settings.row.feedback
+    accounting = Accounting()
+    if groups is None:
+        if not settings.data:
+            raise DataError("There is nothing to train on: give --data FILE.")
+        read = load_feedback(settings.data, feedback, max_rejected=settings.max_rejected)
+        groups, accounting = read.groups, read.accounting
+    else:
+        for _ in groups:
+            accounting.use()
+    if settings.held_out_data:
+        other = load_feedback(settings.held_out_data, feedback, max_rejected=settings.max_rejected)
+        train_groups, held_out = list(groups), other.groups
+        accounting.merge(other.accounting)
+        refuse_leakage(train_groups, held_out)
+    else:
+        share = settings.held_out if settings.held_out < 1 else int(settings.held_out)
+        split = split_by_prompt(groups, share, settings.seed)
+        train_groups, held_out = [groups[i] for i in split.train], [groups[i] for i in split.held_out]
+    length = min(settings.max_length or MAX_LENGTH, loaded.context or MAX_LENGTH)
+    options: dict[str, Any] = {"max_length": length, "truncation": settings.truncation, "accounting": accounting}
+    first = encode(train_groups, loaded.tokenizer, **options)
+    second = encode(held_out, loaded.tokenizer, **options)
+    summary = {"train": len(first.groups), "held_out": len(second.groups), "max_length": length}
+    run.write_json("data.json", accounting.as_json() | summary | {"truncated": first.truncated + second.truncated})
+    accounting.enforce(settings.max_rejected)
+    if not first.groups:
+        raise DataError(f"No group is left to train on. {accounting.describe()}")
+    prompts = _prompts(settings, second.groups, loaded.context or length + settings.sample_tokens)
+    return TrainData(first.groups, second.groups, prompts), [held_out[group.row] for group in second.groups]
+
+
+def _prompts(settings: TrainSettings, held_out: Sequence[TokenGroup], context: int) -> list[list[int]]:
+    """Distinct held-out prompts that leave room for a sample."""
+    room = context - min(settings.sample_tokens, context // 2)
+    distinct = dict.fromkeys(tuple(group.prompt.tolist()) for group in held_out if len(group.prompt) <= room)
+    return [list(prompt) for prompt in distinct][: settings.sample_prompts]
+
+
+def _checked_reference(
+    settings: TrainSettings, loaded: Loaded, data: TrainData, run: RunDirectory, progress: Progress
+) -> Reference | None:
+    """Check the forward on real data, add adapters, and set up the reference if the method has one."""
+    policy, method = loaded.policy, settings.row
+    check = check_packing(policy, data.train)
+    if check.note:
+        loaded.notes.append(check.note)
+    for note in loaded.notes:
+        progress.warn("note", note, "")
+    if settings.lora:
+        add_adapters(policy, r=settings.lora_r, alpha=settings.lora_alpha, targets=settings.lora_targets)
+    ended = sum(int(c[-1]) in loaded.stop_ids for group in data.train for c in group.completions)
+    completions = sum(len(group.completions) for group in data.train)
+    if ended < completions / 2:
+        message = f"only {ended} of {completions} training completions end with an end-of-sequence token"
+        advice = "the model will not learn to stop: raise max_length, or end the completions in the data with EOS"
+        run.append("warnings.jsonl", {"step": 0, "code": "no_eos", "message": message, "advice": advice})
+        progress.warn("no_eos", message, advice)
+    if not method.reference:
+        return None
+    reference = Reference(policy, adapters=settings.lora, cache=settings.reference == "cache")
+    check_reference(policy, reference, data.train, method, settings.hyperparameters)
+    return reference
+
+
+def _facts(settings: TrainSettings, loaded: Loaded, data: TrainData) -> dict[str, Any]:
+    """What a resumed run must have in common with the one that was stopped."""
+    policy = loaded.policy
+    environment = environment_facts(
+        device=str(policy.device), dtype=str(policy.compute).removeprefix("torch."), threads=torch.get_num_threads()
+    )
+    job = settings.model_dump(mode="json", exclude={"output", "model", "data", "held_out_data", "keep", "threads"})
+    digest = hashlib.sha256()
+    for group in [*data.train, *data.held_out]:
+        for part in (group.prompt, *group.completions, *group.train):
+            digest.update(np.ascontiguousarray(part).tobytes() + b"|")
+    weights = hashlib.sha256()
+    for name, parameter in policy.named_parameters():
+        weights.update(name.encode() + parameter.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return {
+        "settings": job, "data": digest.hexdigest(), "start_weights": weights.hexdigest(), "packed": policy.packed,
+        "environment": environment,
+    }  # fmt: skip
+
+
+def _describe(run: RunDirectory, settings: TrainSettings, facts: dict[str, Any], resume: bool) -> str:
+    """Write config.yaml and environment.json; the id of the run, which a resumed run keeps."""
+    known = (run.path / "run-id").read_text().split() if (run.path / "run-id").exists() else []
+    run_id = known[0] if resume and known else uuid.uuid4().hex
+    (run.path / "run-id").write_text(run_id + "\n", encoding="utf-8")
+    resolved = {"learning_rate": settings.peak_learning_rate} | settings.hyperparameters
+    run.write_yaml("config.yaml", settings.model_dump(mode="json") | resolved)
+    run.write_json("environment.json", facts["environment"] | {"packed": facts["packed"], "cores": os.cpu_count()})
+    return run_id
+
+
+def _last_step(run: RunDirectory) -> int:
+    return max((line["step"] for line in run.lines("metrics.jsonl")), default=0)
+
+
+@contextmanager
+def _signals() -> Iterator[Any]:
+    """SIGINT and SIGTERM ask the loop to stop after the step in hand; a second one acts at once."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():  # signals belong to the main thread
+        yield asked.is_set
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def ask(number: int, frame: object) -> None:
+        asked.set()
+        signal.signal(number, before[signal.Signals(number)])
+
+    for number in before:
+        signal.signal(number, ask)
+    try:
+        yield asked.is_set
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

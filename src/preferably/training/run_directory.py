@@ -1,0 +1,90 @@
+"""The files of a run that other programs read. No torch. Their shape is described in docs/run-directory.md."""
+
+import json
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from preferably.errors import ConfigError
+
+SCHEMA = 1
+
+
+class RunDirectory:
+    """One run's folder: settings, status, metrics, warnings."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def create(self, *, resume: bool) -> None:
+        """Make the folder, or take it up again; a `ConfigError` if a run is there already and `resume` is false."""
+        if (self.path / "status.json").exists() and not resume:
+            raise ConfigError(
+                f"{self.path} already holds a run; give another --output, or go on with it by --resume. "
+                "Nothing was changed."
+            )
+        if self.path.exists() and not self.path.is_dir():
+            raise ConfigError(f"{self.path} is a file; --output must be a directory to make.")
+        (self.path / "evaluation").mkdir(parents=True, exist_ok=True)
+
+    def write_json(self, name: str, values: dict[str, Any]) -> None:
+        """Write `name` whole or not at all; `schema` is added."""
+        target = self.path / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        text = json.dumps({"schema": SCHEMA} | _plain(values), indent=1, ensure_ascii=False) + "\n"
+        temporary = target.with_name(target.name + ".tmp")
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, target)
+
+    def write_yaml(self, name: str, values: dict[str, Any]) -> None:
+        """Write settings as YAML."""
+        (self.path / name).write_text(yaml.safe_dump(_plain(values), sort_keys=False), encoding="utf-8")
+
+    def status(self, state: str, step: int, total: int, reason: str = "") -> None:
+        """Say how the run stands: running, finished, stopped or failed."""
+        self.write_json("status.json", {"state": state, "step": step, "total_steps": total, "reason": reason})
+
+    def append(self, name: str, values: Any) -> None:
+        """Add one object as a line. Numbers that are not finite become null: JSON has no word for them."""
+        values = asdict(values) if is_dataclass(values) and not isinstance(values, type) else values
+        with (self.path / name).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(_plain(values), ensure_ascii=False) + "\n")
+
+    def lines(self, name: str) -> Iterator[dict[str, Any]]:
+        """The objects of a line file; none if it does not exist."""
+        if (self.path / name).exists():
+            for line in (self.path / name).read_text(encoding="utf-8").split("\n"):
+                if line:
+                    yield json.loads(line)
+
+    def rewind(self, step: int) -> None:
+        """Forget what was logged after `step`, so that a resumed run logs it once."""
+        for name in ("metrics.jsonl", "timing.jsonl", "warnings.jsonl"):
+            path = self.path / name
+            if not path.exists():
+                continue
+            # A line that a killed process left half-written is after `step` too, for a checkpoint is written last.
+            kept = []
+            for line in path.read_text(encoding="utf-8").split("\n"):
+                try:
+                    if line and json.loads(line)["step"] <= step:
+                        kept.append(line + "\n")
+                except ValueError:
+                    break
+            path.write_text("".join(kept), encoding="utf-8")
+
+
+def _plain(value: Any) -> Any:
+    """`value` in what JSON knows: tuples as lists, numbers that are not finite as null."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,152 @@
+"""Where a run is, and how that is saved and taken up again: safetensors and JSON, nothing else."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import BaseFileLock
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from preferably.errors import CheckpointError
+from preferably.models.policy import Policy
+from preferably.training import checkpoint
+from preferably.training.reference import Reference
+
+
+@dataclass(slots=True)
+class State:
+    """Everything about a run that is not a tensor. The order of data and all seeds are functions of `step`."""
+
+    step: int = 0
+    tokens: int = 0
+    start: dict[str, float] = field(default_factory=dict)  # the evaluation before any update
+    best_loss: float | None = None  # held-out
+    best_step: int | None = None
+    evaluations_without_gain: int = 0
+    bad_steps: int = 0  # in a row
+    alarms: list[str] = field(default_factory=list)  # codes that have spoken
+    reason: str = ""  # why the run ended early, where it did
+
+    def judge(self, loss: float | None, patience: int | None) -> None:
+        """Take in a held-out loss: note the best, and end the run after `patience` evaluations without a better one."""
+        if loss is None:
+            return
+        if self.best_loss is None or loss < self.best_loss:
+            self.best_loss, self.best_step, self.evaluations_without_gain = loss, self.step, 0
+            return
+        self.evaluations_without_gain += 1
+        if patience is not None and self.evaluations_without_gain >= patience:
+            self.reason = f"the held-out loss did not improve for {patience} evaluations"
+
+
+@dataclass(slots=True)
+class Saver:
+    """Writes and reads the checkpoints of one run."""
+
+    directory: Path
+    run_id: str
+    facts: dict[str, Any]  # of the machine, versions, settings and data: kept in every manifest
+    keep: int
+    resume: bool
+    lock: BaseFileLock
+    refused: Callable[[Path, str], None] = lambda path, reason: None
+
+    def save(self, policy: Policy, optimizer: torch.optim.Optimizer, reference: Reference | None, state: State) -> None:
+        """Write a checkpoint of everything, then prune older ones (never the best)."""
+        files = {
+            "weights.safetensors": _writer(_trainable(policy)),
+            "optimizer.safetensors": _writer(_moments(policy, optimizer)),
+            "reference.safetensors": _writer(reference.state() if reference is not None else {}),
+            "state.json": lambda path: path.write_text(json.dumps(asdict(state)), encoding="utf-8"),
+        }
+        best = None if state.best_step is None else _name(state.best_step)
+        checkpoint.write_checkpoint(
+            self.directory, state.step, files, self.facts, run_id=self.run_id, keep=self.keep, best=best, lock=self.lock
+        )
+
+    def restore(self, policy: Policy, optimizer: torch.optim.Optimizer, reference: Reference | None) -> State:
+        """Take up the newest checkpoint that verifies, naming the ones refused; a fresh state if there is none."""
+        if not self.resume:
+            return State()
+        found = checkpoint.newest_valid(self.directory, self.run_id)
+        for path, reason in found.refused:
+            self.refused(path, reason)
+        if found.path is None or found.manifest is None:
+            return State()
+        refuse_changes(found.manifest.facts, self.facts, found.path)
+        self.load_weights(policy, found.path)
+        _restore_moments(policy, optimizer, load_file(found.path / "optimizer.safetensors"))
+        if reference is not None:
+            reference.restore(load_file(found.path / "reference.safetensors"))
+        return State(**json.loads((found.path / "state.json").read_text(encoding="utf-8")))
+
+    def load_weights(self, policy: Policy, path: Path) -> None:
+        """Put a checkpoint's weights into the policy."""
+        weights = load_file(path / "weights.safetensors")
+        with torch.no_grad():
+            for name, parameter in policy.named_parameters():
+                if parameter.requires_grad:
+                    parameter.copy_(weights[name])
+
+    def load_best(self, policy: Policy, state: State) -> None:
+        """Put the weights with the best held-out loss into the policy."""
+        if state.best_step is not None and state.best_step != state.step:
+            path = self.directory / _name(state.best_step)
+            checkpoint.verify(path)
+            self.load_weights(policy, path)
+
+
+def refuse_changes(then: dict[str, Any], now: dict[str, Any], path: Path) -> None:
+    """Raise `CheckpointError` listing what differs between the run that wrote `path` and this one."""
+    before, after = dict(_flat(then)), dict(_flat(now))
+    changed = [
+        f"{key}: {before.get(key)!r} then, {after.get(key)!r} now"
+        for key in sorted(before | after)
+        if before.get(key) != after.get(key)
+    ]
+    if changed:
+        raise CheckpointError(
+            f"{path} was written under other circumstances, so going on would give neither the old run nor a new one: "
+            f"{'; '.join(changed)}. Put these back, or start anew in another --output."
+        )
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _name(step: int) -> str:
+    return f"step-{step:08d}"
+
+
+def _trainable(policy: Policy) -> dict[str, Tensor]:
+    return {name: p.detach().cpu().contiguous() for name, p in policy.named_parameters() if p.requires_grad}
+
+
+def _moments(policy: Policy, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    out = {}
+    for name, parameter in policy.named_parameters():
+        for key, value in optimizer.state.get(parameter, {}).items():
+            out[f"{name}/{key}"] = value.detach().cpu().contiguous()
+    return out
+
+
+def _restore_moments(policy: Policy, optimizer: torch.optim.Optimizer, saved: dict[str, Tensor]) -> None:
+    parameters = dict(policy.named_parameters())
+    for key, value in saved.items():
+        name, _, moment = key.rpartition("/")
+        home = parameters[name].device if moment != "step" else value.device
+        optimizer.state[parameters[name]][moment] = value.to(home)
+
+
+def _writer(tensors: dict[str, Tensor]) -> Callable[[Path], None]:
+    # Each tensor is cloned out of shared storage by `contiguous` or is its own: safetensors refuses shared memory.
+    return lambda path: save_file(tensors, path)
