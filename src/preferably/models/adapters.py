@@ -21,9 +21,8 @@ def add_adapters(policy: Policy, *, r: int, alpha: float, targets: str) -> None:
             warnings.simplefilter("ignore", UserWarning)
             policy.model = get_peft_model(policy.model, config).eval()  # type: ignore[arg-type]
     except ValueError as error:
-        linear = {
-            n.rpartition(".")[2] for n, m in policy.inner.named_modules() if type(m).__name__ in ("Linear", "Conv1D")
-        }
+        modules = policy.inner.named_modules()
+        linear = {name.rpartition(".")[2] for name, module in modules if type(module).__name__ in ("Linear", "Conv1D")}
         raise ConfigError(
             f"lora_targets {targets!r} fits no module ({str(error).splitlines()[0][:120]}); "
             f"this model has: {', '.join(sorted(linear))}; or use all-linear."

@@ -1,6 +1,6 @@
 """What is looked at during training, on held-out data: the loss, and the policy's own samples."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from preferably.batches.group import collate
+from preferably.batches.group import Batch, collate
 from preferably.batches.packing import split_by_tokens
 from preferably.data.tokens import TokenGroup
 from preferably.methods import Method
@@ -80,7 +80,7 @@ def sample_metrics(
         "samples/empty": fmean(not one.text.strip() for one in each),
     }
     if reference is not None:
-        kl = kl_of_samples(policy, reference, prompts, drawn, budget)
+        kl = kl_of_samples(policy, reference.logps, prompts, drawn, budget)
         values["objective/kl"] = fmean(kl)
         values["objective/kl_se"] = stdev(kl) / len(kl) ** 0.5 if len(kl) > 1 else float("nan")
         values["objective/kl_per_token"] = fmean(kl) / length
@@ -90,10 +90,10 @@ def sample_metrics(
 @torch.no_grad()
 def kl_of_samples(
     policy: Policy,
-    reference: Reference,
+    reference: Callable[[Batch], torch.Tensor],
     prompts: Sequence[Sequence[int]],
     samples: Sequence[Sequence[Sample]],
-    budget: int,
+    budget: int = 8192,
 ) -> list[float]:
     """log pi(y|x) - log ref(y|x) of every sample, nats; their mean estimates KL where they were drawn at T = 1."""
     groups = []
@@ -105,6 +105,6 @@ def kl_of_samples(
     values: list[float] = []
     for run in split_by_tokens(groups, budget):
         batch = collate(run)
-        difference = policy(batch) - reference.logps(batch)
+        difference = policy(batch) - reference(batch)
         values += batch.sums(difference).tolist()
     return values

@@ -1,0 +1,81 @@
+"""Held-out prompts: chosen by prompt, never by row, so that no prompt is on both sides."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from preferably.data.hygiene import cluster_prompts, prompt_key, prompt_text
+from preferably.errors import ConfigError, DataError
+from preferably.feedback.records import Group
+
+SHOWN = 3  # prompts that a message quotes
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Indices into the groups that were split, each in ascending order."""
+
+    train: list[int]
+    held_out: list[int]
+
+
+def split_by_prompt(groups: Sequence[Group], held_out: float | int, seed: int) -> Split:
+    """Hold out a share (float, below 1) or a number (int) of `groups`; near-equal prompts stay on one side.
+
+    Clusters of prompts are ordered by a hash of the seed and of their smallest key, so the same prompts are held out
+    in every process and in any order of the files. A cluster that would make the held-out part too large is passed
+    over, so the part can be a little smaller than asked. `ConfigError` for a number out of range, `DataError` where
+    every cluster is too large.
+    """
+    below = 1 if isinstance(held_out, float) else max(len(groups), 1)
+    if not 0 <= held_out < below:
+        raise ConfigError(
+            f"Cannot hold out {held_out} of {len(groups)} groups; expected a share from 0 to below 1, or a number "
+            f"from 0 to {max(len(groups) - 1, 0)}."
+        )
+    wanted = held_out if isinstance(held_out, int) else min(round(held_out * len(groups)), len(groups) - 1)
+    texts = [prompt_text(group) for group in groups]
+    clusters: dict[int, list[int]] = defaultdict(list)
+    for index, cluster in enumerate(cluster_prompts(texts)):
+        clusters[cluster].append(index)
+
+    def draw(members: list[int]) -> bytes:
+        key = min(prompt_key(texts[index]) for index in members)
+        return blake2b(f"{seed}\n{key}".encode(), digest_size=16).digest()
+
+    taken: list[int] = []
+    for members in sorted(clusters.values(), key=draw):
+        if len(taken) + len(members) <= wanted:
+            taken.extend(members)
+    if held_out and not taken:
+        raise DataError(
+            f"Nothing can be held out: {len(groups)} groups have {len(clusters)} distinct prompts, and the smallest "
+            f"set of near-equal ones has {min(map(len, clusters.values()), default=0)}, more than the {wanted} asked "
+            "for. Hold out more, or add prompts."
+        )
+    out = set(taken)
+    return Split([index for index in range(len(groups)) if index not in out], sorted(out))
+
+
+def leaked(train: Sequence[Group], held_out: Sequence[Group]) -> list[int]:
+    """The indices of held-out groups whose prompt, up to case, whitespace and punctuation, is also in `train`."""
+    known = {prompt_key(prompt_text(group)) for group in train}
+    return [index for index, group in enumerate(held_out) if prompt_key(prompt_text(group)) in known]
+
+
+def refuse_leakage(train: Sequence[Group], held_out: Sequence[Group]) -> None:
+    """Raise `DataError` with the count and examples if a held-out prompt is also trained on."""
+    found = leaked(train, held_out)
+    if not found:
+        return
+    shown = []
+    for index in found[:SHOWN]:
+        place = held_out[index].place
+        where = f"{place[0]}:{place[1]} " if place else ""
+        shown.append(f"{where}{prompt_text(held_out[index])[:60]!r}")
+    raise DataError(
+        f"{len(found)} of {len(held_out)} held-out prompts are also in the training data, so the evaluation would "
+        f"reward memory: {'; '.join(shown)}. Remove them from one of the two files, or let a share of the training "
+        "file be held out instead."
+    )

@@ -1,0 +1,125 @@
+"""Two models answer the same held-out prompts, and a judge decides."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from preferably.data.tokens import encode_prompts
+from preferably.errors import ModelError
+from preferably.evaluation.winrate import WinRate, win_rate
+from preferably.feedback.records import Group
+from preferably.judging.judge import Judge
+from preferably.models.loading import Loaded
+from preferably.models.sampler import Decoding, Sample, sample
+from preferably.training.measure import kl_of_samples
+from preferably.training.run_directory import RunDirectory
+
+Tell = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What two models said to the same prompts, and what the judge made of it."""
+
+    prompts: Sequence[Group]
+    model: list[list[str]]  # per prompt, its samples
+    against: list[list[str]]
+    result: WinRate
+    decoding: Decoding
+    samples: int
+
+
+def answers(
+    loaded: Loaded,
+    prompts: Sequence[Group],
+    decoding: Decoding,
+    *,
+    samples: int = 1,
+    seed: int = 0,
+    progress: Tell | None = None,
+) -> list[list[Sample]]:
+    """`samples` completions for each prompt. Raises `DataError` for a prompt that leaves no room to answer."""
+    context = loaded.context or 10**9
+    ids = encode_prompts(prompts, loaded.tokenizer, max_length=context - min(decoding.max_tokens, context // 2))
+    return sample(
+        loaded.policy, loaded.tokenizer, ids, decoding,
+        stop_ids=loaded.stop_ids, samples=samples, seed=seed, progress=progress,
+    )  # fmt: skip
+
+
+def texts(drawn: Sequence[Sequence[Sample]]) -> list[list[str]]:
+    """The texts of samples, without the white space at their ends."""
+    return [[one.text.strip() for one in several] for several in drawn]
+
+
+def compare(
+    model: Loaded,
+    against: Loaded,
+    prompts: Sequence[Group],
+    judge: Judge,
+    decoding: Decoding,
+    *,
+    samples: int = 1,
+    seed: int = 0,
+    progress: Tell | None = None,
+) -> Comparison:
+    """Sample both models on `prompts` and judge them pair by pair; each is seeded apart, so that they differ by chance
+    even if they are the same model."""
+    ours = texts(answers(model, prompts, decoding, samples=samples, seed=2 * seed, progress=progress))
+    theirs = texts(answers(against, prompts, decoding, samples=samples, seed=2 * seed + 1, progress=progress))
+    return Comparison(prompts, ours, theirs, win_rate(prompts, ours, theirs, judge, seed=seed), decoding, samples)
+
+
+def measure_kl(
+    model: Loaded, against: Loaded, prompts: Sequence[Group], *, max_tokens: int, samples: int = 1, seed: int = 0
+) -> dict[str, float]:
+    """KL(model || against), nats per sequence with its standard error, on the model's own samples at temperature 1.
+
+    Raises `ModelError` if the two do not share a vocabulary, for then it is not defined.
+    """
+    if model.tokenizer.get_vocab() != against.tokenizer.get_vocab():
+        raise ModelError(f"KL needs one vocabulary; {model.name} and {against.name} have different tokenizers.")
+    decoding = Decoding(temperature=1.0, max_tokens=max_tokens)
+    ids = encode_prompts(prompts, model.tokenizer, max_length=model.context or 10**9)
+    drawn = answers(model, prompts, decoding, samples=samples, seed=seed)
+    values = kl_of_samples(model.policy, against.policy, ids, drawn)
+    per_prompt = [fmean(values[i * samples : (i + 1) * samples]) for i in range(len(prompts))]
+    error = stdev(per_prompt) / len(per_prompt) ** 0.5 if len(per_prompt) > 1 else float("nan")
+    return {"mean": fmean(values), "se": error, "per_token": fmean(values) / mean_length(drawn)}
+
+
+def mean_length(drawn: Sequence[Sequence[Sample]]) -> float:
+    """Mean length of samples, tokens."""
+    return fmean(len(one.tokens) for several in drawn for one in several)
+
+
+def store(
+    comparison: Comparison,
+    directory: Path,
+    *,
+    judge: str,
+    model: str,
+    against: str,
+    kl: Mapping[str, float] | None = None,
+    name: str = "win_rate",
+    keep_samples: int = 200,
+    scores: Callable[[list[str], list[str]], Sequence[float | None]] | None = None,
+) -> dict[str, Any]:
+    """Write `evaluation/<name>.json` and, for the headline, `samples.jsonl` (the first sample of each prompt)."""
+    run = RunDirectory(directory)
+    decoding = {key: value for key, value in asdict(comparison.decoding).items() if key != "stop"}
+    decoding["samples"] = comparison.samples
+    values = comparison.result.as_json(judge=judge, decoding=decoding, kl=kl, model=model, against=against)
+    run.write_json(f"evaluation/{name}.json", values)
+    if name == "win_rate":
+        (directory / "samples.jsonl").unlink(missing_ok=True)
+        for i, group in enumerate(comparison.prompts[:keep_samples]):
+            prompt, ours, theirs = group.prompt_text, comparison.model[i][0], comparison.against[i][0]
+            line: dict[str, Any] = {"prompt": prompt, "model": ours, "against": theirs}
+            line["preferred"] = comparison.result.outcomes[i][0]
+            if scores is not None:
+                line["scores"] = dict(zip(("model", "against"), scores([prompt] * 2, [ours, theirs]), strict=True))
+            run.append("samples.jsonl", line)
+    return values

@@ -1,0 +1,143 @@
+"""The stages of the quickstart, each a call of what users call: train, sample, compare."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from random import Random
+from statistics import fmean
+from typing import Any
+
+import torch
+
+from preferably.config import settings
+from preferably.evaluation.compare import Comparison, answers, compare, texts
+from preferably.evaluation.readiness import Readiness, readiness
+from preferably.feedback.records import Completion, Group, Judged, Message
+from preferably.feedback.views import pairs
+from preferably.judging.judge import judge_by_score
+from preferably.models.loading import Loaded
+from preferably.models.sampler import Decoding
+from preferably.quickstart.base import train_tokenizer, untrained
+from preferably.quickstart.corpus import corpus
+from preferably.quickstart.labelers import compare as label
+from preferably.quickstart.phrasing import Prompt, find_prompt, sample_prompts
+from preferably.quickstart.recipe import Recipe
+from preferably.quickstart.replies import demonstrations
+from preferably.quickstart.truth import score, score_reply
+from preferably.training.offline import Progress
+from preferably.training.run import Run, train
+
+JUDGE = "preferably.quickstart.truth:score"
+
+
+def asked(prompts: Sequence[Prompt]) -> list[Group]:
+    """Prompts as groups without completions."""
+    return [Group((Message("user", prompt.text),)) for prompt in prompts]
+
+
+def base_stage(recipe: Recipe, seed: int, output: Path, device: torch.device, progress: Progress) -> Run:
+    """A model from scratch on the company's papers: it knows the desk's facts and sentences, and is no assistant."""
+    documents = corpus(recipe.documents, seed)
+    tokenizer = train_tokenizer([*documents[:6000], *(prompt.text for prompt in sample_prompts(2000, seed))])
+    groups = [Group((), (Completion((Message("text", text),)),)) for text in documents]
+    chosen = settings({
+        "method": "sft", "model": "quickstart", "output": str(output), "seed": seed, "held_out": 200,
+        "learning_rate": recipe.base_learning_rate, "batch_size": recipe.batch_size, "betas": (0.9, 0.95),
+        "weight_decay": 0.01, "sample_prompts": 0, "eval_every": 100,
+    })  # fmt: skip
+    return train(chosen, groups=groups, start=untrained(tokenizer, seed, device), progress=progress)
+
+
+def sft_stage(recipe: Recipe, seed: int, start: Loaded, output: Path, progress: Progress) -> Run:
+    """Imitate demonstrations of mixed quality."""
+    groups = [
+        Group((Message("user", prompt.text),), (Completion((Message("assistant", reply),)),))
+        for prompt, reply in demonstrations(recipe.demonstrations, seed)
+    ]
+    chosen = settings({
+        "method": "sft", "model": "base", "output": str(output), "seed": seed, "held_out": 0.05,
+        "learning_rate": recipe.sft_learning_rate, "batch_size": recipe.batch_size, "epochs": recipe.sft_epochs,
+        "betas": (0.9, 0.95), "weight_decay": 0.01, "sample_tokens": recipe.max_tokens,
+    })  # fmt: skip
+    return train(chosen, groups=groups, start=start, progress=progress)
+
+
+def collect(
+    recipe: Recipe, seed: int, model: Loaded, progress: Callable[[int], None]
+) -> tuple[list[Group], dict[str, Any]]:
+    """Pairs of the model's own samples, compared by the simulated labelers; and an account of what was said."""
+    prompts = sample_prompts(recipe.pairs, seed + 1)
+    decoding = Decoding(temperature=recipe.pair_temperature, max_tokens=recipe.max_tokens)
+    drawn = texts(answers(model, asked(prompts), decoding, samples=2, seed=seed, progress=progress))
+    random = Random(f"labels {seed}")
+    judged, agreed, differing = [], 0, 0
+    account = {"compared": 0, "identical": 0, "tie": 0, "unsure": 0, "labeled": 0}
+    for prompt, (a, b) in zip(prompts, drawn, strict=True):
+        if a == b or not a or not b:
+            account["identical"] += 1
+            continue
+        account["compared"] += 1
+        said = label(prompt, a, b, random)
+        if not isinstance(said.choice, int):
+            account[str(said.choice)] += 1
+            continue
+        account["labeled"] += 1
+        gap = score_reply(prompt, a).total - score_reply(prompt, b).total
+        if gap:
+            differing += 1
+            agreed += (gap > 0) == (said.choice == 0)
+        completions = tuple(Completion((Message("assistant", text),)) for text in (a, b))
+        judged.append(Judged(Group((Message("user", prompt.text),), completions), (said,)))
+    groups = pairs(judged)
+    if recipe.shuffled:
+        groups = [Group(group.prompt, group.completions[::-1]) if random.random() < 0.5 else group for group in groups]
+    return groups, account | {"label_accuracy": agreed / max(differing, 1)}
+
+
+def dpo_stage(
+    recipe: Recipe, seed: int, start: Loaded, groups: Sequence[Group], output: Path, progress: Progress
+) -> Run:
+    """Direct preference optimization on those pairs."""
+    chosen = settings({
+        "method": "dpo", "model": "sft", "output": str(output), "seed": seed, "held_out": 0.08,
+        "learning_rate": recipe.dpo_learning_rate, "batch_size": recipe.batch_size, "epochs": recipe.dpo_epochs,
+        "beta": recipe.beta, "nll_weight": recipe.nll_weight, "sample_tokens": recipe.max_tokens,
+    })  # fmt: skip
+    return train(chosen, groups=groups, start=start, progress=progress)
+
+
+def check_readiness(recipe: Recipe, seed: int, model: Loaded, prompts: Sequence[Prompt]) -> Readiness:
+    """Can the model do the task at all? By the truth's correctness, on held-out prompts."""
+    decoding = Decoding(temperature=recipe.temperature, max_tokens=recipe.max_tokens)
+    drawn = answers(model, asked(prompts), decoding, samples=4, seed=seed)
+    finished = [[one.finished for one in several] for several in drawn]
+    return readiness(asked(prompts), texts(drawn), finished, correctness, k=(1, 4))
+
+
+def correctness(prompts: list[str], completions: list[str]) -> list[float | None]:
+    """1 where a reply is exactly right by the truth, else less."""
+    found = [find_prompt(prompt) for prompt in prompts]
+    return [
+        None if prompt is None else score_reply(prompt, reply).axes["correctness"]
+        for prompt, reply in zip(found, completions, strict=True)
+    ]
+
+
+def judge_at(
+    recipe: Recipe, seed: int, model: Loaded, against: Loaded, prompts: Sequence[Prompt], *,
+    temperature: float, samples: int, progress: Callable[[int], None],
+) -> Comparison:  # fmt: skip
+    """DPO against its start by the truth, on held-out prompts."""
+    decoding = Decoding(temperature=temperature, max_tokens=recipe.max_tokens)
+    return compare(
+        model, against, asked(prompts), judge_by_score(score), decoding, samples=samples, seed=seed, progress=progress
+    )
+
+
+def axes_of(prompts: Sequence[Prompt], replies: Sequence[Sequence[str]]) -> dict[str, float]:
+    """The mean of every axis of the truth, exactly right replies, malformed words and words a reply."""
+    scores = [score_reply(p, reply) for p, several in zip(prompts, replies, strict=True) for reply in several]
+    axes = {name: fmean(one.axes[name] for one in scores) for name in scores[0].axes}
+    axes["malformed_words"] = fmean(one.malformed for one in scores)
+    axes["words"] = fmean(len(reply.split()) for several in replies for reply in several)
+    axes["truth"] = fmean(one.total for one in scores)
+    return axes

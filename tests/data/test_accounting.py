@@ -1,0 +1,78 @@
+import pytest
+
+from preferably.data.accounting import Accounting, Reject
+from preferably.errors import DataError
+
+
+def reject(line: int, code: str = "equal") -> Reject:
+    return Reject("a.jsonl", line, "rejected", code, "the same")
+
+
+def filled(used: int, rejected: int, deduplicated: int = 0) -> Accounting:
+    made = Accounting()
+    for _ in range(used):
+        made.use()
+    for line in range(rejected):
+        made.reject(reject(line + 1, "equal" if line % 2 == 0 else "empty"))
+    for _ in range(deduplicated):
+        made.deduplicate()
+    return made
+
+
+def test_sums_hold_and_codes_are_counted():
+    accounting = filled(7, 3, 2)
+    accounting.close()
+    assert accounting.as_json() | {"rejects": []} == {
+        "read": 12, "used": 7, "deduplicated": 2, "rejected": {"equal": 2, "empty": 1}, "rejects": [],
+    }  # fmt: skip
+    assert accounting.as_json()["rejects"][1] == {
+        "file": "a.jsonl", "line": 2, "field": "rejected", "code": "empty", "reason": "the same",
+    }  # fmt: skip
+    assert accounting.describe() == (
+        "12 rows read: 7 used, 3 rejected, 2 duplicates. Rejected: equal 2, empty 1. First: "
+        "a.jsonl:1 rejected: equal (the same); "
+        "a.jsonl:2 rejected: empty (the same); a.jsonl:3 rejected: equal (the same)."
+    )
+
+
+def test_a_later_stage_moves_rows_and_sums_still_hold():
+    accounting = filled(5, 0)
+    accounting.reject_later(reject(9, "too_long"))
+    accounting.close()
+    assert (accounting.read, accounting.used, accounting.rejected) == (5, 4, {"too_long": 1})
+
+
+def test_merge_adds_all_counts():
+    one, other = filled(5, 1, 2), filled(3, 2, 1)
+    one.merge(other)
+    one.close()
+    assert (one.read, one.used, one.deduplicated, len(one.rejects)) == (14, 8, 3, 3)
+
+
+def test_a_lost_row_is_found_on_close():
+    with pytest.raises(AssertionError, match="lost"):
+        Accounting(read=2, used=1).close()
+
+
+def test_only_the_first_hundred_rejects_are_stored():
+    assert len(filled(0, 150).as_json()["rejects"]) == 100
+
+
+def test_codes_are_a_closed_list():
+    with pytest.raises(ValueError, match="not in"):
+        reject(1, "no_such_code")
+
+
+def test_enforce_names_counts_first_rejects_and_the_way_out():
+    filled(99, 1).enforce(0.01)
+    with pytest.raises(DataError) as caught:
+        filled(95, 5).enforce(0.01)
+    text = str(caught.value)
+    assert "5 of 100 rows (5.0%)" in text and "1.0%" in text and "equal 3, empty 2" in text
+    assert "a.jsonl:3" in text and "a.jsonl:4" not in text and "--max-rejected 0.05" in text
+    filled(95, 5).enforce(0.05)
+
+
+def test_nothing_left_is_refused_at_any_tolerance():
+    with pytest.raises(DataError, match="None of the 2 rows"):
+        filled(0, 2).enforce(1.0)

@@ -1,0 +1,47 @@
+import json
+
+import pytest
+
+from preferably.data.load import load_feedback
+from preferably.errors import DataError
+
+
+def lines(path, rows):
+    path.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
+    return path
+
+
+def row(number, **changes):
+    return {"prompt": f"p{number}", "chosen": "c", "rejected": "r"} | changes
+
+
+def test_files_are_read_in_order_and_duplicates_are_counted_across_them(tmp_path):
+    one = lines(tmp_path / "one.jsonl", [row(1), row(2), row(1, id=7)])
+    two = lines(tmp_path / "two.jsonl", [row(3), row(2), row(2, chosen="r", rejected="c"), row(4, chosen="r")])
+    loaded = load_feedback([one, two], "pairs", max_rejected=0.2)
+    assert [group.prompt_text for group in loaded.groups] == ["p1", "p2", "p3", "p2"]
+    assert loaded.groups[2].place == (str(two), 1)
+    assert [completion.text for completion in loaded.groups[3].completions] == ["r", "c"]
+    counts = loaded.accounting.as_json()
+    assert (counts["read"], counts["used"], counts["deduplicated"], counts["rejected"]) == (7, 4, 2, {"equal": 1})
+
+
+def test_too_many_rejects_stop_with_the_rows(tmp_path):
+    path = lines(tmp_path / "one.jsonl", [row(1), row(2, chosen="r")])
+    with pytest.raises(DataError, match=r"one.jsonl:2 rejected: equal .* --max-rejected 0.5"):
+        load_feedback([path], "pairs")
+
+
+def test_limit_stops_reading(tmp_path):
+    path = lines(tmp_path / "one.jsonl", [row(number) for number in range(9)])
+    loaded = load_feedback([path, path], "pairs", limit=4)
+    assert len(loaded.groups) == loaded.accounting.read == 4
+
+
+def test_views_of_one_file(tmp_path):
+    path = lines(tmp_path / "one.jsonl", [row(1), row(1, chosen="d")])
+    assert [len(group.completions) for group in load_feedback([path], "pairs").groups] == [2, 2]
+    prompts = load_feedback([path], "prompts")
+    assert [group.completions for group in prompts.groups] == [()] and prompts.accounting.deduplicated == 1
+    with pytest.raises(DataError, match="missing_field"):
+        load_feedback([path], "demonstrations")

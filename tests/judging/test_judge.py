@@ -1,0 +1,311 @@
+import math
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from preferably.errors import ConfigError, DataError
+from preferably.feedback.records import Completion, Group, Message, Preference
+from preferably.judging.judge import (
+    Inconsistent,
+    both_orders,
+    inconsistencies,
+    judge_by_score,
+    load_function,
+    preferences_of,
+    scores_of,
+)
+
+
+def pair(first, second, prompt="p"):
+    return Group(
+        (Message("user", prompt),),
+        tuple(Completion((Message("assistant", text),)) for text in (first, second)),
+        ("data.jsonl", 7),
+    )
+
+
+def by_length(prompts, completions):
+    return [None if text == "?" else len(text) for text in completions]
+
+
+# Loading
+
+SOURCE = """
+from dataclasses import dataclass
+@dataclass
+class Box:
+    x: int = 1
+    @staticmethod
+    def score(prompts, completions):
+        return [1.0 for _ in completions]
+def score(prompts, completions):
+    return [float(len(text)) for text in completions]
+number = 3
+"""
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path not in ("", os.getcwd())])
+    before = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+@pytest.mark.parametrize("name", ["my_rewards:score", "my_rewards.py:score", "./my_rewards.py:score"])
+def test_a_function_is_loaded_from_the_working_directory(here, name):
+    (here / "my_rewards.py").write_text(SOURCE)
+    assert load_function(name)(["p"], ["four"]) == [4.0]
+    assert load_function(name.replace(":score", ":Box.score"))(["p"], ["four"]) == [1.0]
+
+
+def test_a_function_is_loaded_from_a_package_an_absolute_path_and_an_installed_module(here, tmp_path_factory):
+    (here / "rewards").mkdir()
+    (here / "rewards" / "lengths.py").write_text(SOURCE)
+    (here / "rewards" / "__init__.py").touch()
+    assert load_function("rewards.lengths:score")(["p"], ["ab"]) == [2.0]
+    elsewhere = tmp_path_factory.mktemp("else where")
+    (elsewhere / "own.py").write_text("from beside import score\n")
+    (elsewhere / "beside.py").write_text(SOURCE)
+    assert load_function(f"{elsewhere}/own.py:score")(["p"], ["ab"]) == [2.0]
+    assert load_function("math:sqrt") is math.sqrt
+
+
+def test_a_file_is_not_taken_for_the_installed_module_of_its_name(here):
+    (here / "numpy.py").write_text(SOURCE)
+    assert load_function("numpy.py:score")(["p"], ["abc"]) == [3.0]
+    assert load_function("numpy.py:score") is load_function("./numpy.py:score")
+    assert sys.modules["numpy"] is np
+
+
+def test_the_working_directory_does_not_hide_installed_modules_afterwards(here):
+    (here / "mine.py").write_text(SOURCE)
+    load_function("mine:score")
+    assert sys.path[0] != str(here) and sys.path[-1] == str(here) and sys.path.count(str(here)) == 1
+    load_function("mine:score")
+    assert sys.path.count(str(here)) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("score", "expected module:function"),
+        (":score", "expected module:function"),
+        ("mine:", "expected module:function"),
+        ("no_such_module:score", "no module 'no_such_module'"),
+        ("mine.part:score", "mine"),
+        ("no-such:score", "not a module's name"),
+        (".mine:score", "not a module's name"),
+        ("absent.py:score", "does not exist"),
+        ("folder/:score", "is not a .py file"),
+        ("mine:scores", "has no 'scores'. Did you mean 'score'?"),
+        ("mine.py:zzz", "has no 'zzz'"),
+        ("mine:number", "it is a int, expected a function"),
+        ("needs:score", "needs a module that is missing.*surely_absent"),
+        ("needs.py:score", "ModuleNotFoundError.*surely_absent"),
+        ("broken:score", "SyntaxError"),
+        ("raises.py:score", "ValueError: at import"),
+        ("leaves:score", "SystemExit"),
+    ],
+)
+def test_what_cannot_be_loaded_is_told_in_one_sentence(here, name, said):
+    (here / "mine.py").write_text(SOURCE)
+    (here / "needs.py").write_text("import surely_absent\n")
+    (here / "broken.py").write_text("def score(:\n")
+    (here / "raises.py").write_text("raise ValueError('at import')\n")
+    (here / "leaves.py").write_text("import sys\nsys.exit(1)\n")
+    (here / "folder").mkdir()
+    with pytest.raises(ConfigError, match=said) as caught:
+        load_function(name)
+    assert repr(name) in str(caught.value)
+
+
+def test_it_works_as_from_an_installed_command_and_needs_no_torch(tmp_path):
+    (tmp_path / "my_rewards.py").write_text(SOURCE)
+    script = tmp_path / "bin" / "command"  # as for a console script, its folder is sys.path[0], not the working one
+    script.parent.mkdir()
+    script.write_text(
+        "import sys; sys.modules['torch'] = None\n"
+        "from preferably.judging.judge import load_function\n"
+        "print(load_function('my_rewards:score')(['p'], ['four']))\n"
+    )
+    done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[4.0]"
+
+
+# Scores
+
+
+@pytest.mark.parametrize("kind", [list, tuple, iter, np.array])
+def test_whatever_holds_numbers_will_do(kind):
+    assert scores_of(lambda prompts, completions: kind([1, 2.5]), ["p", "p"], ["a", "b"]) == [1.0, 2.5]
+
+
+def test_what_is_no_judgment_becomes_none():
+    given_ = [None, math.nan, math.inf, -math.inf, np.float32("nan"), True, 0]
+    scores = scores_of(lambda prompts, completions: given_, ["p"] * 7, ["c"] * 7)
+    assert scores == [None, None, None, None, None, 1.0, 0.0]
+
+
+def raising(prompts, completions):
+    raise KeyError("reward")
+
+
+@pytest.mark.parametrize(
+    ("score", "said"),
+    [
+        (lambda prompts, completions: [1.0], "gave 1 results; expected one number or None for each of 2"),
+        (lambda prompts, completions: [1.0] * 3, "gave 3 results"),
+        (lambda prompts, completions: None, "gave a NoneType"),
+        (lambda prompts, completions: 1.0, "gave a float"),
+        (lambda prompts, completions: ["1", 2], "gave '1'"),
+        (lambda prompts, completions: [[1], 2], r"gave \[1\]"),
+        (lambda prompts, completions: "ab", "gave 'a'"),
+        (raising, "raising raised KeyError: 'reward'"),
+    ],
+)
+def test_a_score_function_that_does_something_else_is_told(score, said):
+    with pytest.raises(ConfigError, match=said):
+        scores_of(score, ["p", "p"], ["a", "b"])
+
+
+def test_prompts_and_completions_must_match_and_none_are_not_asked():
+    with pytest.raises(ValueError):
+        scores_of(by_length, ["p"], [])
+    assert scores_of(raising, [], []) == []
+
+
+# Judging by score
+
+
+def test_the_higher_score_wins():
+    judge = judge_by_score(by_length)
+    answers = judge([pair("aaa", "b"), pair("a", "bb"), pair("a", "b"), pair("?", "b"), pair("a", "?"), pair("?", "?")])
+    assert [answer.choice for answer in answers] == [0, 1, "tie", None, None, None]
+    assert [answer.state for answer in answers] == ["ok"] * 3 + ["failed"] * 3
+    assert answers[0] == Preference(0, 2.0, "by_length")
+    assert judge([]) == []
+
+
+@pytest.mark.parametrize(("margin", "choice"), [(0, 0), (1.9, 0), (2, "tie"), (5, "tie")])
+def test_a_distance_within_the_margin_is_a_tie(margin, choice):
+    (answer,) = judge_by_score(by_length, margin)([pair("aaa", "b")])
+    assert answer.choice == choice
+
+
+@pytest.mark.parametrize("margin", [-1, math.nan, math.inf])
+def test_a_margin_that_means_nothing_is_refused(margin):
+    with pytest.raises(ConfigError, match="margin"):
+        judge_by_score(by_length, margin)
+
+
+def test_prompts_arrive_as_a_person_reads_them_and_once_per_completion():
+    asked = []
+
+    def spy(prompts, completions):
+        asked.append((prompts, completions))
+        return [0.0] * len(prompts)
+
+    judge_by_score(spy)([pair("a", "b", "one"), pair("c", "d", "two")])
+    assert asked == [(["one", "one", "two", "two"], ["a", "b", "c", "d"])]
+
+
+def test_a_group_that_is_not_a_pair_is_refused_with_its_place():
+    one = Group((Message("user", "p"),), (), ("data.jsonl", 7))
+    for judge in (judge_by_score(by_length), both_orders(judge_by_score(by_length))):
+        with pytest.raises(DataError, match=r"group of 0 \(at data.jsonl:7\)"):
+            judge([one])
+
+
+# Both orders
+
+
+def scripted(*choices):
+    """A judge that says these, in the order in which it is asked; a state's name is a failure."""
+    states = ("failed", "refused", "invalid")
+
+    def judge(groups):
+        assert len(groups) == len(choices)
+        return [
+            Preference(None, state=choice) if choice in states else Preference(choice, labeler="s")
+            for choice in choices
+        ]
+
+    return judge
+
+
+@pytest.mark.parametrize(
+    ("first", "swapped", "choice", "state", "inconsistent"),
+    [
+        (0, 1, 0, "ok", 0),
+        (1, 0, 1, "ok", 0),
+        (0, 0, "tie", "ok", 1),  # always the first shown
+        (1, 1, "tie", "ok", 1),
+        ("tie", "tie", "tie", "ok", 0),
+        ("both_bad", "both_bad", "both_bad", "ok", 0),
+        (0, "tie", "tie", "ok", 1),
+        ("tie", 1, "tie", "ok", 1),
+        ("tie", "both_bad", "tie", "ok", 1),
+        ("unsure", 1, "unsure", "ok", 0),
+        (0, "unsure", "unsure", "ok", 0),
+        (0, "failed", None, "failed", 0),
+        ("failed", 1, None, "failed", 0),
+        ("refused", "failed", None, "refused", 0),
+        ("invalid", "tie", None, "invalid", 0),
+        ("unsure", "failed", None, "failed", 0),
+    ],
+)
+def test_both_orders_must_agree(first, swapped, choice, state, inconsistent):
+    (answer,) = both_orders(scripted(first, swapped))([pair("a", "b")])
+    assert (answer.choice, answer.state) == (choice, state)
+    assert inconsistencies([answer]) == inconsistent == isinstance(answer, Inconsistent)
+
+
+def test_an_inconsistent_answer_keeps_its_verdicts():
+    (answer,) = both_orders(scripted(0, 0))([pair("a", "b")])
+    assert [(one.choice, one.order) for one in answer.verdicts] == [(0, (0, 1)), (1, (1, 0))]
+    assert isinstance(answer, Preference) and answer.labeler == "s"
+
+
+def test_each_pair_is_shown_in_both_orders_in_one_call():
+    shown = []
+
+    def judge(groups):
+        shown.append([tuple(completion.text for completion in group.completions) for group in groups])
+        return [Preference("tie") for _ in groups]
+
+    both_orders(judge)([pair("a", "b"), pair("c", "d")])
+    assert shown == [[("a", "b"), ("c", "d"), ("b", "a"), ("d", "c")]]
+    assert both_orders(judge)([]) == [] and len(shown) == 1
+
+
+@given(st.lists(st.tuples(st.text("ab?", max_size=3), st.text("ab?", max_size=3)), max_size=8))
+def test_a_judge_that_does_not_mind_the_order_is_left_as_it_is(texts):
+    groups = [pair(*row) for row in texts]
+    judge = judge_by_score(by_length)
+    answers = both_orders(judge)(groups)
+    assert answers == judge(groups) and inconsistencies(answers) == 0
+
+
+@pytest.mark.parametrize(
+    ("answers", "said"),
+    [
+        ([], "gave 0 answers for 1 pairs"),
+        ([0], "gave a int"),
+        ([Preference(2)], "chose 2"),
+        ([Preference(None)], "chose None"),
+        ([Preference(1.0)], "chose 1.0"),
+        ([Preference(True)], "chose True"),
+        ([Preference("A")], "chose 'A'"),
+    ],
+)
+def test_a_judge_that_breaks_its_contract_is_told(answers, said):
+    with pytest.raises(ConfigError, match=said):
+        preferences_of(lambda groups: answers, [pair("a", "b")])
