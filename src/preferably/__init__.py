@@ -1,3 +1,17 @@
 """Align language models with what people prefer, and show that it worked."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
+__all__ = ["check", "evaluate", "load", "rank", "report", "train"]
+
+if TYPE_CHECKING:
+    from preferably.api import check, evaluate, load, rank, report, train
+
+
+def __getattr__(name: str) -> Any:
+    # Late, so that the torch-free parts stay so and `preferably --help` is quick.
+    if name in __all__:
+        return getattr(import_module("preferably.api"), name)
+    raise AttributeError(f"module 'preferably' has no attribute {name!r}")

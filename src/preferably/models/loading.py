@@ -16,6 +16,8 @@ from preferably.errors import ModelError
 from preferably.models.attention import NAME
 from preferably.models.policy import Policy
 
+transformers_logging.disable_progress_bar()  # its bars would break ours
+
 # Below this many parameters a model is so quick in float32 that casts cost more than they save.
 SMALL = 20_000_000
 
@@ -111,7 +113,6 @@ def _load_causal_lm(name: str, attention: str) -> tuple[nn.Module, bool]:
     arguments: dict[str, Any] = {"dtype": torch.float32, "use_safetensors": True, "trust_remote_code": False}
     quiet = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
     try:
         if attention != "padded":
             try:

@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from preferably.data.accounting import Accounting
 from preferably.data.load import load_feedback
 from preferably.data.splits import refuse_leakage, split_by_prompt
 from preferably.data.tokens import TokenGroup, encode
+from preferably.data.writers import row_of
 from preferably.errors import DataError, PreferablyError
 from preferably.feedback.records import Group
 from preferably.models.adapters import add_adapters
@@ -55,8 +56,11 @@ def train(
     start: Loaded | None = None,
     resume: bool = False,
     progress: Progress | None = None,
+    before: Callable[[Loaded, Sequence[Group]], None] | None = None,
 ) -> Run:
     """Do what `settings` says. `groups` stand in for its `data` files, `start` for loading its `model`.
+
+    `before` is shown the starting model and the held-out records before training (readiness is asked there).
 
     Writes the run directory (docs/run-directory.md) and returns the run. SIGINT and SIGTERM end it after the step in
     hand, with a checkpoint. Raises a `PreferablyError` for anything that the user can mend.
@@ -79,6 +83,8 @@ def train(
             facts = _facts(settings, loaded, data)
             run_id = _describe(run, settings, facts, resume)
             run.status("running", 0, total)
+            if before is not None and not resume:
+                before(loaded, held_out)
             saver = Saver(
                 run.path / "checkpoints", run_id, facts, settings.keep, resume, lock,
                 lambda path, why: progress.warn("checkpoint_refused", f"{path.name}: {why}", "an older one is used"),
@@ -130,7 +136,11 @@ def _data(
     if not first.groups:
         raise DataError(f"No group is left to train on. {accounting.describe()}")
     prompts = _prompts(settings, second.groups, loaded.context or length + settings.sample_tokens)
-    return TrainData(first.groups, second.groups, prompts), [held_out[group.row] for group in second.groups]
+    kept = [held_out[group.row] for group in second.groups]
+    (run.path / "held_out.jsonl").unlink(missing_ok=True)
+    for group in kept:
+        run.append("held_out.jsonl", row_of(group))
+    return TrainData(first.groups, second.groups, prompts), kept
 
 
 def _prompts(settings: TrainSettings, held_out: Sequence[TokenGroup], context: int) -> list[list[int]]:

@@ -63,10 +63,10 @@ class Saver:
             "reference.safetensors": _writer(reference.state() if reference is not None else {}),
             "state.json": lambda path: path.write_text(json.dumps(asdict(state)), encoding="utf-8"),
         }
-        best = None if state.best_step is None else _name(state.best_step)
         checkpoint.write_checkpoint(
-            self.directory, state.step, files, self.facts, run_id=self.run_id, keep=self.keep, best=best, lock=self.lock
-        )
+            self.directory, state.step, files, self.facts,
+            run_id=self.run_id, keep=self.keep, best=state.best_step, lock=self.lock,
+        )  # fmt: skip
 
     def restore(self, policy: Policy, optimizer: torch.optim.Optimizer, reference: Reference | None) -> State:
         """Take up the newest checkpoint that verifies, naming the ones refused; a fresh state if there is none."""
@@ -95,8 +95,8 @@ class Saver:
     def load_best(self, policy: Policy, state: State) -> None:
         """Put the weights with the best held-out loss into the policy."""
         if state.best_step is not None and state.best_step != state.step:
-            path = self.directory / _name(state.best_step)
-            checkpoint.verify(path)
+            path = self.directory / checkpoint.name_of(state.best_step)
+            checkpoint.verify(path, run_id=self.run_id)
             self.load_weights(policy, path)
 
 
@@ -121,10 +121,6 @@ def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
             yield from _flat(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
-
-
-def _name(step: int) -> str:
-    return f"step-{step:08d}"
 
 
 def _trainable(policy: Policy) -> dict[str, Tensor]:

@@ -1,0 +1,35 @@
+# Every target works on a machine that has only Python 3.11 or newer.
+PYTHON ?= python3
+ENV := .venv
+BIN := $(ENV)/bin
+export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || echo 2)
+
+.PHONY: quickstart test check bench clean
+
+quickstart: $(ENV)/installed
+	$(BIN)/preferably quickstart
+
+test: check
+	$(BIN)/python -m pytest
+
+check: $(ENV)/installed-dev
+	$(BIN)/ruff check src tests bench
+	$(BIN)/ruff format --check src tests bench
+	$(BIN)/mypy
+
+bench: $(ENV)/installed-dev
+	for script in bench/*.py; do $(BIN)/python $$script || exit 1; done
+
+# PyTorch comes first and by its pinned version: asked for by name alone it would bring gigabytes of CUDA packages.
+$(ENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(ENV)
+	$(BIN)/pip install --quiet -c constraints.txt torch==2.13.0
+	$(BIN)/pip install --quiet -c constraints.txt -e .
+	touch $@
+
+$(ENV)/installed-dev: $(ENV)/installed
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(ENV) quickstart .pytest_cache .mypy_cache .ruff_cache .hypothesis

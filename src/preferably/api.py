@@ -1,0 +1,170 @@
+"""The steps as plain functions, as a user's own program calls them; the commands are these functions and printing."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from preferably.config import settings
+from preferably.data.load import load_feedback
+from preferably.data.splits import refuse_leakage
+from preferably.data.tokens import encode
+from preferably.errors import ConfigError
+from preferably.evaluation.compare import answers, compare, measure_kl, store, texts
+from preferably.evaluation.preference import PreferenceAccuracy, preference_accuracy
+from preferably.evaluation.readiness import Readiness, readiness
+from preferably.evaluation.winrate import WinRate
+from preferably.feedback.records import Group
+from preferably.judging.judge import ScoreFunction, both_orders, judge_by_score, load_function
+from preferably.models.loading import Loaded, load
+from preferably.models.sampler import Decoding
+from preferably.reporting.card import write_card
+from preferably.reporting.report import render_report
+from preferably.training.offline import Progress
+from preferably.training.run import Run
+from preferably.training.run import train as train_settings
+from preferably.training.run_directory import RunDirectory
+
+Model = str | Path | Loaded
+READY_PROMPTS = 32
+
+
+def train(
+    method: str,
+    *,
+    model: str | Path,
+    data: str | Path | Sequence[str | Path] | Sequence[Group] = (),
+    output: str | Path,
+    resume: bool = False,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Run:
+    """Train `model` by `method` on `data` (files, or groups made in memory) into the run directory `output`.
+
+    `options` are settings (`preferably train --help`). A model that cannot do the task yet is told so before preference
+    training begins, which then goes on. Raises a `PreferablyError` for anything that you can mend.
+    """
+    items = [data] if isinstance(data, str | Path) else list(data)
+    groups = [item for item in items if isinstance(item, Group)]
+    files = [str(item) for item in items if not isinstance(item, Group)]
+    if groups and files:
+        raise ConfigError("data holds both groups and files; give one kind.")
+    chosen = settings({"method": method, "model": model_directory(model), "data": files, "output": output} | options)
+
+    def ready(loaded: Loaded, held_out: Sequence[Group]) -> None:
+        _check_ready(loaded, held_out, Path(chosen.output), progress)
+
+    before = None if chosen.method == "sft" else ready
+    run = train_settings(chosen, groups=groups or None, resume=resume, progress=progress, before=before)
+    report(run.path)
+    return run
+
+
+def evaluate(
+    model: Model,
+    *,
+    against: Model,
+    data: str | Path | Sequence[Group],
+    judge: str | ScoreFunction,
+    output: str | Path | None = None,
+    temperature: float = 0.7,
+    max_tokens: int = 256,
+    samples: int = 1,
+    limit: int | None = None,
+    seed: int = 0,
+    kl: bool = True,
+    progress: Callable[[int], None] | None = None,
+    **loading: Any,
+) -> WinRate:
+    """How often `judge` prefers the answers of `model` to those of `against` on held-out prompts.
+
+    `judge` is a score function or its name, `module:function`: `score(prompts, completions)` gives a list of numbers,
+    or None where it cannot tell. With `output` (a run directory) the result, samples and KL are written there, and its
+    report is made anew.
+    """
+    prompts = _prompts(data, limit)
+    score = load_function(judge) if isinstance(judge, str) else judge
+    ours, theirs = _loaded(model, **loading), _loaded(against, **loading)
+    decoding = Decoding(temperature=temperature, max_tokens=max_tokens)
+    result = compare(
+        ours, theirs, prompts, both_orders(judge_by_score(score)), decoding, samples=samples, seed=seed,
+        progress=progress,
+    )  # fmt: skip
+    if output is not None:
+        shared = ours.tokenizer.get_vocab() == theirs.tokenizer.get_vocab()
+        drift = measure_kl(ours, theirs, prompts[:128], max_tokens=max_tokens, seed=seed) if kl and shared else None
+        RunDirectory(Path(output)).create(resume=True)
+        store(
+            result, Path(output), judge=judge if isinstance(judge, str) else getattr(judge, "__name__", "function"),
+            model=ours.name, against=theirs.name, kl=drift, scores=score,
+        )  # fmt: skip
+        report(output)
+    return result.result
+
+
+def rank(model: Model, *, against: Model, data: str | Path, output: str | Path | None = None) -> PreferenceAccuracy:
+    """Held-out preference accuracy by implicit reward of `model` over `against`, on the pairs in `data`."""
+    ours, theirs = _loaded(model), _loaded(against)
+    length = ours.context or 2048
+    pairs = encode(load_feedback([data], "pairs").groups, ours.tokenizer, max_length=length).groups
+    result = preference_accuracy(ours.policy, theirs.policy, pairs)
+    if output is not None:
+        RunDirectory(Path(output)).write_json("evaluation/preference_accuracy.json", result.as_json())
+    return result
+
+
+def check(
+    model: Model,
+    *,
+    data: str | Path | Sequence[Group],
+    checker: str | ScoreFunction | None = None,
+    samples: int = 4,
+    max_tokens: int = 256,
+    limit: int = 64,
+    seed: int = 0,
+) -> Readiness:
+    """Can `model` do the task at all? By `checker` (a score function: 1 is right) where there is one, and by form."""
+    prompts = _prompts(data, limit)
+    drawn = answers(_loaded(model), prompts, Decoding(0.7, max_tokens=max_tokens), samples=samples, seed=seed)
+    score = load_function(checker) if isinstance(checker, str) else checker
+    finished = [[one.finished for one in several] for several in drawn]
+    return readiness(prompts, texts(drawn), finished, score, k=(1, samples))
+
+
+def report(run: str | Path, *, stages: Sequence[Path] = ()) -> Path:
+    """Write `report.html` and `MODEL_CARD.md` of a run directory from its files."""
+    if not (Path(run) / "evaluation").is_dir() and not (Path(run) / "status.json").exists():
+        raise ConfigError(f"{run} is not a run directory: it holds neither status.json nor evaluation/.")
+    write_card(Path(run))
+    return render_report(Path(run), stages=stages)
+
+
+def model_directory(model: str | Path) -> str:
+    """The model of a run directory, if `model` is one; else `model`."""
+    inside = Path(model) / "model"
+    return str(inside if (inside / "config.json").exists() else model)
+
+
+def refuse_seen(prompts: Sequence[Group], trained_on: Sequence[str | Path]) -> None:
+    """Raise `DataError` if a prompt to evaluate on is in files that were trained on."""
+    for file in trained_on:
+        refuse_leakage(load_feedback([file], "prompts", max_rejected=1.0).groups, prompts)
+
+
+def _check_ready(loaded: Loaded, held_out: Sequence[Group], output: Path, progress: Progress | None) -> None:
+    prompts = list({group.prompt: Group(group.prompt) for group in held_out if group.prompt}.values())[:READY_PROMPTS]
+    if not prompts:
+        return
+    found = check(loaded, data=prompts, samples=1, max_tokens=128)
+    RunDirectory(output).write_json("evaluation/readiness.json", found.as_json())
+    if not found.ready and progress is not None:
+        progress.warn("not_ready", f"the start model is not ready: {found.verdict}", "preferences teach no skill")
+
+
+def _prompts(data: str | Path | Sequence[Group], limit: int | None) -> list[Group]:
+    if isinstance(data, str | Path):
+        return load_feedback([data], "prompts", limit=limit).groups
+    return list(data)[:limit]
+
+
+def _loaded(model: Model, **loading: Any) -> Loaded:
+    return model if isinstance(model, Loaded) else load(model_directory(model), **loading)

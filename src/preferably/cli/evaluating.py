@@ -1,0 +1,149 @@
+"""`preferably evaluate`, `ready`, `chat` and `report`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from preferably.errors import ConfigError
+
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps")]
+Dtype = Annotated[str, typer.Option(help="auto, float32 or bfloat16")]
+
+
+def evaluate(
+    model: Annotated[str, typer.Option(help="the model, or its run directory")],
+    against: Annotated[str, typer.Option(help="what it is compared with, as a rule the model it started from")],
+    judge: Annotated[str | None, typer.Option(help="score function, module:function or file.py:function")] = None,
+    data: Annotated[str | None, typer.Option(help="held-out prompts; default: those of the run")] = None,
+    output: Annotated[str | None, typer.Option(help="run directory for the result; default: that of --model")] = None,
+    temperature: Annotated[float, typer.Option(help="of both models; 0 is greedy")] = 0.7,
+    max_tokens: Annotated[int, typer.Option(help="longest answer, tokens")] = 256,
+    samples: Annotated[int, typer.Option(help="answers per prompt")] = 1,
+    limit: Annotated[int | None, typer.Option(help="use only so many prompts")] = None,
+    seed: Annotated[int, typer.Option(help="of the sampling")] = 0,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+) -> None:
+    """How often is the model preferred? The win rate on held-out prompts, with an interval."""
+    from preferably import api
+    from preferably.cli.watching import watching
+
+    run = Path(model)
+    is_run = (run / "status.json").exists()
+    prompts = data or (str(run / "held_out.jsonl") if is_run else None)
+    if prompts is None:
+        raise ConfigError("--data is missing: a file of prompts that were not trained on (or give a run as --model).")
+    if is_run and data is not None:
+        from preferably.config import read_yaml
+        from preferably.data.load import load_feedback
+
+        seen = [file for file in read_yaml(run / "config.yaml").get("data", []) if Path(file).exists()]
+        api.refuse_seen(load_feedback([data], "prompts").groups, seen)
+    target = output or (model if is_run else None)
+    console = Console(highlight=False)
+    if judge is None:
+        ranked = api.rank(model, against=against, data=prompts, output=target)
+        console.print(
+            f"No judge was given, so only the held-out pairs are ranked: preference accuracy {ranked.accuracy:.3f} "
+            f"\\[{ranked.interval.low:.3f}, {ranked.interval.high:.3f}] on {ranked.n} pairs "
+            f"(always the longer one: {ranked.longer:.3f}). A win rate needs --judge module:function."
+        )
+        return
+    with watching() as watch:
+        task = watch.stage("answering")
+
+        def tell(done: int) -> None:
+            watch.bars.advance(task, done)
+
+        result = api.evaluate(
+            model, against=against, data=prompts, judge=judge, output=target, temperature=temperature,
+            max_tokens=max_tokens, samples=samples, limit=limit, seed=seed, progress=tell, device=device, dtype=dtype,
+        )  # fmt: skip
+    if result.win_rate is None or result.interval is None:
+        console.print(f"No comparison could be judged ({result.missing} missing).")
+        raise typer.Exit(1)
+    console.print(
+        f"win rate [bold]{result.win_rate:.3f}[/bold] \\[{result.interval.low:.3f}, {result.interval.high:.3f}] "
+        f"on {result.n} prompts: {result.verdict}"
+    )
+    console.print(
+        f"{result.wins} wins, {result.ties} ties, {result.losses} losses, {result.missing} missing; "
+        f"mean words {result.length.model:.0f} against {result.length.against:.0f}"
+    )
+    if target is not None:
+        console.print(f"report  {Path(target) / 'report.html'}", soft_wrap=True)
+
+
+def ready(
+    model: Annotated[str, typer.Option(help="the model to look at")],
+    data: Annotated[str, typer.Option(help="prompts")],
+    checker: Annotated[str | None, typer.Option(help="score function: 1 is right, module:function")] = None,
+    samples: Annotated[int, typer.Option(help="answers per prompt")] = 4,
+    max_tokens: Annotated[int, typer.Option(help="longest answer, tokens")] = 256,
+    limit: Annotated[int, typer.Option(help="prompts looked at")] = 64,
+) -> None:
+    """Can the model do the task at all? Preferences shape behavior; they teach no skill."""
+    from preferably import api
+
+    found = api.check(model, data=data, checker=checker, samples=samples, max_tokens=max_tokens, limit=limit)
+    Console(highlight=False).print(escape(found.verdict), soft_wrap=True)
+    if not found.ready:
+        raise typer.Exit(1)
+
+
+def chat(
+    model: Annotated[str, typer.Argument(help="the model, or its run directory")],
+    against: Annotated[str | None, typer.Option(help="another one, shown beside it")] = None,
+    prompt: Annotated[str | None, typer.Option(help="ask this and leave, instead of a conversation")] = None,
+    temperature: Annotated[float, typer.Option(help="0 is greedy")] = 0.7,
+    max_tokens: Annotated[int, typer.Option(help="longest answer, tokens")] = 256,
+    seed: Annotated[int, typer.Option(help="of the sampling")] = 0,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+) -> None:
+    """Ask one model, or two side by side. Each question stands alone; an empty line or Ctrl-D ends."""
+    from preferably.api import model_directory
+    from preferably.evaluation.compare import answers
+    from preferably.feedback.records import Group, Message
+    from preferably.models.loading import load
+    from preferably.models.sampler import Decoding
+
+    console = Console(highlight=False)
+    names = [model] if against is None else [model, against]
+    models = [load(model_directory(name), device=device, dtype=dtype) for name in names]
+    decoding = Decoding(temperature=temperature, max_tokens=max_tokens)
+    turn = 0
+    while True:
+        try:
+            question = prompt if prompt is not None else console.input("[bold]you[/bold] > ")
+        except (EOFError, KeyboardInterrupt):
+            console.print()
+            return
+        if not question.strip():
+            return
+        group = Group((Message("user", question),))
+        replies = [answers(each, [group], decoding, seed=seed + turn)[0][0].text.strip() for each in models]
+        table = Table(expand=True, show_edge=False, pad_edge=False, header_style="bold")
+        for name in names:
+            table.add_column(escape(name), ratio=1, overflow="fold")
+        table.add_row(*(escape(_visible(reply)) or "[dim](nothing)[/dim]" for reply in replies))
+        console.print(table)
+        turn += 1
+        if prompt is not None:
+            return
+
+
+def report(run: Annotated[Path, typer.Argument(help="a run directory")]) -> None:
+    """Make the page and the model card of a run anew from its files."""
+    from preferably import api
+
+    Console(highlight=False).print(str(api.report(run)), soft_wrap=True)
+
+
+def _visible(text: str) -> str:
+    """Model text without control characters, which could drive the terminal."""
+    return "".join(c if c == "\n" or c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

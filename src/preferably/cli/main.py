@@ -1,0 +1,36 @@
+"""`preferably`: the verbs. Each imports what it needs when it is called, so that --help is quick."""
+
+import sys
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from preferably.cli import evaluating, quickstarting, training
+from preferably.errors import PreferablyError
+
+app = typer.Typer(
+    help="Align language models with what people prefer, and show that it worked.",
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich",
+)  # fmt: skip
+
+app.command("quickstart")(quickstarting.quickstart)
+app.command(
+    "train", context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, epilog=training.EPILOG
+)(training.train)
+app.command("evaluate")(evaluating.evaluate)
+app.command("ready")(evaluating.ready)
+app.command("chat")(evaluating.chat)
+app.command("report")(evaluating.report)
+app.command("methods")(training.methods)
+
+
+def main() -> None:
+    """The entry point: a problem that the user can mend is one line and an exit code; a traceback is a bug of ours."""
+    try:
+        app()
+    except PreferablyError as error:
+        Console(stderr=True, highlight=False).print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,80 @@
+"""`preferably quickstart`: the whole job, small, on this machine."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+AXES = {
+    "correctness": "right answer", "directness": "answers first", "voice": "brand voice", "brevity": "no filler",
+    "honesty": "honest", "harmlessness": "keeps data private", "malformed_words": "malformed words", "words": "words",
+}  # fmt: skip
+
+
+def quickstart(
+    seed: Annotated[int, typer.Option(help="of everything: the world's texts, the model, the labels")] = 0,
+    output: Annotated[Path, typer.Option(help="where the run directories go")] = Path("quickstart"),
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps")] = "auto",
+) -> None:
+    """Align a tiny model in an embedded world with a known truth, and see by how much it got better."""
+    from preferably.cli.watching import Watch, watching
+    from preferably.quickstart.replies import EXAMPLE_A, EXAMPLE_B, EXAMPLE_PROMPT
+    from preferably.quickstart.run import quickstart as run
+    from preferably.training.offline import Progress
+
+    console = Console(highlight=False)
+    console.print(
+        "A customer-service desk trains its assistant. Which reply is better?\n\n"
+        f"  [bold]user[/bold]  {EXAMPLE_PROMPT}\n  [bold]A[/bold]     {EXAMPLE_A}\n  [bold]B[/bold]     {EXAMPLE_B}\n\n"
+        "Simulated labelers with known faults compare replies like these, mostly for A, which answers first. Their\n"
+        "choices train the model; a truth that training never sees decides whether it got better.\n"
+    )
+    with watching() as watch:
+
+        class Watcher:
+            """The stages as lines of progress."""
+
+            def training(self, name: str) -> Progress:
+                """A training stage."""
+                return watch.training(name)
+
+            def counting(self, name: str, total: int) -> Callable[[int], None]:
+                """A stage over prompts."""
+                task = watch.stage(name, total)
+                return lambda done: watch.bars.advance(task, done)
+
+        assert isinstance(watch, Watch)
+        results = run(output, seed=seed, watcher=Watcher(), device=device)
+    _print(console, results, output)
+
+
+def _print(console: Console, results: dict[str, Any], output: Path) -> None:
+    headline, labels = results["dpo"], results["labels"]
+    table = Table(title="On held-out prompts, by the truth", title_justify="left", header_style="bold", box=None)
+    for column in ("", "sft", "dpo"):
+        table.add_column(column, justify="left" if not column else "right")
+    for axis, name in AXES.items():
+        row = results["axes"][axis]
+        style = "{:.1f}" if axis in ("malformed_words", "words") else "{:.0%}"
+        table.add_row(name, style.format(row["against"]), style.format(row["model"]))
+    console.print()
+    console.print(table)
+    low, high = headline["interval"]
+    console.print(
+        f"\n[bold]DPO beats its SFT start with win rate {headline['win_rate']:.3f}[/bold] \\[{low:.3f}, {high:.3f}], "
+        f"{headline['n']} prompts x {headline['decoding']['samples']} samples at T = "
+        f"{headline['decoding']['temperature']:g}; KL {headline['kl']['mean']:.2f} nats."
+    )
+    others = {t: row for t, row in results["decodings"].items() if float(t) != headline["decoding"]["temperature"]}
+    console.print(
+        "  ".join(
+            f"at T = {t}: {row['win_rate']:.3f}" if float(t) else f"greedy: {row['win_rate']:.3f}"
+            for t, row in others.items()
+        )
+        + f"    labels agreed with the truth on {labels['label_accuracy']:.0%} of {labels['labeled']} pairs"
+    )
+    console.print(f"{results['seconds']:.0f} s    report: {output / 'dpo' / 'report.html'}", soft_wrap=True)
+    console.print(f"try it: preferably chat {output / 'dpo'} --against {output / 'sft'}", soft_wrap=True)

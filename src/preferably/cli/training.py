@@ -1,0 +1,104 @@
+"""`preferably train` and `preferably methods`."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from preferably.config import TrainSettings, read_yaml
+from preferably.errors import ConfigError
+from preferably.methods import METHODS
+
+OWN = {"method", "model", "data", "output"}
+
+
+def _listing() -> str:
+    """Every further setting on a line, from the one table of settings."""
+    lines = []
+    for name, field in TrainSettings.model_fields.items():
+        if name in OWN:
+            continue
+        default = "" if field.default is None or field.default == () else f" \\[{field.default}]"
+        lines.append(f"[cyan]--{name}[/cyan]{default}  {field.description}")
+    return "[bold]Settings[/bold], each also as --set name=value or in the settings file:\n\n" + "\n\n".join(lines)
+
+
+EPILOG = _listing()
+
+
+def train(
+    context: typer.Context,
+    method: Annotated[str, typer.Argument(help="sft, dpo, ipo, ... (see `preferably methods`)")],
+    file: Annotated[Path | None, typer.Argument(help="a YAML file of settings")] = None,
+    model: Annotated[str | None, typer.Option(help="directory, run directory or hub id to start from")] = None,
+    data: Annotated[list[str] | None, typer.Option(help="file of feedback; may be given again")] = None,
+    output: Annotated[str | None, typer.Option(help="run directory to write")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="name=value, any setting")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="go on with the run in --output")] = False,
+) -> None:
+    """Train a model on feedback, and write a run directory with the model and a report."""
+    # An argument that looks like a setting of the extra flags is one: click hands `FILE` whatever comes first.
+    extra = list(context.args)
+    if file is not None and str(file).startswith("--"):
+        extra, file = [str(file), *extra], None
+    values: dict[str, Any] = read_yaml(file) if file is not None else {}
+    values |= _flags(extra) | dict(_pair(text) for text in set_ or [])
+    given = {"model": model, "data": data, "output": output}
+    values |= {name: value for name, value in given.items() if value}
+    names = {"model_name_or_path": "model", "dataset_name": "data", "output_dir": "output", "base_model": "model"}
+    values = {names.get(name, name): value for name, value in values.items()}
+    for name in ("model", "output"):
+        if not values.get(name):
+            raise ConfigError(
+                f"--{name} is missing; for example: preferably train dpo --model M --data D --output runs/1."
+            )
+    values.pop("method", None)
+
+    from preferably import api
+    from preferably.cli.watching import watching
+
+    with watching() as watch:
+        run = api.train(method, resume=resume, progress=watch.training(f"train {method}"), **values)
+    console = Console(highlight=False)
+    console.print(f"{run.state.reason or 'finished'} after {run.state.step} steps")
+    console.print(f"model   {run.model}\nreport  {run.path / 'report.html'}", soft_wrap=True)
+
+
+def _flags(arguments: list[str]) -> dict[str, Any]:
+    """`--name value`, `--name=value`, and `--name` alone for true."""
+    values: dict[str, Any] = {}
+    rest = list(arguments)
+    while rest:
+        flag = rest.pop(0)
+        if not flag.startswith("--"):
+            raise ConfigError(f"Did not expect {flag!r}; settings are given as --name value.")
+        name, equals, value = flag[2:].partition("=")
+        if not equals:
+            value = rest.pop(0) if rest and not rest[0].startswith("--") else "true"
+        values[name.replace("-", "_")] = _value(name, value)
+    return values
+
+
+def _pair(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ConfigError(f"--set takes name=value; got {text!r}.")
+    return name.strip(), _value(name, value.strip())
+
+
+def _value(name: str, value: str) -> Any:
+    """Tuples are written with commas; all else is converted where settings are checked."""
+    return value.split(",") if name in ("betas", "held_out_data", "eval_data") else value
+
+
+def methods() -> None:
+    """The table of methods: what each needs, its settings, its paper."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("method", "feedback", "reference", "settings", "what it is", "paper"):
+        table.add_column(column, overflow="fold")
+    for row in METHODS.values():
+        takes = ", ".join(f"{name} {bounds.default:g}" for name, bounds in row.hyperparameters.items()) or "-"
+        table.add_row(row.name, row.feedback, "yes" if row.reference else "no", takes, row.about, row.paper)
+    Console().print(table)

@@ -1,0 +1,61 @@
+"""Progress in the terminal: a bar with the figures that matter, and warnings in words."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
+
+from preferably.training.offline import Progress
+
+FIGURES = {"loss": "loss", "eval_loss": "held-out", "eval_rewards/accuracies": "accuracy", "objective/kl": "KL"}
+
+
+class Watch:
+    """One line of progress a stage."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.bars = Bars(
+            TextColumn("[bold]{task.description:<22}"), BarColumn(bar_width=24), MofNCompleteColumn(),
+            TimeElapsedColumn(), TextColumn("{task.fields[figures]}"), console=console, disable=not sys.stderr.isatty(),
+        )  # fmt: skip
+
+    def stage(self, name: str, total: int | None = None) -> TaskID:
+        """Begin a line."""
+        if self.bars.disable:
+            self.console.print(name)
+        return self.bars.add_task(name, total=total, figures="")
+
+    def training(self, name: str) -> Progress:
+        """The callbacks of a training loop, as a line of its own."""
+        task = self.stage(name)
+        seen: dict[str, float] = {}
+
+        def step(number: int, metrics: dict[str, Any]) -> None:
+            seen.update({key: metrics[key] for key in FIGURES if isinstance(metrics.get(key), float)})
+            figures = "  ".join(f"{FIGURES[key]} {seen[key]:.3f}" for key in FIGURES if key in seen)
+            self.bars.update(task, completed=number, figures=figures)
+            if self.bars.disable and any(key.startswith("eval_") for key in metrics):
+                self.console.print(f"  step {number}: {figures}")
+
+        return Progress(start=lambda total: self.bars.update(task, total=total), step=step, warn=self.warn)
+
+    def warn(self, code: str, message: str, advice: str) -> None:
+        """Say a warning: what it means and what to change."""
+        if code == "note":
+            self.console.print(f"[dim]note: {escape(message)}[/dim]", soft_wrap=True)
+            return
+        self.console.print(f"[yellow]warning ({code}):[/yellow] {escape(message)}; {escape(advice)}.", soft_wrap=True)
+
+
+@contextmanager
+def watching() -> Iterator[Watch]:
+    """A watch on standard error, which leaves standard output to the result."""
+    watch = Watch(Console(stderr=True, highlight=False))
+    with watch.bars:
+        yield watch

@@ -1,0 +1,49 @@
+"""Held-out preference accuracy by implicit reward: does the policy rank pairs as people did?"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from preferably.batches.group import collate
+from preferably.batches.packing import split_by_tokens
+from preferably.data.tokens import TokenGroup
+from preferably.models.policy import Policy
+from preferably.statistics.intervals import Interval, wilson
+
+
+@dataclass(frozen=True, slots=True)
+class PreferenceAccuracy:
+    """The share of pairs whose chosen completion gained more log-probability than the rejected one."""
+
+    accuracy: float
+    interval: Interval
+    n: int
+    longer: float  # what "the longer completion is better" would get on the same pairs
+
+    def as_json(self) -> dict[str, Any]:
+        """The contents of `preference_accuracy.json`."""
+        return {
+            "schema": 1, "accuracy": self.accuracy, "interval": [self.interval.low, self.interval.high],
+            "confidence": self.interval.confidence, "n": self.n, "baselines": {"longer": self.longer},
+        }  # fmt: skip
+
+
+@torch.no_grad()
+def preference_accuracy(
+    policy: Policy, reference: Policy, pairs: Sequence[TokenGroup], *, budget: int = 8192
+) -> PreferenceAccuracy:
+    """On `pairs` (chosen first): how often log pi/ref of chosen exceeds that of rejected; ties count half.
+
+    The implicit reward of DPO (Rafailov et al. 2023, section 4) up to beta, summed over tokens. The interval is
+    Wilson's, over pairs.
+    """
+    right = longer = 0.0
+    for run in split_by_tokens(pairs, budget):
+        batch = collate(run)
+        gained = batch.sums(policy(batch)) - batch.sums(reference(batch))
+        right += float((0.5 + 0.5 * torch.sign(gained[::2] - gained[1::2])).sum())
+        longer += float((0.5 + 0.5 * torch.sign(batch.lengths[::2] - batch.lengths[1::2])).sum())
+    n = len(pairs)
+    return PreferenceAccuracy(right / n, wilson(right, n), n, longer / n)

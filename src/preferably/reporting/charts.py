@@ -1,0 +1,261 @@
+"""Vega-Lite charts as plain records. Colours are CSS variables of the page: charts follow its light or dark mode.
+
+`Chart.spec` is drawn in the browser; `still(chart)` draws the same chart here, for readers without JavaScript.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import vl_convert
+from markupsafe import Markup
+
+from preferably.reporting.curves import Curve
+
+Spec = dict[str, Any]
+
+ACCENT, GREY, INK, FAINT = "var(--accent)", "var(--second)", "var(--ink)", "var(--rule)"
+WIDTH, HEIGHT = 430, 170  # of the still; in the browser a chart is as wide as its column
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'Liberation Sans', sans-serif"
+
+_CONFIG: Spec = {
+    "background": None,
+    "font": FONT,
+    "padding": 2,
+    "view": {"stroke": None},
+    "axis": {
+        "labelColor": "var(--quiet)", "titleColor": "var(--quiet)", "labelFontSize": 11, "titleFontSize": 11,
+        "titleFontWeight": "normal", "domainColor": FAINT, "tickColor": FAINT, "gridColor": FAINT, "gridWidth": 0.6,
+        "tickSize": 4, "labelPadding": 4, "titlePadding": 6,
+    },
+    "axisX": {"grid": False, "tickCount": 6, "labelFlush": False},
+    "axisY": {"domain": False, "ticks": False, "tickCount": 4, "minExtent": 34},
+    "legend": {
+        "orient": "top", "title": None, "labelColor": INK, "labelFontSize": 11, "symbolStrokeWidth": 2.5, "offset": 4,
+        "symbolType": "stroke", "symbolSize": 140, "symbolOpacity": 1,
+        "padding": 0, "labelLimit": 220, "columnPadding": 14,
+    },
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A chart with what a reader needs beside it. `slug` is unique on the page."""
+
+    slug: str
+    title: str
+    help: str
+    spec: Spec
+    notes: tuple[str, ...] = ()
+
+
+def lines(
+    curves: Sequence[Curve],
+    *,
+    y: str,
+    x: str = "optimizer step",
+    zero: bool = False,
+    level: float | None = None,
+    marks: Sequence[int] = (),
+    shares: bool = False,
+    percent: bool = False,
+    band: Sequence[tuple[float, float, float]] = (),
+) -> Spec:
+    """Curves over steps: training thin, held-out strong with points; the first curve's colour is the accent.
+
+    `shares` draws the whole of 0 to 100%, `percent` as much of it as is needed. `level` is a dashed line to compare
+    with, `marks` are steps ticked at the foot (no finite loss), `band` is (step, low, high) around a curve.
+    """
+    drawn = [line for line in curves if line.points]
+    names = list(dict.fromkeys(line.name for line in drawn))
+    scale: Spec = {"domain": names, "range": [_colour(line_name) for line_name in names]}
+    color: Spec = {"field": "curve", "type": "nominal", "scale": scale}
+    if len(names) == 1 and not marks:
+        color["legend"] = None
+    x_axis: Spec = {"field": "x", "type": "quantitative", "title": x, "scale": {"nice": False}}
+    y_axis: Spec = {"field": "y", "type": "quantitative", "title": y, "scale": {"zero": zero}}
+    if percent:
+        y_axis["axis"] = {"format": ".0~%"}
+    if shares:
+        y_axis |= {"scale": {"domain": [0, 1]}, "axis": {"format": ".0%", "values": [0, 0.25, 0.5, 0.75, 1]}}
+    encoding = {"x": x_axis, "y": y_axis, "color": color}
+    values = [_row(line, at, value) for line in drawn for at, value in line.points]
+    layers: list[Spec] = []
+    if level is not None:
+        layers.append(_rule(level))
+    if band:
+        layers.append(_band(band, x_axis, y_axis))
+    if any(not line.held_out for line in drawn):
+        layers.append(_layer("line", {"strokeWidth": 1, "opacity": 0.8}, encoding, held_out=False))
+    if any(line.held_out for line in drawn):
+        layers.append(_layer("line", {"strokeWidth": 2}, encoding, held_out=True))
+        layers.append(_layer("point", {"filled": True, "size": 22, "opacity": 1}, encoding, held_out=True))
+    if marks:
+        layers.append(_foot(marks, x_axis))
+    layers.append(_hover(encoding, [("curve", "curve", ""), ("x", x, ",d"), ("y", y, ".4~g")]))
+    return _spec(layers, values)
+
+
+def kl_against_win_rate(points: Sequence[Spec]) -> Spec:
+    """Win rates by KL.
+
+    Each point: `kl`, `kl_low`, `kl_high`, `win_rate`, `low`, `high`, `label`, its height
+    `label_at` and its `side` (left, right).
+    """
+    x: Spec = {
+        "field": "kl", "type": "quantitative", "title": "KL from the reference (nats per sequence)",
+        "scale": {"zero": True},
+    }  # fmt: skip
+    y: Spec = {
+        "field": "win_rate", "type": "quantitative", "title": "win rate", "scale": {"domain": [0, 1]},
+        "axis": {"format": ".0%", "values": [0, 0.25, 0.5, 0.75, 1]},
+    }  # fmt: skip
+    start = {
+        "kl": 0, "kl_low": 0, "kl_high": 0, "win_rate": 0.5, "low": 0.5, "high": 0.5, "label": "start",
+        "label_at": 0.56, "side": "left",
+    }  # fmt: skip
+    color = {
+        "condition": {"test": "datum.label == 'start'", "value": GREY}, "value": ACCENT,
+    }  # fmt: skip
+    both = {"x": x, "y": y, "color": color}
+    layers: list[Spec] = [
+        _rule(0.5),
+        {"mark": {"type": "rule", "strokeWidth": 1.5},
+         "encoding": {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}, "color": color}},
+        {"mark": {"type": "rule", "strokeWidth": 1.5},
+         "encoding": {"x": {**x, "field": "kl_low"}, "x2": {"field": "kl_high"}, "y": y, "color": color}},
+        {"mark": {"type": "point", "filled": True, "size": 55, "opacity": 1}, "encoding": both},
+        _labels("left", 9, x, y),
+        _labels("right", -9, x, y),
+        _hover(both, [("label", "decoding", ""), ("kl", "KL (nats)", ".3~g"), ("win_rate", "win rate", ".1%"),
+                      ("low", "from", ".1%"), ("high", "to", ".1%")]),
+    ]  # fmt: skip
+    return _spec(layers, [start, *points])
+
+
+def histogram(bars: Sequence[Spec], *, unit: str, sides: tuple[str, str]) -> Spec:
+    """Two histograms over the same bins. Each bar: `low`, `high`, `count`, `side`."""
+    x: Spec = {
+        "field": "low",
+        "type": "quantitative",
+        "title": f"length of an answer ({unit})",
+        "scale": {"nice": False},
+    }
+    y: Spec = {
+        "field": "count",
+        "type": "quantitative",
+        "title": "answers",
+        "scale": {"zero": True},
+        "axis": {"tickMinStep": 1, "format": ",d"},
+    }
+    color = {"field": "side", "type": "nominal", "scale": {"domain": list(sides), "range": [ACCENT, GREY]}}
+    encoding = {"x": x, "x2": {"field": "high"}, "y": y, "y2": {"datum": 0}, "color": color}
+    outline: Spec = {"mark": {"type": "line", "interpolate": "step-after", "strokeWidth": 1.5}, "encoding": {
+        "x": x, "y": y, "color": color,
+    }}  # fmt: skip
+    bar: Spec = {"mark": {"type": "rect", "opacity": 0.18}, "encoding": encoding}
+    hover = _hover(
+        encoding, [("side", "side", ""), ("low", "from", ",d"), ("high", "to", ",d"), ("count", "answers", ",d")]
+    )
+    hover["mark"] = {"type": "rect", "opacity": 0}
+    return _spec([bar, outline, hover], list(bars))
+
+
+def still(chart: Chart) -> Markup:
+    """The chart as SVG, drawn without a browser. Ids are made unique: many charts share one page."""
+    spec = {
+        **chart.spec,
+        "width": WIDTH,
+        "layer": [layer for layer in chart.spec["layer"] if layer.get("name") != "hover"],
+    }
+    svg: str = vl_convert.vegalite_to_svg(spec)
+    svg = re.sub(r'(id="|url\(#)(?=[a-z]+\d+)', rf"\g<1>{chart.slug}-", svg)
+    svg = re.sub(r' aria-(roledescription|label|hidden)="[^"]*"| role="[^"]*"', "", svg)
+    return Markup(svg.replace('version="1.1" class="marks"', 'class="still" aria-hidden="true"', 1))
+
+
+@cache
+def library() -> str:
+    """Vega, Vega-Lite and Vega-Embed as one script, safe inside a `script` element."""
+    script: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    return re.sub(r"<(?=/script|!--|script)", r"\\x3c", script, flags=re.IGNORECASE)
+
+
+def _spec(layers: list[Spec], values: list[Spec]) -> Spec:
+    return {
+        "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
+        "config": _CONFIG, "width": "container", "height": HEIGHT, "autosize": {"type": "fit-x", "contains": "padding"},
+        "data": {"values": values}, "layer": layers,
+    }  # fmt: skip
+
+
+def _colour(name: str) -> str:
+    if name.startswith(("rejected", "training", "before", "never")):
+        return GREY
+    return INK if name in ("margin", "empty") else ACCENT
+
+
+def _row(line: Curve, at: float, value: float) -> Spec:
+    return {"x": int(at), "y": float(f"{value:.5g}"), "curve": line.name, "held_out": line.held_out}
+
+
+def _layer(mark: str, style: Spec, encoding: Spec, *, held_out: bool) -> Spec:
+    return {
+        "transform": [{"filter": f"datum.held_out === {'true' if held_out else 'false'}"}],
+        "mark": {"type": mark, **style},
+        "encoding": encoding,
+    }
+
+
+def _labels(side: str, away: int, x: Spec, y: Spec) -> Spec:
+    return {
+        "transform": [{"filter": f"datum.side === '{side}'"}],
+        "mark": {
+            "type": "text",
+            "align": side,
+            "baseline": "middle",
+            "dx": away,
+            "dy": -9,
+            "fontSize": 11,
+            "color": INK,
+        },
+        "encoding": {"x": x, "y": {**y, "field": "label_at"}, "text": {"field": "label"}},
+    }
+
+
+def _rule(level: float) -> Spec:
+    return {
+        "data": {"values": [{"level": level}]},
+        "mark": {"type": "rule", "strokeDash": [3, 3], "color": "var(--quiet)"},
+        "encoding": {"y": {"field": "level", "type": "quantitative"}},
+    }
+
+
+def _band(band: Sequence[tuple[float, float, float]], x: Spec, y: Spec) -> Spec:
+    return {
+        "data": {"values": [{"x": int(at), "low": low, "high": high} for at, low, high in band]},
+        "mark": {"type": "area", "opacity": 0.16, "color": ACCENT},
+        "encoding": {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}},
+    }
+
+
+def _foot(marks: Sequence[int], x: Spec) -> Spec:
+    return {
+        "data": {"values": [{"x": step} for step in marks]},
+        "mark": {"type": "tick", "orient": "vertical", "thickness": 1.5, "size": 9, "color": INK},
+        "encoding": {"x": x, "y": {"value": HEIGHT - 5}},
+    }
+
+
+def _hover(encoding: Spec, fields: Sequence[tuple[str, str, str]]) -> Spec:
+    tooltip = [
+        {"field": name, "title": title, **({"format": form, "type": "quantitative"} if form else {"type": "nominal"})}
+        for name, title, form in fields
+    ]
+    return {
+        "name": "hover",
+        "mark": {"type": "point", "opacity": 0, "size": 160},
+        "encoding": {**encoding, "tooltip": tooltip},
+    }

@@ -1,0 +1,79 @@
+"""Each alarm on its condition and not just short of it. Thresholds are written out here, not imported."""
+
+import pytest
+
+from preferably.training.alarms import ALARMS, raised
+
+CALM = {
+    "objective/kl": 1.0, "objective/kl_per_token": 0.05, "samples/length": 20.0, "samples/repetition": 0.1,
+    "samples/unfinished": 0.1, "eval_loss": 0.6, "eval_rewards/accuracies": 0.6, "eval_logratio/chosen_per_token": 0.0,
+}  # fmt: skip
+
+# (code, what changes, enough to speak, just not enough)
+EDGES = [
+    ("kl_high", "objective/kl", 10.001, 10.0),
+    ("likelihood_displacement", "eval_logratio/chosen_per_token", -0.4, -0.399),
+    ("length_drift", "samples/length", 32.0, 31.99),
+    ("length_drift", "samples/length", 12.5, 12.51),
+    ("repetition", "samples/repetition", 0.2, 0.1999),
+    ("unfinished", "samples/unfinished", 0.5, 0.499),
+    ("held_out_loss_rising", "eval_loss", 0.6601, 0.6599),
+    ("below_chance", "eval_rewards/accuracies", 0.4499, 0.45),
+]
+
+
+def codes(now, start=CALM, already=()):
+    return [warning.code for warning in raised(7, now, start, set(already))]
+
+
+def test_nothing_speaks_where_nothing_changed():
+    assert codes(CALM) == []
+
+
+@pytest.mark.parametrize(("code", "key", "enough", "not_enough"), EDGES)
+def test_each_speaks_on_its_condition_and_not_just_short_of_it(code, key, enough, not_enough):
+    assert codes(CALM | {key: enough}) == [code]
+    assert codes(CALM | {key: not_enough}) == []
+
+
+@pytest.mark.parametrize(("code", "key", "enough", "not_enough"), EDGES)
+def test_each_speaks_once_a_run(code, key, enough, not_enough):
+    assert codes(CALM | {key: enough}, already=[code]) == []
+    assert codes(CALM | {key: enough}, already=[other for other in ALARMS if other != code]) == [code]
+
+
+def test_every_alarm_is_tested_here():
+    assert {code for code, *_ in EDGES} == set(ALARMS)
+
+
+def test_long_completions_may_have_a_tenth_of_a_nat_a_token():
+    long = CALM | {"samples/length": 200.0, "objective/kl_per_token": 0.1}
+    assert codes(long | {"objective/kl": 20.0}, start=long) == []
+    assert codes(long | {"objective/kl": 20.1}, start=long) == ["kl_high"]
+
+
+def test_a_negative_loss_may_rise_by_a_tenth_of_its_size_too():
+    start = CALM | {"eval_loss": -1.0}
+    assert codes(CALM | {"eval_loss": -0.91}, start) == []
+    assert codes(CALM | {"eval_loss": -0.89}, start) == ["held_out_loss_rising"]
+
+
+def test_what_was_not_measured_sets_nothing_off():
+    assert codes({}) == []
+    assert codes({}, start={}) == []
+    assert codes(CALM | {"eval_rewards/accuracies": 0.6}, start={}) == []
+
+
+def test_a_loss_that_is_no_number_is_not_a_calm_one():
+    """NaN held-out loss or KL: comparisons with NaN are false, and silence would be a lie."""
+    assert codes(CALM | {"eval_loss": float("nan")}) == ["held_out_loss_rising"]
+
+
+def test_several_speak_in_the_order_of_the_table_with_numbers_and_advice():
+    now = CALM | {"objective/kl": 42.0, "objective/kl_per_token": 2.1, "samples/length": 60.0, "samples/repetition": 0.55}
+    first, second, third = raised(12, now, CALM, set())
+    assert (first.code, second.code, third.code) == ("kl_high", "length_drift", "repetition")
+    assert "42.0 nats per sequence (2.10 per token)" in first.message and "raise beta" in first.advice
+    assert "from 20 to 60 tokens" in second.message
+    assert "55%" in third.message and "10% at the start" in third.message
+    assert {warning.step for warning in (first, second, third)} == {12}
