@@ -7,7 +7,8 @@ __version__ = "0.1.0"
 __all__ = ["check", "evaluate", "load", "rank", "report", "train"]
 
 if TYPE_CHECKING:
-    from preferably.api import check, evaluate, load, rank, report, train
+    from preferably.api import check, evaluate, rank, report, train
+    from preferably.models.loading import load
 
 
 def __getattr__(name: str) -> Any:

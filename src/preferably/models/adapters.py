@@ -15,11 +15,17 @@ def add_adapters(policy: Policy, *, r: int, alpha: float, targets: str) -> None:
     Raises `ConfigError` where no module has such a name.
     """
     names = targets if targets == "all-linear" else [name.strip() for name in targets.split(",")]
-    config = LoraConfig(r=r, lora_alpha=alpha, lora_dropout=0.0, target_modules=names, task_type="CAUSAL_LM")
+    config = LoraConfig(
+        r=r,
+        lora_alpha=alpha,  # type: ignore[arg-type]
+        lora_dropout=0.0,
+        target_modules=names,
+        task_type="CAUSAL_LM",
+    )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
-            policy.model = get_peft_model(policy.model, config).eval()  # type: ignore[arg-type]
+            policy.model = get_peft_model(policy.model, config).eval()
     except ValueError as error:
         modules = policy.inner.named_modules()
         linear = {name.rpartition(".")[2] for name, module in modules if type(module).__name__ in ("Linear", "Conv1D")}

@@ -41,7 +41,7 @@ class LinearLogProb(torch.autograd.Function):
         return logps
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         """d log p / d logits = onehot - softmax."""
         hidden, weight, target, *kept = ctx.saved_tensors
         # Kept softmax: one product over all tokens. Otherwise block by block, adding the weight's gradient in float32.
@@ -63,7 +63,7 @@ class LinearLogProb(torch.autograd.Function):
 
 def linear_logps(hidden: Tensor, weight: Tensor, target: Tensor) -> Tensor:
     """log softmax(hidden @ weight.T)[target]: hidden [C, h], weight [V, h], target [C] -> [C] float32, nats."""
-    return LinearLogProb.apply(hidden, weight.to(hidden.dtype), target)  # type: ignore[no-any-return]
+    return LinearLogProb.apply(hidden, weight.to(hidden.dtype), target)
 
 
 def logits_logps(logits: Tensor, target: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ state before it.
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +26,8 @@ class Policy(nn.Module):
             its own through the model's plain forward.
     """
 
+    model: Any  # transformers' and peft's own classes: what they offer is not to be seen in nn.Module
+
     def __init__(self, model: nn.Module, *, compute: torch.dtype = torch.float32, packed: bool = True) -> None:
         super().__init__()
         self.model = model
@@ -37,7 +40,7 @@ class Policy(nn.Module):
         return next(self.model.parameters()).device
 
     @property
-    def inner(self) -> nn.Module:
+    def inner(self) -> Any:
         """The causal LM itself, under the adapters if there are any."""
         return self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
 
@@ -50,7 +53,7 @@ class Policy(nn.Module):
     @contextmanager
     def as_reference(self) -> Iterator[None]:
         """The starting model of an adapter run: adapters switched off."""
-        with self.model.disable_adapter():  # type: ignore[operator]
+        with self.model.disable_adapter():
             yield
 
     def forward(self, batch: Batch) -> Tensor:

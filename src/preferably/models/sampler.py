@@ -195,6 +195,6 @@ def _at_stop_text(
 
 def _text(tokens: list[int], stop_ids: set[int], stop: tuple[str, ...], tokenizer: PreTrainedTokenizerBase) -> str:
     body = tokens[:-1] if tokens and tokens[-1] in stop_ids else tokens
-    text: str = tokenizer.decode(body, skip_special_tokens=True)
+    text = str(tokenizer.decode(body, skip_special_tokens=True))
     cuts = [text.find(mark) for mark in stop if mark in text]
     return text[: min(cuts)] if cuts else text

@@ -40,7 +40,7 @@ def untrained(tokenizer: PreTrainedTokenizerFast, seed: int, device: torch.devic
         vocab_size=VOCABULARY, hidden_size=WIDTH, intermediate_size=8 * WIDTH // 3, num_hidden_layers=LAYERS,
         num_attention_heads=HEADS, max_position_embeddings=CONTEXT, tie_word_embeddings=True,
         pad_token_id=tokenizer.pad_token_id, bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
-        attn_implementation=NAME,
     )  # fmt: skip
     model = LlamaForCausalLM(config).eval().to(device)
+    model.set_attn_implementation(NAME)
     return Loaded(Policy(model), tokenizer, "quickstart", [])

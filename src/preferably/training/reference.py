@@ -24,8 +24,8 @@ class Reference:
         """log ref of every completion token, [C] float32, nats: the same forward as the policy's."""
         if self.adapters:
             with self.policy.as_reference():
-                return self.policy(batch)  # type: ignore[no-any-return]
-        return self.policy(batch)  # type: ignore[no-any-return]
+                return self.policy(batch)
+        return self.policy(batch)
 
     def sums(self, batch: Batch, part: str) -> Tensor:
         """[N] summed log-probs of the completions, nats; `part` names the data set that rows are counted in."""

@@ -1,5 +1,7 @@
 """From a batch to one loss per group, and the numbers that users know. Shapes: G groups, N completions."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -8,7 +10,12 @@ from preferably.methods import Method
 from preferably.models.policy import Policy
 from preferably.objectives import pairwise, supervised
 
-PAIRWISE = {"dpo": pairwise.dpo, "robust_dpo": pairwise.robust_dpo, "ipo": pairwise.ipo, "hinge": pairwise.hinge}
+PAIRWISE: dict[str, Callable[..., Tensor]] = {
+    "dpo": pairwise.dpo,
+    "robust_dpo": pairwise.robust_dpo,
+    "ipo": pairwise.ipo,
+    "hinge": pairwise.hinge,
+}
 
 
 def count_of(method: Method, groups: int, tokens: float) -> float:
