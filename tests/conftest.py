@@ -76,7 +76,9 @@ def _config(kind):
         case "bloom":
             return BloomConfig(vocab_size=WORDS, hidden_size=32, n_layer=2, n_head=4, **ENDS)
         case "falcon":
-            return FalconConfig(**SIZE, **ENDS, max_position_embeddings=128, alibi=False, new_decoder_architecture=False)
+            return FalconConfig(
+                **SIZE, **ENDS, max_position_embeddings=128, alibi=False, new_decoder_architecture=False
+            )
         case "gpt-neo":
             return GPTNeoConfig(
                 vocab_size=WORDS, hidden_size=32, num_layers=2, num_heads=4, max_position_embeddings=128,
@@ -146,7 +148,12 @@ def _write_model(directory, kind="llama", seed=0, std=0.2):
 def tiny():
     """Builders: `build`, `groups`, `plain_logps`, `tokenizer`, `write_model`; `words` is the size of the vocabulary."""
     return SimpleNamespace(
-        build=_build, groups=_groups, plain_logps=_plain_logps, tokenizer=_characters, write_model=_write_model, words=WORDS
+        build=_build,
+        groups=_groups,
+        plain_logps=_plain_logps,
+        tokenizer=_characters,
+        write_model=_write_model,
+        words=WORDS,
     )
 
 
@@ -168,7 +175,9 @@ def offline(tiny, tmp_path):
         policy = Policy(tiny.build("llama"))
         reference = None
         if made.row.reference:
-            reference = Reference(Policy(tiny.build("llama", seed=reference_seed)), adapters=False, cache=made.reference == "cache")
+            reference = Reference(
+                Policy(tiny.build("llama", seed=reference_seed)), adapters=False, cache=made.reference == "cache"
+            )
         directory = RunDirectory(tmp_path / name)
         directory.create(resume=resume)
         if groups is None:

@@ -91,7 +91,7 @@ def method_named(name: str) -> Method:
     from difflib import get_close_matches
 
     near = get_close_matches(name, METHODS, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
     raise ConfigError(f"There is no method {name!r}{hint}. Known methods: {', '.join(METHODS)}.")
 
 

@@ -17,7 +17,9 @@ quick = settings(max_examples=40, deadline=None)
 
 def group(prompt, *completions, train=None, row=0):
     arrays = tuple(np.array(c) for c in completions)
-    masks = tuple(np.array(m, dtype=bool) for m in train) if train else tuple(np.ones(len(c), dtype=bool) for c in arrays)
+    masks = (
+        tuple(np.array(m, dtype=bool) for m in train) if train else tuple(np.ones(len(c), dtype=bool) for c in arrays)
+    )
     return TokenGroup(np.array(prompt), arrays, masks, row)
 
 
@@ -97,7 +99,8 @@ def test_the_order_of_the_groups_changes_nothing_about_a_group(tiny, shapes, dat
             row = slice(begins[g], begins[g + 1])
             out[one.row] = (
                 batch.tokens[row].tolist(), batch.positions[row].tolist(), (batch.source[mine] - begins[g]).tolist(),
-                batch.target[mine].tolist(), batch.train[mine].tolist(), batch.lengths[first[g] : first[g + 1]].tolist(),
+                batch.target[mine].tolist(), batch.train[mine].tolist(),
+                batch.lengths[first[g] : first[g + 1]].tolist(),
             )  # fmt: skip
         return out
 

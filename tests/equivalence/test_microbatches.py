@@ -36,7 +36,7 @@ def by_formula(tiny, method, groups, beta=0.1):
             ratios = [a.mean() - b.mean() for a, b in zip(ours, theirs, strict=True)]
             loss = loss + (ratios[0] - ratios[1] - 1 / (2 * beta)) ** 2 / len(groups)
     loss.backward()
-    return float(loss), [p.grad for p in policy.parameters()]
+    return float(loss.detach()), [p.grad for p in policy.parameters()]
 
 
 @pytest.mark.parametrize("method", ["sft", "dpo", "ipo"])

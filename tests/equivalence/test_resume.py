@@ -105,7 +105,11 @@ def test_killed_in_the_middle_and_resumed_it_is_the_same_run(job, whole, tmp_pat
     assert steps(path) == steps(expected) == list(range(9))
     assert results(path) == results(expected)
     assert steps(path, "timing.jsonl") == list(range(1, 9)) and status(path)["state"] == "finished"
-    losses = [json.loads(line)["eval_loss"] for line in (path / "metrics.jsonl").read_text().splitlines() if "eval_loss" in line]
+    losses = [
+        json.loads(line)["eval_loss"]
+        for line in (path / "metrics.jsonl").read_text().splitlines()
+        if "eval_loss" in line
+    ]
     assert losses[-1] < 0.9 * losses[0]  # it learnt: the sameness is not that of runs that do nothing
 
 

@@ -224,7 +224,9 @@ def test_a_stop_text_ends_a_completion_and_is_cut_off(tiny):
 
 
 def test_the_earliest_stop_text_cuts(tiny):
-    ((one,),) = draw(tiny, spelling(tiny, "abcdefg"), [ids_of(tiny, "a")], Decoding(0, max_tokens=6, stop=("de", "cde")))
+    ((one,),) = draw(
+        tiny, spelling(tiny, "abcdefg"), [ids_of(tiny, "a")], Decoding(0, max_tokens=6, stop=("de", "cde"))
+    )
     assert (one.text, one.tokens) == ("b", ids_of(tiny, "bcde"))
 
 
@@ -270,7 +272,16 @@ def counted(tiny, decoding, seed):
 
 @pytest.mark.parametrize(
     ("temperature", "top_k", "top_p"),
-    [(1.0, 0, 1.0), (0.5, 0, 1.0), (2.0, 0, 1.0), (1.0, 5, 1.0), (1.0, 0, 0.8), (0.7, 6, 0.9), (1.0, 1, 1.0), (1, 0, 0.01)],
+    [
+        (1.0, 0, 1.0),
+        (0.5, 0, 1.0),
+        (2.0, 0, 1.0),
+        (1.0, 5, 1.0),
+        (1.0, 0, 0.8),
+        (0.7, 6, 0.9),
+        (1.0, 1, 1.0),
+        (1, 0, 0.01),
+    ],
 )
 def test_words_come_as_often_as_they_should(tiny, temperature, top_k, top_p):
     counts, logits, _ = counted(tiny, Decoding(temperature, top_p, top_k, 1), seed=1)
@@ -303,7 +314,9 @@ def test_filters_do_not_touch_the_reported_log_prob(tiny):
 def test_each_row_of_a_batch_is_drawn_on_its_own(tiny):
     """Pairs of first and second word of a chain whose words do not depend on each other: no correlation."""
     table = torch.zeros(4, 4)
-    drawn = draw(tiny, Policy(Chain(table), packed=False), [[0]], Decoding(1.0, max_tokens=2), samples=8000, rows=8000)[0]
+    drawn = draw(tiny, Policy(Chain(table), packed=False), [[0]], Decoding(1.0, max_tokens=2), samples=8000, rows=8000)[
+        0
+    ]
     pairs = np.bincount([one.tokens[0] * 4 + one.tokens[1] for one in drawn], minlength=16)
     assert chisquare(pairs).pvalue > 1e-3
     neighbours = np.bincount([a.tokens[0] * 4 + b.tokens[0] for a, b in zip(drawn[::2], drawn[1::2], strict=True)])

@@ -150,7 +150,7 @@ def test_the_gradient_raises_the_chosen_and_lowers_the_rejected(name):
     options = {"beta": 0.1} | ({"label_smoothing": 0.1} if name == "robust_dpo" else {})
     zero = torch.full((1,), -5.0, dtype=torch.float64)
     LOSSES[name](chosen, rejected, zero, zero, **options).sum().backward()
-    # At h = 0: DPO -beta/2; robust the same / its bias is removed: -(beta/2)(1 - eps + eps)/(1 - 2 eps); IPO -1/beta; hinge -beta.
+    # At h = 0: DPO -beta / 2; robust DPO -(beta / 2) ((1 - eps) + eps) / (1 - 2 eps); IPO -1 / beta; hinge -beta.
     expected = {"dpo": -0.05, "robust_dpo": -0.05 / 0.8, "ipo": -10.0, "hinge": -0.1}[name]
     assert chosen.grad.item() == pytest.approx(expected, rel=1e-9)
     assert rejected.grad.item() == pytest.approx(-expected, rel=1e-9)

@@ -70,7 +70,12 @@ def test_a_loss_that_is_no_number_is_not_a_calm_one():
 
 
 def test_several_speak_in_the_order_of_the_table_with_numbers_and_advice():
-    now = CALM | {"objective/kl": 42.0, "objective/kl_per_token": 2.1, "samples/length": 60.0, "samples/repetition": 0.55}
+    now = CALM | {
+        "objective/kl": 42.0,
+        "objective/kl_per_token": 2.1,
+        "samples/length": 60.0,
+        "samples/repetition": 0.55,
+    }
     first, second, third = raised(12, now, CALM, set())
     assert (first.code, second.code, third.code) == ("kl_high", "length_drift", "repetition")
     assert "42.0 nats per sequence (2.10 per token)" in first.message and "raise beta" in first.advice

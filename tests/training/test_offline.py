@@ -118,7 +118,9 @@ def test_the_gradient_is_clipped_to_the_norm_asked_for(offline):
     for clip in (1e-3, 1e9):
         out = offline(max_steps=1, clip=clip, name=f"clip-{clip}")
         saved = load_file(out.checkpoints / "step-00000001" / "optimizer.safetensors")
-        moments[clip] = math.sqrt(sum(float(v.double().pow(2).sum()) for k, v in saved.items() if k.endswith("/exp_avg")))
+        moments[clip] = math.sqrt(
+            sum(float(v.double().pow(2).sum()) for k, v in saved.items() if k.endswith("/exp_avg"))
+        )
         norm = out.metrics[1]["grad_norm"]
         assert norm > 1e-3
         assert moments[clip] == pytest.approx(0.1 * min(clip, norm), rel=1e-3)
@@ -140,7 +142,8 @@ def test_evaluations_come_when_asked_and_at_both_ends(offline, tiny):
 def test_held_out_numbers_do_not_depend_on_the_micro_batch(offline, tiny):
     held_out = tiny.groups([(3, [4, 5]), (2, [2, 6]), (7, [1, 1]), (2, [9, 3])], seed=5, masked=True)
     one, other = (
-        offline(held_out=held_out, max_steps=2, tokens_per_microbatch=budget, name=f"b{budget}") for budget in (1, 10**6)
+        offline(held_out=held_out, max_steps=2, tokens_per_microbatch=budget, name=f"b{budget}")
+        for budget in (1, 10**6)
     )
     for a, b in zip(one.metrics[::2], other.metrics[::2], strict=False):
         assert a.keys() == b.keys()

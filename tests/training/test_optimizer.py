@@ -40,7 +40,8 @@ def test_rates_worked_out_by_hand():
 
 
 @pytest.mark.parametrize(
-    ("warmup", "total", "steps"), [(0.0, 100, 0), (0.1, 100, 10), (0.1, 25, 3), (0.999, 10, 10), (1, 10, 1), (30.0, 10, 30)]
+    ("warmup", "total", "steps"),
+    [(0.0, 100, 0), (0.1, 100, 10), (0.1, 25, 3), (0.999, 10, 10), (1, 10, 1), (30.0, 10, 30)],
 )
 def test_warm_up_is_a_share_below_one_and_a_count_from_one_on(warmup, total, steps):
     assert warmup_steps(warmup, total) == steps

@@ -24,7 +24,7 @@ def add_adapters(policy: Policy, *, r: int, alpha: float, targets: str) -> None:
     )
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
+            warnings.simplefilter("ignore")  # peft's own calls of what transformers has deprecated
             policy.model = get_peft_model(policy.model, config).eval()
     except ValueError as error:
         modules = policy.inner.named_modules()

@@ -12,7 +12,8 @@ class Recipe:
     demonstrations: int = 1500
     sft_epochs: float = 2.0
     sft_learning_rate: float = 1e-3
-    pairs: int = 2500
+    asked: int = 2500  # prompts that the SFT model answers for comparison
+    pairs: int = 2  # comparisons a prompt, each of two new samples
     pair_temperature: float = 1.0
     dpo_epochs: float = 2.0
     dpo_learning_rate: float = 4e-4

@@ -51,7 +51,7 @@ def quickstart(
     _store_readiness(recipe, seed, base, held_out)
     sft = stages.sft_stage(recipe, seed, base.loaded, output / "sft", watcher.training("sft"))
     ready = _store_readiness(recipe, seed, sft, held_out)
-    pairs, said = stages.collect(recipe, seed, sft.loaded, watcher.counting("compare samples", recipe.pairs))
+    pairs, said = stages.collect(recipe, seed, sft.loaded, watcher.counting("compare samples", recipe.asked))
     dpo = stages.dpo_stage(recipe, seed, sft.loaded, pairs, output / "dpo", watcher.training("dpo"))
     start = load(sft.model, device=device)
     headline, by_temperature, axes = _evaluate(recipe, seed, dpo, start, held_out, watcher)

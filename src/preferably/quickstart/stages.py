@@ -65,13 +65,14 @@ def collect(
     recipe: Recipe, seed: int, model: Loaded, progress: Callable[[int], None]
 ) -> tuple[list[Group], dict[str, Any]]:
     """Pairs of the model's own samples, compared by the simulated labelers; and an account of what was said."""
-    prompts = sample_prompts(recipe.pairs, seed + 1)
+    prompts = sample_prompts(recipe.asked, seed + 1)
     decoding = Decoding(temperature=recipe.pair_temperature, max_tokens=recipe.max_tokens)
-    drawn = texts(answers(model, asked(prompts), decoding, samples=2, seed=seed, progress=progress))
+    drawn = texts(answers(model, asked(prompts), decoding, samples=2 * recipe.pairs, seed=seed, progress=progress))
+    compared = [(prompt, pair) for prompt, each in zip(prompts, drawn, strict=True) for pair in two_by_two(each)]
     random = Random(f"labels {seed}")
     judged, agreed, differing = [], 0, 0
     account = {"compared": 0, "identical": 0, "tie": 0, "unsure": 0, "labeled": 0}
-    for prompt, (a, b) in zip(prompts, drawn, strict=True):
+    for prompt, (a, b) in compared:
         if a == b or not a or not b:
             account["identical"] += 1
             continue
@@ -91,6 +92,11 @@ def collect(
     if recipe.shuffled:
         groups = [Group(group.prompt, group.completions[::-1]) if random.random() < 0.5 else group for group in groups]
     return groups, account | {"label_accuracy": agreed / max(differing, 1)}
+
+
+def two_by_two(texts: Sequence[str]) -> list[tuple[str, str]]:
+    """Texts two by two."""
+    return list(zip(texts[::2], texts[1::2], strict=True))
 
 
 def dpo_stage(

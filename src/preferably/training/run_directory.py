@@ -22,8 +22,12 @@ class RunDirectory:
         self.path = path
 
     def create(self, *, resume: bool) -> None:
-        """Make the folder, or take it up again; a `ConfigError` if a run is there already and `resume` is false."""
-        if (self.path / "status.json").exists() and not resume:
+        """Make the folder, or take it up again; a `ConfigError` if a run is there already and `resume` is false.
+
+        A run that failed before it made anything (a mistyped model) is no run yet.
+        """
+        made_something = any((self.path / name).exists() for name in ("checkpoints", "metrics.jsonl", "model"))
+        if made_something and not resume:
             raise ConfigError(
                 f"{self.path} already holds a run; give another --output, or go on with it by --resume. "
                 "Nothing was changed."

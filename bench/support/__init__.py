@@ -1,0 +1,1 @@
+"""What the benchmarks share: facts of the machine, child processes, the loop on tokens, the real material."""
