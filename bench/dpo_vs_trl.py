@@ -12,7 +12,7 @@ process of its own:
 so a ratio is the median over steps of (TRL's seconds / our seconds); TRL's pre-pass over the data is not in it and is
 shown apart. Rates are over the timed steps together. Not swept: other allocators and huge pages (alike for both).
 
-    python bench/dpo_vs_trl.py            about an hour and a half on two cores
+    python bench/dpo_vs_trl.py            an hour or more on two cores; nothing else may run beside it
     python bench/dpo_vs_trl.py --smoke    a minute, a tiny shape, proves nothing
 """
 
@@ -30,6 +30,7 @@ from support.contenders import PAIRS, child, in_our_order
 from support.machine import facts, matmul_rates, table, write_result
 from support.pairs import WORKLOADS, Shape, build_model, draw_pairs, padded_share
 
+TUNED = {"checkpointing": False, "precompute": True, "sort": True}  # of TRL best, whatever batch and precision
 LN2, TOLERANCE = math.log(2), 2e-3
 TINY = Shape(layers=2, hidden=64, intermediate=96, heads=4, kv_heads=2, words=512)
 
@@ -56,6 +57,7 @@ def measured(values: dict[str, Any], first: int, count: int, pairs: list[dict[st
         "pairs_per_second": len(pairs) / sum(seconds),
         "completion_tokens_per_second": tokens / sum(seconds),
         "peak_rss_gb": values["peak_rss_gb"],
+        "peak_rss_before_training_gb": values["peak_rss_before_training_gb"],
         "first_loss": values["first_loss"],
         "first_loss_is_ln2": abs(values["first_loss"] - LN2) <= TOLERANCE,
     }
@@ -68,7 +70,7 @@ def sweep(job: dict[str, Any], options: argparse.Namespace) -> tuple[list[dict[s
         for batch in (1, 2, 4, 8) if not options.smoke else (1, 8):
             setting = {"batch": batch, "bf16": bf16}
             steps = options.warmup + options.sweep_steps
-            got = run_child(__file__, job | setting | {"steps": steps, "checkpointing": False, "precompute": True, "sort": True})
+            got = run_child(__file__, job | setting | TUNED | {"steps": steps})
             seconds = None if "failed" in got else median(got["step_seconds"][options.warmup :])
             rows.append(setting | {"median_step_seconds": seconds, "failed": got.get("failed")})
             print(f"  sweep {setting}: {seconds} s a step", flush=True)
@@ -88,7 +90,7 @@ def compare(name: str, model: str, words: int, options: argparse.Namespace) -> d
     default = run_child(__file__, trl | {"checkpointing": True, "precompute": False, "sort": False})
     print(f"{name}: TRL default {default.get('step_seconds')}", flush=True)
     tried, best = sweep(trl, options)
-    chosen = {"batch": best["batch"], "bf16": best["bf16"], "checkpointing": False, "precompute": True, "sort": True}
+    chosen = {"batch": best["batch"], "bf16": best["bf16"]} | TUNED
     fastest = run_child(__file__, trl | chosen)
     print(f"{name}: TRL best {best} {fastest.get('step_seconds')}", flush=True)
     if any("failed" in one for one in (ours, default, fastest)):
@@ -121,12 +123,16 @@ def ratios(contenders: dict[str, Any], precompute: float) -> dict[str, float]:
         both = zip(contenders[ours]["timed_seconds"], contenders[theirs]["timed_seconds"], strict=True)
         return median(b / a for a, b in both)
 
+    def memory(who: str) -> float:
+        return contenders[who]["peak_rss_gb"]
+
     one_epoch = precompute + 1 / contenders["TRL best"]["pairs_per_second"]
     return {
         "ours live / TRL default": over("ours, live", "TRL default"),
         "ours cached / TRL best": over("ours, cached", "TRL best"),
         "ours live / TRL best with its pre-pass, one epoch": one_epoch * contenders["ours, live"]["pairs_per_second"],
-        "memory, TRL default / ours": contenders["TRL default"]["peak_rss_gb"] / contenders["ours, live"]["peak_rss_gb"],
+        "memory, TRL default / ours": memory("TRL default") / memory("ours, live"),
+        "memory, TRL best / ours": memory("TRL best") / memory("ours, cached"),
     }
 
 

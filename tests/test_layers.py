@@ -15,7 +15,8 @@ SRC = ROOT / "src" / "preferably"
 # docs/design.md, from top to bottom; names of one tuple stand beside each other.
 LAYERS = [
     ("errors",), ("methods",), ("config",), ("objectives",), ("statistics",), ("feedback",), ("data",), ("batches",),
-    ("models",), ("judging",), ("training",), ("evaluation",), ("reporting",), ("quickstart",), ("cli",),
+    ("models",), ("judging",), ("training",), ("evaluation",), ("reporting",), ("api",),
+    ("quickstart",), ("cli",),
 ]  # fmt: skip
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 ALONE = {

@@ -24,7 +24,7 @@ def run_ours(job: dict[str, Any]) -> dict[str, Any]:
     import torch
 
     from preferably.config import settings
-    from preferably.feedback.records import Completion, Group, Message
+    from preferably.feedback.records import Group, Message
     from preferably.training.offline import Progress
     from preferably.training.run import train
 
@@ -33,14 +33,14 @@ def run_ours(job: dict[str, Any]) -> dict[str, Any]:
         Group((Message("text", pair["prompt"]),), tuple(_text(pair[side]) for side in ("chosen", "rejected")))
         for pair in pairs
     ]
-    held: list[float] = []  # memory after each step, before anything is saved at the end
+    held: list[float] = []  # the peak so far: before training, then after each step; saving at the end is left out
     began = time.perf_counter()
     with TemporaryDirectory() as folder:
         run = train(
             settings({
                 "method": "dpo", "model": job["model"], "output": f"{folder}/run", "epochs": 2, "batch_size": PAIRS,
                 "learning_rate": RATE, "beta": BETA, "held_out": 0, "sample_prompts": 0, "keep": 1,
-                "eval_every": 10**6, "save_every": 10**6, "max_length": 1024,
+                "eval_every": 10**6, "save_every": 10**6, "max_length": 1024, "device": "cpu",
             }),
             groups=groups, progress=Progress(step=lambda step, metrics: held.append(peak_rss_gb())),
         )  # fmt: skip
@@ -54,6 +54,7 @@ def run_ours(job: dict[str, Any]) -> dict[str, Any]:
         "losses": [by_step[step]["loss"] for step in sorted(by_step)],
         "tokens": by_step[job["total"]]["num_tokens"],  # of an epoch, each prompt counted once
         "peak_rss_gb": held[-1],
+        "peak_rss_before_training_gb": held[0],
         "total_seconds": time.perf_counter() - began,
         "threads": torch.get_num_threads(),
         "compute": environment.get("dtype"),
@@ -86,12 +87,26 @@ def _padded_length(pair: dict[str, str]) -> int:
     return len(pair["prompt"].split()) + max(len(pair["chosen"].split()), len(pair["rejected"].split()))
 
 
+def trl_settings(job: dict[str, Any], folder: str) -> Any:
+    """What the job says; everything that it does not name, and that has no part in a step, as TRL has it."""
+    from trl import DPOConfig
+
+    return DPOConfig(
+        output_dir=folder, use_cpu=True, seed=0, per_device_train_batch_size=job["batch"],
+        gradient_accumulation_steps=PAIRS // job["batch"], max_steps=job["steps"], learning_rate=RATE,
+        beta=BETA, bf16=job["bf16"], gradient_checkpointing=job["checkpointing"],
+        precompute_ref_log_probs=job["precompute"], train_sampling_strategy="sequential",
+        logging_first_step=True, save_strategy="no", report_to="none", disable_tqdm=True,
+        dataloader_pin_memory=False,
+    )  # fmt: skip
+
+
 def run_trl(job: dict[str, Any]) -> dict[str, Any]:
     """TRL's DPOTrainer on the same pairs in the same order, in batches of `batch` accumulated to PAIRS."""
     import torch
     from datasets import Dataset
     from transformers import AutoTokenizer, TrainerCallback
-    from trl import DPOConfig, DPOTrainer
+    from trl import DPOTrainer
 
     seconds: list[float] = []
     held: list[float] = []
@@ -100,6 +115,7 @@ def run_trl(job: dict[str, Any]) -> dict[str, Any]:
     class Clock(TrainerCallback):
         def on_train_begin(self, *arguments: Any, **more: Any) -> None:
             spent["last"] = time.perf_counter()
+            held.append(peak_rss_gb())
 
         def on_step_end(self, *arguments: Any, **more: Any) -> None:
             now = time.perf_counter()
@@ -119,18 +135,12 @@ def run_trl(job: dict[str, Any]) -> dict[str, Any]:
     with TemporaryDirectory() as folder:
         trainer = Trainer(
             model=job["model"],
-            args=DPOConfig(
-                output_dir=folder, use_cpu=True, seed=0, per_device_train_batch_size=job["batch"],
-                gradient_accumulation_steps=PAIRS // job["batch"], max_steps=job["steps"], learning_rate=RATE,
-                beta=BETA, bf16=job["bf16"], gradient_checkpointing=job["checkpointing"],
-                precompute_ref_log_probs=job["precompute"], train_sampling_strategy="sequential",
-                logging_first_step=True, save_strategy="no", report_to="none", disable_tqdm=True,
-                dataloader_pin_memory=False,
-            ),
+            args=trl_settings(job, folder),
             train_dataset=Dataset.from_list(rows), processing_class=AutoTokenizer.from_pretrained(job["model"]),
             callbacks=[Clock()],
         )  # fmt: skip
-        parts = {name: sum(map(len, trainer.train_dataset[name])) for name in ("prompt_ids", "chosen_ids", "rejected_ids")}
+        columns = ("prompt_ids", "chosen_ids", "rejected_ids")
+        parts = {name: sum(map(len, trainer.train_dataset[name])) for name in columns}
         trainer.train()
         logged = [line["loss"] for line in trainer.state.log_history if "loss" in line]
     return {
@@ -141,6 +151,7 @@ def run_trl(job: dict[str, Any]) -> dict[str, Any]:
         "precompute_seconds": spent["precompute"],
         "precompute_pairs": len(rows) if job["precompute"] else 0,
         "peak_rss_gb": held[-1],
+        "peak_rss_before_training_gb": held[0],
         "total_seconds": time.perf_counter() - began,
         "threads": torch.get_num_threads(),
         "weights": str(next(trainer.model.parameters()).dtype).removeprefix("torch."),

@@ -5,6 +5,7 @@ import os
 import platform
 import resource
 import subprocess
+import tempfile
 import time
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -59,9 +60,10 @@ def peak_rss_gb() -> float:
 
 
 def write_result(name: str, environment: dict[str, Any], settings: dict[str, Any], values: dict[str, Any]) -> Path:
-    """Write `bench/results/<name>.json`; a smoke run is written beside it under another name and proves nothing."""
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    path = RESULTS / f"{name}{'.smoke' if settings.get('smoke') else ''}.json"
+    """Write `bench/results/<name>.json`; a smoke run proves nothing and goes to the folder for temporary files."""
+    folder = Path(tempfile.gettempdir()) if settings.get("smoke") else RESULTS
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}{'.smoke' if settings.get('smoke') else ''}.json"
     content = {"schema": 1, "environment": environment, "settings": settings} | values
     path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     print(f"\nwritten: {path}")

@@ -2,7 +2,7 @@
 
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -50,10 +50,13 @@ ALIASES = {
 LOSS_TYPES = {"sigmoid": "dpo", "robust": "rdpo"}  # values of TRL's loss_type that are methods of another name here
 
 
+Decay = Annotated[float, Field(ge=0, lt=1)]
+
+
 class TrainSettings(BaseModel):
     """The settings of `preferably train`. Counts are of groups (a prompt with its completions) unless said."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     method: str = Field(description="which method (see `preferably methods`)")
     model: str = Field(description="a directory or hub id of a causal LM; the run starts from it and is held to it")
@@ -74,7 +77,7 @@ class TrainSettings(BaseModel):
     schedule: Literal["cosine", "linear", "constant"] = Field("cosine", description="after the warm-up")
     warmup: float = Field(0.1, ge=0, description="share of steps, or a count of steps from 1 on")
     weight_decay: float = Field(0.0, ge=0, description="on matrices; norms and biases are exempt")
-    betas: tuple[float, float] = Field((0.9, 0.999), description="AdamW's decay of its two moments")
+    betas: tuple[Decay, Decay] = Field((0.9, 0.999), description="AdamW's decay of its two moments")
     eps: float = Field(1e-8, gt=0, description="AdamW's")
     clip: float = Field(1.0, gt=0, description="largest norm of the gradient of a step")
 
@@ -133,10 +136,12 @@ def settings(values: dict[str, Any]) -> TrainSettings:
             raise ConfigError(f"There is no setting {key!r}{hint} `preferably train --help` lists them all.")
         if name in resolved:
             raise ConfigError(f"{name!r} was given twice (the second time as {key!r}); give it once.")
-        if key == "loss_type":
+        if key == "loss_type" and isinstance(value, str):
             value = LOSS_TYPES.get(value, value)
         if name in ("data", "held_out_data") and isinstance(value, str | Path):
             value = (str(value),)
+        if isinstance(value, list | tuple):
+            value = tuple(str(item) if isinstance(item, Path) else item for item in value)
         resolved[name] = str(value) if isinstance(value, Path) else value
     try:
         made = TrainSettings(**resolved)

@@ -321,3 +321,14 @@ def test_each_row_of_a_batch_is_drawn_on_its_own(tiny):
     assert chisquare(pairs).pvalue > 1e-3
     neighbours = np.bincount([a.tokens[0] * 4 + b.tokens[0] for a, b in zip(drawn[::2], drawn[1::2], strict=True)])
     assert chisquare(neighbours).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("kind", ["bloom", "falcon", "gpt-neo", "gemma2", "gpt-neox", "qwen3"])
+def test_models_that_take_no_attention_of_ours_are_sampled_too(tiny, kind):
+    """Their own attention, as the padded path has it."""
+    prompts = prompts_of(tiny)
+    policy = Policy(tiny.build(kind, attention="eager"), packed=False)
+    ours = draw(tiny, policy, prompts, GREEDY, stops(12))
+    plain = tiny.build(kind, attention="eager")
+    alone = [generated(plain, [prompt], stops(12), GREEDY.max_tokens)[0] for prompt in prompts]
+    assert [one.tokens for (one,) in ours] == alone

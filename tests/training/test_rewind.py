@@ -71,8 +71,10 @@ def test_numbers_that_json_has_no_word_for_become_null(run):
 
 
 def test_a_used_directory_is_refused_unless_the_run_goes_on(run):
+    run.status("failed", 0, 0, "no such model")
     run.create(resume=False)  # nothing has run in it yet
     run.status("finished", 3, 3)
+    run.append("metrics.jsonl", {"step": 0})
     before = (run.path / "status.json").read_bytes()
     with pytest.raises(ConfigError, match="already holds a run.*--resume"):
         run.create(resume=False)

@@ -100,17 +100,17 @@ def plan_attention(branches: list[Branch], tokens: int) -> Plan:
 def _alike(branches: list[Branch]) -> list[list[Branch]]:
     """Branches in runs whose padded area stays near their real one."""
     runs: list[list[Branch]] = []
-    real = widest = 0
+    real = widest = longest = 0
     for branch in sorted(branches, key=lambda b: (b.first, b.keys, b.queries)):
         area = branch.queries * branch.keys
         if runs:
-            padded = (len(runs[-1]) + 1) * max(widest, branch.queries) * branch.keys
+            padded = (len(runs[-1]) + 1) * max(widest, branch.queries) * max(longest, branch.keys)
             if padded <= min(PADDING_ALLOWED * (real + area), MASK_ENTRIES):
                 runs[-1].append(branch)
-                real, widest = real + area, max(widest, branch.queries)
+                real, widest, longest = real + area, max(widest, branch.queries), max(longest, branch.keys)
                 continue
         runs.append([branch])
-        real, widest = area, branch.queries
+        real, widest, longest = area, branch.queries, branch.keys
     return runs
 
 

@@ -32,25 +32,16 @@ def evaluate(
     from preferably import api
     from preferably.cli.watching import watching
 
-    run = Path(model)
-    is_run = (run / "status.json").exists()
-    prompts = data or (str(run / "held_out.jsonl") if is_run else None)
-    if prompts is None:
-        raise ConfigError("--data is missing: a file of prompts that were not trained on (or give a run as --model).")
-    if is_run and data is not None:
-        from preferably.config import read_yaml
-        from preferably.data.load import load_feedback
-
-        seen = [file for file in read_yaml(run / "config.yaml").get("data", []) if Path(file).exists()]
-        api.refuse_seen(load_feedback([data], "prompts").groups, seen)
-    target = output or (model if is_run else None)
+    prompts = _prompts_of(model, data)
+    target = output or (model if (Path(model) / "status.json").exists() else None)
     console = Console(highlight=False)
     if judge is None:
         ranked = api.rank(model, against=against, data=prompts, output=target)
         console.print(
             f"No judge was given, so only the held-out pairs are ranked: preference accuracy {ranked.accuracy:.3f} "
             f"\\[{ranked.interval.low:.3f}, {ranked.interval.high:.3f}] on {ranked.n} pairs "
-            f"(always the longer one: {ranked.longer:.3f}). A win rate needs --judge module:function."
+            f"(always the longer one: {ranked.longer:.3f}). A win rate needs --judge module:function.",
+            soft_wrap=True,
         )
         return
     with watching() as watch:
@@ -76,6 +67,26 @@ def evaluate(
     )
     if target is not None:
         console.print(f"report  {Path(target) / 'report.html'}", soft_wrap=True)
+
+
+def _prompts_of(model: str, data: str | None) -> str:
+    """The file of prompts: `data`, refused if the run trained on any of them, or what the run held out."""
+    from preferably import api
+    from preferably.config import read_yaml
+    from preferably.data.load import load_feedback
+
+    run = Path(model)
+    is_run = (run / "status.json").exists()
+    if data is None:
+        if not is_run:
+            raise ConfigError(
+                "--data is missing: a file of prompts that were not trained on (or give a run as --model)."
+            )
+        return str(run / "held_out.jsonl")
+    if is_run:
+        seen = [file for file in read_yaml(run / "config.yaml").get("data", []) if Path(file).exists()]
+        api.refuse_seen(load_feedback([data], "prompts").groups, seen)
+    return data
 
 
 def ready(

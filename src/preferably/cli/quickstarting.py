@@ -61,6 +61,9 @@ def _print(console: Console, results: dict[str, Any], output: Path) -> None:
         style = "{:.1f}" if axis in ("malformed_words", "words") else "{:.0%}"
         table.add_row(name, style.format(row["against"]), style.format(row["model"]))
     console.print()
+    for stage, verdict in results["readiness"].items():
+        console.print(f"Can the {stage} model do the task? {verdict[:1].upper()}{verdict[1:]}.", soft_wrap=True)
+    console.print()
     console.print(table)
     low, high = headline["interval"]
     console.print(

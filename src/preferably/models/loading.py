@@ -114,13 +114,12 @@ def _load_causal_lm(name: str, attention: str) -> tuple[nn.Module, bool]:
     quiet = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()
     try:
-        if attention != "padded":
-            try:
-                return AutoModelForCausalLM.from_pretrained(name, attn_implementation=NAME, **arguments).eval(), True
-            except (ValueError, NotImplementedError) as error:
-                if "attention" not in str(error).lower() and "attn" not in str(error).lower():
-                    raise
-        return AutoModelForCausalLM.from_pretrained(name, **arguments).eval(), False
+        model = AutoModelForCausalLM.from_pretrained(name, **arguments).eval()
+        # Models with attention code of their own must keep it: they would take our name, and our mask, for theirs.
+        packed = attention != "padded" and model._can_set_attn_implementation()
+        if packed:
+            model.set_attn_implementation(NAME)
+        return model, packed
     except Exception as error:
         raise ModelError(_why(name, "model", error)) from error
     finally:

@@ -31,9 +31,11 @@ class LinearLogProb(torch.autograd.Function):
             logits = (hidden[part] @ weight.T).float()
             normalised = torch.log_softmax(logits, -1)
             at = target[part, None]
-            log_z = (logits.gather(1, at) - normalised.gather(1, at))[:, 0]
+            rounded, rough = logits.gather(1, at)[:, 0], normalised.gather(1, at)[:, 0]
             exact = torch.linalg.vecdot(hidden[part].float(), weight[target[part]].float())
-            logps[part] = exact - log_z
+            # The target's share of Z is corrected too, or a word of probability near 1 would come out above 1.
+            gain = exact - rounded
+            logps[part] = rough + gain - torch.log1p(rough.exp() * torch.expm1(gain))
             if kept is not None:
                 kept[part] = normalised.exp_()
         ctx.save_for_backward(hidden, weight, target, *([kept] if kept is not None else []))
@@ -51,8 +53,10 @@ class LinearLogProb(torch.autograd.Function):
         for start in range(0, len(hidden), max(block, 1)):
             part = slice(start, start + block)
             probs = kept[0][part] if kept else torch.softmax((hidden[part] @ weight.T).float(), -1).to(hidden.dtype)
-            slope = probs * -gradient[part, None].to(probs.dtype)
-            slope.scatter_add_(1, target[part, None], gradient[part, None].to(slope.dtype))
+            # In place: the softmax is large, and autograd refuses a second backward through what was changed.
+            pull = gradient[part].to(probs.dtype)
+            slope = probs.mul_(-pull[:, None])
+            slope[torch.arange(len(pull), device=pull.device), target[part]] += pull  # scatter_add_ would copy it all
             if d_hidden is not None:
                 d_hidden[part] = slope @ weight
             if ctx.needs_input_grad[1]:

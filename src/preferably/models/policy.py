@@ -77,7 +77,7 @@ class Policy(nn.Module):
         config = inner.config.get_text_config()
         softcap = getattr(config, "final_logit_softcapping", None)
         scale = getattr(config, "logit_scale", None) or 1 / (getattr(config, "logits_scaling", None) or 1)
-        if getattr(head, "bias", None) is None and not softcap and scale == 1:
+        if type(head) is nn.Linear and head.bias is None and not softcap and scale == 1:
             return linear_logps(hidden.to(self.compute), head.weight, batch.target)
         with self.autocast():
             logits = head(hidden) * scale

@@ -7,18 +7,18 @@ from dataclasses import dataclass
 class Recipe:
     """How much of everything; counts are of documents, demonstrations, pairs and prompts."""
 
-    documents: int = 9000
+    documents: int = 14000
     base_learning_rate: float = 4e-3
-    demonstrations: int = 1500
+    demonstrations: int = 3000
     sft_epochs: float = 2.0
     sft_learning_rate: float = 1e-3
-    asked: int = 2500  # prompts that the SFT model answers for comparison
+    asked: int = 3000  # prompts that the SFT model answers for comparison
     pairs: int = 2  # comparisons a prompt, each of two new samples
-    pair_temperature: float = 1.0
-    dpo_epochs: float = 2.0
-    dpo_learning_rate: float = 4e-4
-    beta: float = 0.3
-    nll_weight: float = 0.3
+    pair_temperature: float = 0.8
+    dpo_epochs: float = 1.0
+    dpo_learning_rate: float = 5e-4
+    beta: float = 0.25
+    nll_weight: float = 1.0
     batch_size: int = 32
     prompts: int = 1000  # held out
     samples: int = 4  # a prompt, at the headline's temperature

@@ -48,7 +48,7 @@ def quickstart(
     where = choose_device(device)
     held_out = sample_prompts(recipe.prompts, seed, split="held_out")
     base = stages.base_stage(recipe, seed, output / "base", where, watcher.training("base model"))
-    _store_readiness(recipe, seed, base, held_out)
+    unready = _store_readiness(recipe, seed, base, held_out)
     sft = stages.sft_stage(recipe, seed, base.loaded, output / "sft", watcher.training("sft"))
     ready = _store_readiness(recipe, seed, sft, held_out)
     pairs, said = stages.collect(recipe, seed, sft.loaded, watcher.counting("compare samples", recipe.asked))
@@ -62,6 +62,7 @@ def quickstart(
     report(dpo.path, stages=[base.path, sft.path])
     results = {
         "seed": seed, "seconds": round(time.perf_counter() - began, 1), "recipe": asdict(recipe),
+        "readiness": {"base": unready["verdict"], "sft": ready["verdict"]},
         "labels": said, "dpo": headline, "decodings": by_temperature, "axes": axes,
         "warnings": {stage.path.name: stage.state.alarms for stage in (base, sft, dpo)},
     }  # fmt: skip

@@ -18,7 +18,7 @@ from preferably.data.order import batch_indices
 from preferably.data.tokens import TokenGroup
 from preferably.errors import TrainingError
 from preferably.models.policy import Policy
-from preferably.training.alarms import raised
+from preferably.training.alarms import Warning, raised
 from preferably.training.measure import held_out_metrics, sample_metrics
 from preferably.training.optimizer import adamw, learning_rate_at, warmup_steps
 from preferably.training.reference import Reference
@@ -27,6 +27,7 @@ from preferably.training.state import Saver, State
 from preferably.training.steps import count_of, group_losses
 
 BAD_STEPS = 3  # in a row: the run stops
+STOPPED = "asked to stop"
 EVALUATIONS = 5  # a run, unless eval_every says otherwise
 
 
@@ -66,6 +67,7 @@ def train_offline(
     *,
     stop_ids: set[int],
     progress: Progress,
+    at_start: Sequence[Warning] = (),
     stop_asked: Callable[[], bool] = lambda: False,
 ) -> State:
     """Train `policy` in place and return where it ended (`State.reason` says why).
@@ -74,7 +76,9 @@ def train_offline(
     """
     method, hyperparameters = settings.row, settings.hyperparameters
     total = total_steps(settings, len(data.train))
-    rows = round(settings.epochs * len(data.train)) if settings.max_steps is None else total * settings.batch_size
+    rows = total * settings.batch_size
+    if settings.max_steps is None:
+        rows = max(1, round(settings.epochs * len(data.train)))
     warmup = warmup_steps(settings.warmup, total)
     eval_every = settings.eval_every or max(1, -(-total // EVALUATIONS))
     save_every = settings.save_every or eval_every
@@ -84,7 +88,13 @@ def train_offline(
     )  # fmt: skip
     trainable = [p for p in policy.parameters() if p.requires_grad]
     state = saver.restore(policy, optimizer, reference)
-    run.rewind(state.step if state.start else -1)
+    if state.reason == STOPPED:
+        state.reason = ""  # who resumes wants it to go on
+    run.rewind(state.step if state.started else -1)
+    if not state.started:
+        for warning in at_start:
+            run.append("warnings.jsonl", warning)
+    run.status("running", state.step, total)
     progress.start(total)
 
     def look(step: int) -> dict[str, float]:
@@ -104,8 +114,8 @@ def train_offline(
             progress.warn(warning.code, warning.message, warning.advice)
         return metrics
 
-    if not state.start:
-        state.start = look(0)
+    if not state.started:
+        state.started, state.start = True, look(0)
         run.append("metrics.jsonl", {"step": 0, "epoch": 0.0} | state.start)
         progress.step(0, state.start)
         saver.save(policy, optimizer, reference, state)
@@ -164,7 +174,7 @@ def train_offline(
             logged |= seen
             state.judge(seen.get("eval_loss"), settings.patience)
         if stop_asked() and not state.reason:
-            state.reason = "asked to stop"
+            state.reason = STOPPED
         run.append("metrics.jsonl", logged)
         run.append("timing.jsonl", {"step": state.step, "seconds": round(time.perf_counter() - began, 4)})
         progress.step(state.step, logged)

@@ -4,7 +4,6 @@ import hashlib
 import os
 import signal
 import threading
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,10 +19,11 @@ from preferably.data.load import load_feedback
 from preferably.data.splits import refuse_leakage, split_by_prompt
 from preferably.data.tokens import TokenGroup, encode
 from preferably.data.writers import row_of
-from preferably.errors import DataError, PreferablyError
+from preferably.errors import CheckpointError, DataError, PreferablyError
 from preferably.feedback.records import Group
 from preferably.models.adapters import add_adapters
 from preferably.models.loading import Loaded, load, save
+from preferably.training.alarms import Warning
 from preferably.training.checkpoint import environment_facts, lock_run
 from preferably.training.offline import Progress, TrainData, total_steps, train_offline
 from preferably.training.reference import Reference
@@ -79,26 +79,30 @@ def train(
             )
             data, held_out = _data(settings, groups, loaded, run)
             total = total_steps(settings, len(data.train))
-            reference = _checked_reference(settings, loaded, data, run, progress)
+            at_start = _checked_model(settings, loaded, data, progress)
+            reference = _checked_reference(settings, loaded, data)
             facts = _facts(settings, loaded, data)
-            run_id = _describe(run, settings, facts, resume)
-            run.status("running", 0, total)
-            if before is not None and not resume:
-                before(loaded, held_out)
+            if run.fresh:
+                _describe(run, settings, facts)
+                if before is not None:
+                    before(loaded, held_out)
             saver = Saver(
-                run.path / "checkpoints", run_id, facts, settings.keep, resume, lock,
+                run.path / "checkpoints", run.id, facts, settings.keep, resume, lock,
                 lambda path, why: progress.warn("checkpoint_refused", f"{path.name}: {why}", "an older one is used"),
             )  # fmt: skip
             state = train_offline(
                 loaded.policy, reference, data, loaded.tokenizer, settings, run, saver,
-                stop_ids=loaded.stop_ids, progress=progress, stop_asked=stop_asked,
+                stop_ids=loaded.stop_ids, progress=progress, at_start=at_start, stop_asked=stop_asked,
             )  # fmt: skip
             if settings.final == "best" or settings.patience is not None:
                 saver.load_best(loaded.policy, state)
             save(loaded, run.path / "model")
             run.status("stopped" if state.reason else "finished", state.step, total, state.reason)
-        except PreferablyError as error:
-            run.status("failed", _last_step(run), total, str(error))
+        except Exception as error:
+            # A resume that was refused has changed nothing, so the run stands as it did.
+            if not (resume and isinstance(error, CheckpointError)):
+                reason = str(error) if isinstance(error, PreferablyError) else f"{type(error).__name__}: {error}"
+                run.status("failed", _last_step(run), total, reason)
             raise
     return Run(run.path, state, loaded, held_out)
 
@@ -131,15 +135,16 @@ def _data(
     first = encode(train_groups, loaded.tokenizer, **options)
     second = encode(held_out, loaded.tokenizer, **options)
     summary = {"train": len(first.groups), "held_out": len(second.groups), "max_length": length}
-    run.write_json("data.json", accounting.as_json() | summary | {"truncated": first.truncated + second.truncated})
+    kept = [held_out[group.row] for group in second.groups]
+    if run.fresh:
+        run.write_json("data.json", accounting.as_json() | summary | {"truncated": first.truncated + second.truncated})
+        (run.path / "held_out.jsonl").unlink(missing_ok=True)
+        for group in kept:
+            run.append("held_out.jsonl", row_of(group))
     accounting.enforce(settings.max_rejected)
     if not first.groups:
         raise DataError(f"No group is left to train on. {accounting.describe()}")
     prompts = _prompts(settings, second.groups, loaded.context or length + settings.sample_tokens)
-    kept = [held_out[group.row] for group in second.groups]
-    (run.path / "held_out.jsonl").unlink(missing_ok=True)
-    for group in kept:
-        run.append("held_out.jsonl", row_of(group))
     return TrainData(first.groups, second.groups, prompts), kept
 
 
@@ -150,29 +155,29 @@ def _prompts(settings: TrainSettings, held_out: Sequence[TokenGroup], context: i
     return [list(prompt) for prompt in distinct][: settings.sample_prompts]
 
 
-def _checked_reference(
-    settings: TrainSettings, loaded: Loaded, data: TrainData, run: RunDirectory, progress: Progress
-) -> Reference | None:
-    """Check the forward on real data, add adapters, and set up the reference if the method has one."""
-    policy, method = loaded.policy, settings.row
-    check = check_packing(policy, data.train)
-    if check.note:
-        loaded.notes.append(check.note)
-    for note in loaded.notes:
+def _checked_model(settings: TrainSettings, loaded: Loaded, data: TrainData, progress: Progress) -> list[Warning]:
+    """Check the forward and the ends of completions on real data; what is to be warned of."""
+    check = check_packing(loaded.policy, data.train)
+    for note in [*loaded.notes, *([check.note] if check.note else [])]:
         progress.warn("note", note, "")
-    if settings.lora:
-        add_adapters(policy, r=settings.lora_r, alpha=settings.lora_alpha, targets=settings.lora_targets)
     ended = sum(int(c[-1]) in loaded.stop_ids for group in data.train for c in group.completions)
     completions = sum(len(group.completions) for group in data.train)
-    if ended < completions / 2:
-        message = f"only {ended} of {completions} training completions end with an end-of-sequence token"
-        advice = "the model will not learn to stop: raise max_length, or end the completions in the data with EOS"
-        run.append("warnings.jsonl", {"step": 0, "code": "no_eos", "message": message, "advice": advice})
-        progress.warn("no_eos", message, advice)
-    if not method.reference:
+    if ended >= completions / 2:
+        return []
+    message = f"only {ended} of {completions} training completions end with an end-of-sequence token"
+    advice = "the model will not learn to stop: raise max_length, or end the completions in the data with EOS"
+    progress.warn("no_eos", message, advice)
+    return [Warning(0, "no_eos", message, advice)]
+
+
+def _checked_reference(settings: TrainSettings, loaded: Loaded, data: TrainData) -> Reference | None:
+    """Add adapters if asked to, and set up the reference if the method has one."""
+    if settings.lora:
+        add_adapters(loaded.policy, r=settings.lora_r, alpha=settings.lora_alpha, targets=settings.lora_targets)
+    if not settings.row.reference:
         return None
-    reference = Reference(policy, adapters=settings.lora, cache=settings.reference == "cache")
-    check_reference(policy, reference, data.train, method, settings.hyperparameters)
+    reference = Reference(loaded.policy, adapters=settings.lora, cache=settings.reference == "cache")
+    check_reference(loaded.policy, reference, data.train, settings.row, settings.hyperparameters)
     return reference
 
 
@@ -196,15 +201,11 @@ def _facts(settings: TrainSettings, loaded: Loaded, data: TrainData) -> dict[str
     }  # fmt: skip
 
 
-def _describe(run: RunDirectory, settings: TrainSettings, facts: dict[str, Any], resume: bool) -> str:
-    """Write config.yaml and environment.json; the id of the run, which a resumed run keeps."""
-    known = (run.path / "run-id").read_text().split() if (run.path / "run-id").exists() else []
-    run_id = known[0] if resume and known else uuid.uuid4().hex
-    (run.path / "run-id").write_text(run_id + "\n", encoding="utf-8")
+def _describe(run: RunDirectory, settings: TrainSettings, facts: dict[str, Any]) -> None:
+    """Write config.yaml and environment.json."""
     resolved = {"learning_rate": settings.peak_learning_rate} | settings.hyperparameters
     run.write_yaml("config.yaml", settings.model_dump(mode="json") | resolved)
     run.write_json("environment.json", facts["environment"] | {"packed": facts["packed"], "cores": os.cpu_count()})
-    return run_id
 
 
 def _last_step(run: RunDirectory) -> int:

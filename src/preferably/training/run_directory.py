@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import uuid
 from collections.abc import Iterator
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ class RunDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.fresh = True  # false once `create` took up a run that had begun
+        self.id = uuid.uuid4().hex  # a resumed run keeps its own
 
     def create(self, *, resume: bool) -> None:
         """Make the folder, or take it up again; a `ConfigError` if a run is there already and `resume` is false.
@@ -35,6 +38,12 @@ class RunDirectory:
         if self.path.exists() and not self.path.is_dir():
             raise ConfigError(f"{self.path} is a file; --output must be a directory to make.")
         (self.path / "evaluation").mkdir(parents=True, exist_ok=True)
+        known = self.path / "run-id"
+        self.fresh = not (made_something and known.exists())
+        if self.fresh:
+            known.write_text(self.id + "\n", encoding="utf-8")
+        else:
+            self.id = known.read_text(encoding="utf-8").strip()
 
     def write_json(self, name: str, values: dict[str, Any]) -> None:
         """Write `name` whole or not at all; `schema` is added."""

@@ -14,6 +14,7 @@ from preferably.batches.packing import packed_size
 from preferably.data.tokens import TokenGroup
 from preferably.errors import TrainingError
 from preferably.methods import Method
+from preferably.models.attention import NAME
 from preferably.models.policy import Policy
 from preferably.training.reference import Reference
 from preferably.training.steps import pair_losses
@@ -45,6 +46,7 @@ def check_packing(policy: Policy, groups: Sequence[TokenGroup]) -> SelfCheck:
         batch = collate(few)
         packed = policy(batch)
         policy.packed = False
+        policy.inner.set_attn_implementation("eager")  # the model's own: what ours is held against, and the way back
         difference = float((packed - policy(collate(few))).abs().max())
         layers = policy.inner.config.get_text_config().num_hidden_layers
         if batch.plan.calls != layers:
@@ -53,10 +55,12 @@ def check_packing(policy: Policy, groups: Sequence[TokenGroup]) -> SelfCheck:
             note = f"Packed and plain forward of {name} differ by {difference:.2g} nats; the padded path is used."
         else:
             policy.packed = True
+            policy.inner.set_attn_implementation(NAME)
             return SelfCheck(True, difference, None)
         return SelfCheck(False, difference, note)
     except (RuntimeError, ValueError, TypeError, AttributeError, IndexError) as error:
         policy.packed = False
+        policy.inner.set_attn_implementation("eager")
         reason = str(error).split("\n")[0][:160]
         return SelfCheck(False, None, f"{name} cannot run packed batches ({reason}); the padded path is used.")
     finally:

@@ -1,6 +1,7 @@
 """Where a run is, and how that is saved and taken up again: safetensors and JSON, nothing else."""
 
 import json
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ class State:
 
     step: int = 0
     tokens: int = 0
+    started: bool = False  # whether the evaluation before any update was made
     start: dict[str, float] = field(default_factory=dict)  # the evaluation before any update
     best_loss: float | None = None  # held-out
     best_step: int | None = None
@@ -35,7 +37,7 @@ class State:
         """Take in a held-out loss: note the best, and end the run after `patience` evaluations without a better one."""
         if loss is None:
             return
-        if self.best_loss is None or loss < self.best_loss:
+        if not math.isnan(loss) and (self.best_loss is None or loss < self.best_loss):
             self.best_loss, self.best_step, self.evaluations_without_gain = loss, self.step, 0
             return
         self.evaluations_without_gain += 1
