@@ -8,8 +8,8 @@ from preferably.config import settings
 from preferably.data.load import load_feedback
 from preferably.data.splits import refuse_leakage
 from preferably.data.tokens import encode
-from preferably.errors import ConfigError
-from preferably.evaluation.compare import answers, compare, measure_kl, store, texts
+from preferably.errors import ConfigError, DataError
+from preferably.evaluation.compare import answers, compare, measure_kl, store, texts, with_room
 from preferably.evaluation.preference import PreferenceAccuracy, preference_accuracy
 from preferably.evaluation.readiness import Readiness, readiness
 from preferably.evaluation.winrate import WinRate
@@ -19,13 +19,14 @@ from preferably.models.loading import Loaded, load
 from preferably.models.sampler import Decoding
 from preferably.reporting.card import write_card
 from preferably.reporting.report import render_report
+from preferably.training.alarms import Warning
 from preferably.training.offline import Progress
 from preferably.training.run import Run
 from preferably.training.run import train as train_settings
 from preferably.training.run_directory import RunDirectory
 
 Model = str | Path | Loaded
-READY_PROMPTS = 32
+READY_PROMPTS, READY_TOKENS = 32, 128
 
 
 def train(
@@ -50,8 +51,11 @@ def train(
         raise ConfigError("data holds both groups and files; give one kind.")
     chosen = settings({"method": method, "model": model_directory(model), "data": files, "output": output} | options)
 
-    def ready(loaded: Loaded, held_out: Sequence[Group]) -> None:
-        _check_ready(loaded, held_out, Path(chosen.output), progress)
+    def ready(loaded: Loaded, held_out: Sequence[Group]) -> list[Warning]:
+        found = _check_ready(loaded, held_out, Path(chosen.output))
+        for warning in found if progress is not None else []:
+            progress.warn(warning.code, warning.message, warning.advice)
+        return found
 
     before = None if chosen.method == "sft" else ready
     run = train_settings(chosen, groups=groups or None, resume=resume, progress=progress, before=before)
@@ -81,9 +85,11 @@ def evaluate(
     or None where it cannot tell. With `output` (a run directory) the result, samples and KL are written there, and its
     report is made anew.
     """
-    prompts = _prompts(data, limit)
     score = load_function(judge) if isinstance(judge, str) else judge
     ours, theirs = _loaded(model, **loading), _loaded(against, **loading)
+    prompts, too_long = with_room(_prompts(data, limit), [ours, theirs], max_tokens)
+    if not prompts:
+        raise DataError(f"None of {too_long} prompts leaves room to answer in the context of these models.")
     decoding = Decoding(temperature=temperature, max_tokens=max_tokens)
     result = compare(
         ours, theirs, prompts, both_orders(judge_by_score(score)), decoding, samples=samples, seed=seed,
@@ -95,7 +101,7 @@ def evaluate(
         RunDirectory(Path(output)).create(resume=True)
         store(
             result, Path(output), judge=judge if isinstance(judge, str) else getattr(judge, "__name__", "function"),
-            model=ours.name, against=theirs.name, kl=drift, scores=score,
+            model=ours.name, against=theirs.name, kl=drift, scores=score, too_long=too_long,
         )  # fmt: skip
         report(output)
     return result.result
@@ -150,14 +156,16 @@ def refuse_seen(prompts: Sequence[Group], trained_on: Sequence[str | Path]) -> N
         refuse_leakage(load_feedback([file], "prompts", max_rejected=1.0).groups, prompts)
 
 
-def _check_ready(loaded: Loaded, held_out: Sequence[Group], output: Path, progress: Progress | None) -> None:
-    prompts = list({group.prompt: Group(group.prompt) for group in held_out if group.prompt}.values())[:READY_PROMPTS]
+def _check_ready(loaded: Loaded, held_out: Sequence[Group], output: Path) -> list[Warning]:
+    distinct = list({group.prompt: Group(group.prompt) for group in held_out if group.prompt}.values())
+    prompts, _ = with_room(distinct, [loaded], READY_TOKENS)
     if not prompts:
-        return
-    found = check(loaded, data=prompts, samples=1, max_tokens=128)
+        return []
+    found = check(loaded, data=prompts[:READY_PROMPTS], samples=1, max_tokens=READY_TOKENS)
     RunDirectory(output).write_json("evaluation/readiness.json", found.as_json())
-    if not found.ready and progress is not None:
-        progress.warn("not_ready", f"the start model is not ready: {found.verdict}", "preferences teach no skill")
+    if found.ready:
+        return []
+    return [Warning(0, "not_ready", f"the start model is not ready: {found.verdict}", "preferences teach no skill")]
 
 
 def _prompts(data: str | Path | Sequence[Group], limit: int | None) -> list[Group]:

@@ -49,6 +49,17 @@ def answers(
     )  # fmt: skip
 
 
+def with_room(prompts: Sequence[Group], models: Sequence[Loaded], max_tokens: int) -> tuple[list[Group], int]:
+    """The prompts that leave every model room for `max_tokens` (or half of its context), and how many do not."""
+    kept = list(prompts)
+    for loaded in models:
+        context = loaded.context or 10**9
+        room = context - min(max_tokens, context // 2)
+        ids = encode_prompts(kept, loaded.tokenizer, max_length=10**9)
+        kept = [prompt for prompt, tokens in zip(kept, ids, strict=True) if len(tokens) <= room]
+    return kept, len(prompts) - len(kept)
+
+
 def texts(drawn: Sequence[Sequence[Sample]]) -> list[list[str]]:
     """The texts of samples, without the white space at their ends."""
     return [[one.text.strip() for one in several] for several in drawn]
@@ -105,13 +116,18 @@ def store(
     kl: Mapping[str, float] | None = None,
     name: str = "win_rate",
     keep_samples: int = 200,
+    too_long: int = 0,
     scores: Callable[[list[str], list[str]], Sequence[float | None]] | None = None,
 ) -> dict[str, Any]:
-    """Write `evaluation/<name>.json` and, for the headline, `samples.jsonl` (the first sample of each prompt)."""
+    """Write `evaluation/<name>.json` and, for the headline, `samples.jsonl` (the first sample of each prompt).
+
+    `too_long` prompts were left out for want of room in the context.
+    """
     run = RunDirectory(directory)
     decoding = {key: value for key, value in asdict(comparison.decoding).items() if key != "stop"}
     decoding["samples"] = comparison.samples
     values = comparison.result.as_json(judge=judge, decoding=decoding, kl=kl, model=model, against=against)
+    values["too_long"] = too_long
     run.write_json(f"evaluation/{name}.json", values)
     if name == "win_rate":
         (directory / "samples.jsonl").unlink(missing_ok=True)

@@ -152,9 +152,11 @@ def _draw(logits: Tensor, decoding: Decoding, generator: torch.Generator) -> tup
             ranked, index = probs.sort(descending=True)
             ranked[ranked.cumsum(-1) - ranked >= decoding.top_p] = 0  # the most likely one always stays
             probs = torch.zeros_like(probs).scatter(-1, index, ranked)
-        # The exponential race: argmax of p / e with e ~ Exp(1) is a draw from p (it needs no normalised p).
-        race = torch.empty_like(probs).exponential_(generator=generator)
-        drawn = (probs / race).argmax(-1)
+        # By the inverse of the distribution function: one random number a row, where a race of exponentials takes one
+        # a word (15% of the time of a small model). In float64, so that 150,000 words leave no gap.
+        upto = probs.double().cumsum(-1)
+        point = torch.rand(len(probs), 1, generator=generator, device=probs.device, dtype=torch.float64) * upto[:, -1:]
+        drawn = torch.searchsorted(upto, point, right=True)[:, 0].clamp(max=probs.shape[-1] - 1)
     logps = logits.gather(-1, drawn[:, None])[:, 0] - logits.logsumexp(-1)
     return drawn, logps
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 class Recipe:
     """How much of everything; counts are of documents, demonstrations, pairs and prompts."""
 
-    documents: int = 14000
+    documents: int = 13000
     base_learning_rate: float = 4e-3
     demonstrations: int = 3000
     sft_epochs: float = 2.0

@@ -85,7 +85,7 @@ def _evaluate(
     decodings: dict[str, Any] = {}
     headline: dict[str, Any] = {}
     axes: dict[str, Any] = {}
-    for temperature, samples in ((recipe.temperature, recipe.samples), (1.0, 2), (0.0, 1)):
+    for temperature, samples in ((recipe.temperature, recipe.samples), (1.0, 1), (0.0, 1)):
         tell = watcher.counting(f"evaluate at T = {temperature:g}", 2 * len(held_out))
         result = stages.judge_at(
             recipe, seed, dpo.loaded, start, held_out, temperature=temperature, samples=samples, progress=tell

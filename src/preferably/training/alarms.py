@@ -6,6 +6,8 @@ Each alarm looks at the latest evaluation beside the first one (step 0, before a
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from preferably.statistics.intervals import wilson
+
 # KL per sequence above which a policy is far from its start: best-of-n has KL ln n - (n-1)/n, so reaching 10 nats that
 # way would take the best of 60,000 samples. Long completions are allowed 0.1 nats a token.
 KL_PER_SEQUENCE, KL_PER_TOKEN = 10.0, 0.1
@@ -13,9 +15,8 @@ KL_PER_SEQUENCE, KL_PER_TOKEN = 10.0, 0.1
 DISPLACED_PER_TOKEN = 0.4
 LENGTH_RATIO = 1.6
 REPETITION_RISE = 0.1
-UNFINISHED = 0.5
+UNFINISHED, UNFINISHED_RISE = 0.5, 0.2
 LOSS_RISE = 0.1  # share of the held-out loss at the start
-BELOW_CHANCE = 0.45
 
 Metrics = dict[str, float]
 
@@ -55,6 +56,8 @@ def _displacement(now: Metrics, start: Metrics) -> tuple[str, str] | None:
 
 def _length(now: Metrics, start: Metrics) -> tuple[str, str] | None:
     before, after = start.get("samples/length"), now.get("samples/length")
+    if "objective/kl" not in now:
+        return None  # demonstrations are there to set the length
     if not before or after is None or 1 / LENGTH_RATIO < after / before < LENGTH_RATIO:
         return None
     return (
@@ -74,11 +77,11 @@ def _repetition(now: Metrics, start: Metrics) -> tuple[str, str] | None:
 
 
 def _unfinished(now: Metrics, start: Metrics) -> tuple[str, str] | None:
-    share = now.get("samples/unfinished")
-    if share is None or share < UNFINISHED:
+    before, share = start.get("samples/unfinished", 0.0), now.get("samples/unfinished")
+    if share is None or share < UNFINISHED or share < before + UNFINISHED_RISE:
         return None
     return (
-        f"{share:.0%} of samples never end: the model does not give its end-of-sequence token",
+        f"{share:.0%} of samples never end, {before:.0%} at the start: the model unlearns its end-of-sequence token",
         "check that completions in the data end with EOS, and that sample_tokens leaves room for a whole answer",
     )
 
@@ -96,8 +99,11 @@ def _rising(now: Metrics, start: Metrics) -> tuple[str, str] | None:
 
 def _below_chance(now: Metrics, start: Metrics) -> tuple[str, str] | None:
     accuracy = now.get("eval_rewards/accuracies")
-    if accuracy is None or accuracy >= BELOW_CHANCE:
+    if accuracy is None:
         return None
+    n = round(now["eval_groups"])
+    if wilson(accuracy * n, n).high >= 0.5:
+        return None  # a few pairs fall below one half by chance
     return (
         f"the policy prefers the rejected completion on {1 - accuracy:.0%} of held-out pairs: training and held-out "
         "labels contradict each other",

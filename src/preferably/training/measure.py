@@ -28,7 +28,7 @@ def held_out_metrics(
     hyperparameters: dict[str, float],
     budget: int,
 ) -> dict[str, float]:
-    """`eval_loss` and the mean of every metric of the method, each over all held-out groups."""
+    """`eval_loss`, the number of groups, and the mean of every metric of the method over all held-out groups."""
     loss, tokens = 0.0, 0.0
     collected: dict[str, list[torch.Tensor]] = {}
     for run in split_by_tokens(groups, budget):
@@ -40,7 +40,7 @@ def held_out_metrics(
         for name, values in metrics.items():
             collected.setdefault(name, []).append(values.cpu())
     means = {f"eval_{name}": float(torch.cat(parts).mean()) for name, parts in collected.items()}
-    return {"eval_loss": loss / count_of(method, len(groups), tokens)} | means
+    return {"eval_loss": loss / count_of(method, len(groups), tokens), "eval_groups": float(len(groups))} | means
 
 
 @dataclass(frozen=True, slots=True)

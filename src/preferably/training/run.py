@@ -56,11 +56,12 @@ def train(
     start: Loaded | None = None,
     resume: bool = False,
     progress: Progress | None = None,
-    before: Callable[[Loaded, Sequence[Group]], None] | None = None,
+    before: Callable[[Loaded, Sequence[Group]], Sequence[Warning]] | None = None,
 ) -> Run:
     """Do what `settings` says. `groups` stand in for its `data` files, `start` for loading its `model`.
 
-    `before` is shown the starting model and the held-out records before training (readiness is asked there).
+    `before` is shown the starting model and the held-out records before training (readiness is asked there), and says
+    what is to be warned of.
 
     Writes the run directory (docs/run-directory.md) and returns the run. SIGINT and SIGTERM end it after the step in
     hand, with a checkpoint. Raises a `PreferablyError` for anything that the user can mend.
@@ -84,8 +85,7 @@ def train(
             facts = _facts(settings, loaded, data)
             if run.fresh:
                 _describe(run, settings, facts)
-                if before is not None:
-                    before(loaded, held_out)
+                at_start += before(loaded, held_out) if before is not None else []
             saver = Saver(
                 run.path / "checkpoints", run.id, facts, settings.keep, resume, lock,
                 lambda path, why: progress.warn("checkpoint_refused", f"{path.name}: {why}", "an older one is used"),
