@@ -26,11 +26,14 @@ def quickstart(
     from preferably.training.offline import Progress
 
     console = Console(highlight=False)
+    console.print("A customer-service desk trains its assistant. Which reply is better?\n")
+    example = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    for who, text in (("user", EXAMPLE_PROMPT), ("A", EXAMPLE_A), ("B", EXAMPLE_B)):
+        example.add_row(f"[bold]{who}[/bold]", text)
+    console.print(example)
     console.print(
-        "A customer-service desk trains its assistant. Which reply is better?\n\n"
-        f"  [bold]user[/bold]  {EXAMPLE_PROMPT}\n  [bold]A[/bold]     {EXAMPLE_A}\n  [bold]B[/bold]     {EXAMPLE_B}\n\n"
-        "Simulated labelers with known faults compare replies like these, mostly for A, which answers first. Their\n"
-        "choices train the model; a truth that training never sees decides whether it got better.\n"
+        "\nSimulated labelers with known faults compare replies like these, mostly in favor of A, which answers first. "
+        "Their choices train the model; a truth that training never sees decides whether it got better.\n"
     )
     with watching() as watch:
 
@@ -53,9 +56,9 @@ def quickstart(
 
 def _print(console: Console, results: dict[str, Any], output: Path) -> None:
     headline, labels = results["dpo"], results["labels"]
-    table = Table(title="On held-out prompts, by the truth", title_justify="left", header_style="bold", box=None)
-    for column in ("", "sft", "dpo"):
-        table.add_column(column, justify="left" if not column else "right")
+    table = Table(header_style="bold", box=None, pad_edge=False)
+    for column in ("held-out replies, by the truth", "sft", "dpo"):
+        table.add_column(column, justify="right" if len(column) == 3 else "left")
     for axis, name in AXES.items():
         row = results["axes"][axis]
         style = "{:.1f}" if axis in ("malformed_words", "words") else "{:.0%}"
