@@ -58,3 +58,24 @@ def test_text_and_turns_do_not_mix(characters):
 def test_no_template_at_all_is_said(characters):
     with pytest.raises(DataError, match="template"):
         render(TALK, characters(), True)
+
+
+def test_the_end_of_turn_is_found_where_it_is_not_the_eos() -> None:
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    from preferably.data.chat import end_of_turn
+
+    words = {"<eos>": 0, "<|im_end|>": 1, "a": 2, "b": 3, "user": 4, "assistant": 5, "<unk>": 6}
+    core = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
+    core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=core, eos_token="<eos>", unk_token="<unk>", additional_special_tokens=["<|im_end|>"]
+    )
+    turn = "{{ message['role'] }} {{ message['content'] }}"
+    tokenizer.chat_template = "{% for message in messages %}" + turn + "<|im_end|>\n{% endfor %}"
+    assert end_of_turn(tokenizer) == 1
+    tokenizer.chat_template = "{% for message in messages %}" + turn + "{{ eos_token }}{% endfor %}"
+    assert end_of_turn(tokenizer) == 0
+    tokenizer.chat_template = "{% for message in messages %}" + turn + " {% endfor %}"
+    assert end_of_turn(tokenizer) is None

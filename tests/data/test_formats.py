@@ -283,3 +283,11 @@ def test_mutated_files_end_in_rows_rejects_or_one_error(tmp_path):
         except DataError:
             refused += 1
     assert 0 < refused < 1500
+
+
+def test_an_answer_labelled_bad_is_no_demonstration() -> None:
+    row = {"prompt": "2 + 2?", "completion": "5", "label": False}
+    refused = parse_row(row, "demonstrations", ("a.jsonl", 1))
+    assert isinstance(refused, Reject)
+    assert refused.code == "bad_example"
+    assert isinstance(parse_row({**row, "label": True}, "demonstrations", ("a.jsonl", 1)), Judged)

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.skipif(not REAL.is_dir(), reason="../shared/real is not
 
 
 def counts(name, feedback):
-    accounting = load_feedback([REAL / "data" / name], feedback).accounting
+    accounting = load_feedback([REAL / "data" / name], feedback, max_rejected=1).accounting
     accounting.close()
     return accounting.read, accounting.used, accounting.deduplicated, accounting.rejected
 
@@ -26,7 +26,7 @@ def counts(name, feedback):
         ("hh-rlhf/harmless-base-test.jsonl.gz", "pairs", (2312, 2308, 0, {"empty": 4})),
         ("hh-rlhf/helpful-base-test.jsonl.gz", "pairs", (2354, 2348, 0, {"empty": 4, "equal": 2})),
         ("llama-factory/alpaca_en_demo.json", "demonstrations", (999, 985, 14, {})),
-        ("llama-factory/kto_en_demo.json", "demonstrations", (300, 300, 0, {})),
+        ("llama-factory/kto_en_demo.json", "demonstrations", (300, 150, 0, {"bad_example": 150})),  # thumbs down
     ],
 )
 def test_counts(name, feedback, expected):

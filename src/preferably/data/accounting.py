@@ -27,6 +27,7 @@ CODES: dict[str, str] = {
     "missing_field": "a column or key that this feedback needs is not there",
     "wrong_type": "null, a number or a list where text belongs, or the reverse",
     "mixed_forms": "text and lists of messages in one row",
+    "bad_example": "a row labelled as a bad answer, among demonstrations",
     "unsupported": "tool calls, a chat history or another shape that is not read yet",
     "empty": "text that is empty or only whitespace",
     # conversations

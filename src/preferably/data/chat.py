@@ -83,5 +83,18 @@ def render(messages: Sequence[Message], tokenizer: "PreTrainedTokenizerBase", ad
     return str(text)
 
 
+def end_of_turn(tokenizer: "PreTrainedTokenizerBase") -> int | None:
+    """The special token with which the template closes a turn of the assistant (`<|im_end|>`), if it does with one.
+
+    It need not be the tokenizer's EOS, but it ends a reply just so: a sampler has to stop there.
+    """
+    try:
+        text = render((Message("user", "a"), Message("assistant", "b")), tokenizer, False)
+    except DataError:  # a template that wants other turns; those of the data will say so
+        return None
+    last = ids_of(tokenizer(text.rstrip(), add_special_tokens=False))[-1]
+    return last if last in tokenizer.all_special_ids else None
+
+
 def _roles(messages: Sequence[Message]) -> str:
     return ", ".join(message.role for message in messages)

@@ -93,6 +93,8 @@ def _pair_of_messages(row: Row, chosen: list[Any], rejected: list[Any]) -> tuple
 
 
 def _demonstration(row: Row) -> tuple[Turns, Turns]:
+    if row.get("label") is False or row.get("kto_tag") is False:
+        raise BadRow("label", "bad_example", "the row is labelled as a bad answer, which must not be imitated")
     if "messages" in row:
         return split_conversation(turns(row["messages"], "messages"), "messages")
     if "completion" in row:

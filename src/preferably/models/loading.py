@@ -11,7 +11,7 @@ from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
-from preferably.data.chat import ensure_template
+from preferably.data.chat import end_of_turn, ensure_template
 from preferably.errors import ModelError
 from preferably.models.attention import NAME
 from preferably.models.policy import Policy
@@ -33,10 +33,10 @@ class Loaded:
 
     @property
     def stop_ids(self) -> set[int]:
-        """Token ids that end a completion: the tokenizer's end and those of the model's generation settings."""
+        """Token ids that end a completion: EOS, the template's end of turn, those of the generation settings."""
         ids = getattr(self.policy.inner.generation_config, "eos_token_id", None)
         ids = [] if ids is None else ids if isinstance(ids, list) else [ids]
-        return {i for i in [*ids, self.tokenizer.eos_token_id] if i is not None}
+        return {i for i in [*ids, self.tokenizer.eos_token_id, end_of_turn(self.tokenizer)] if i is not None}
 
     @property
     def context(self) -> int | None:
