@@ -218,3 +218,11 @@ def gradients(monkeypatch):
 
     monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", spy)
     return seen
+
+
+@pytest.fixture(scope="session")
+def tiny_model_directory(tmp_path_factory):
+    """A tiny random Llama with a tokenizer of characters, saved as users' models are."""
+    directory = tmp_path_factory.mktemp("models") / "tiny"
+    _write_model(directory)
+    return directory

@@ -1,0 +1,104 @@
+"""The command as a user types it: in a process of its own, on a tiny model."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from preferably.methods import METHODS
+
+PAIRS = [
+    {"prompt": f"{letter} {number}? ", "chosen": "yes", "rejected": "no no"}
+    for letter in "abcdef"
+    for number in range(8)
+]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, tiny_model_directory):
+    folder = tmp_path_factory.mktemp("cli")
+    (folder / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in PAIRS))
+    (folder / "rules.py").write_text(
+        "def score(prompts, completions):\n    return [-float(len(text)) for text in completions]\n\n\n"
+        "def broken(prompts, completions):\n    raise RuntimeError('no')\n"
+    )
+    (folder / "run.yaml").write_text(f"model: {tiny_model_directory}\ndata: pairs.jsonl\noutput: dpo\nbeta: 0.2\n")
+    done = command(folder, "train", "dpo", "run.yaml", "--max_steps", "3", "--set", "sample_tokens=8", "--batch-size=8")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def command(folder, *arguments):
+    return subprocess.run(
+        [sys.executable, "-c", "from preferably.cli.main import main; main()", *map(str, arguments)],
+        cwd=folder, capture_output=True, text=True, timeout=120,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"},
+    )  # fmt: skip
+
+
+def test_settings_come_from_the_file_the_flags_and_set(place):
+    config = (place / "dpo" / "config.yaml").read_text()
+    for line in ("beta: 0.2", "max_steps: 3", "sample_tokens: 8", "batch_size: 8"):
+        assert line in config.splitlines()
+
+
+def test_evaluate_says_the_win_rate_and_makes_the_report(place, tiny_model_directory):
+    done = command(
+        place, "evaluate", "--model", "dpo", "--against", tiny_model_directory, "--judge", "rules.py:score",
+        "--max-tokens", "6",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    stored = json.loads((place / "dpo" / "evaluation" / "win_rate.json").read_text())
+    assert f"win rate {stored['win_rate']:.3f}" in done.stdout
+    assert (place / "dpo" / "report.html").stat().st_size > 100_000
+    ranked = command(place, "evaluate", "--model", "dpo", "--against", tiny_model_directory)
+    assert ranked.returncode == 0 and "preference accuracy" in ranked.stdout
+
+
+def test_chat_shows_both_answers(place, tiny_model_directory):
+    done = command(
+        place, "chat", "dpo", "--against", tiny_model_directory, "--prompt", "a 1?", "--max-tokens", "4",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "dpo" in done.stdout and str(tiny_model_directory)[:20] in done.stdout.replace("\n", "")
+
+
+def test_ready_and_report(place, tiny_model_directory):
+    found = command(place, "ready", "--model", tiny_model_directory, "--data", "pairs.jsonl", "--max-tokens", "4")
+    assert found.returncode == 1 and "fine-tune first" in found.stdout
+    assert command(place, "report", "dpo").stdout.strip().endswith("report.html")
+
+
+def test_methods_lists_every_method():
+    out = command(None, "methods").stdout
+    assert all(name in out for name in METHODS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("train", "dop", "--model", "m", "--data", "pairs.jsonl", "--output", "x1"), 2, "did you mean 'dpo'"),
+        (("train", "dpo", "--model", "m", "--data", "pairs.jsonl", "--output", "x2", "--bta", "1"), 2, "'beta'"),
+        (("train", "dpo", "--model", "m", "--data", "pairs.jsonl"), 2, "--output is missing"),
+        (("train", "dpo", "--model", "nowhere/at/all", "--data", "pairs.jsonl", "--output", "x3"), 4, "Cannot load"),
+        (("train", "dpo", "run.yaml", "--output", "x4", "--data", "none.jsonl"), 3, "none.jsonl does not exist"),
+        (("train", "dpo", "run.yaml"), 2, "already holds a run"),
+        (("train", "dpo", "none.yaml", "--output", "x5"), 2, "none.yaml"),
+        (("train", "sft", "run.yaml", "--output", "x6"), 2, "does not take 'beta'"),
+        (("evaluate", "--model", "dpo", "--against", "dpo", "--judge", "rules.py:scor"), 2, "'score'"),
+        (
+            ("evaluate", "--model", "dpo", "--against", "dpo", "--judge", "rules.py:broken", "--max-tokens", "2"),
+            2,
+            "no",
+        ),
+        (("report", "."), 2, "not a run directory"),
+    ],
+)
+def test_a_mistake_is_one_line_and_no_traceback(place, arguments, code, says):
+    done = command(place, *arguments)
+    assert done.returncode == code, done.stderr
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+    assert len(errors) == 1 and says in errors[0]
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,80 @@
+"""The quickstart in miniature: every stage, every file that other programs read. What it learns is for `bench/`."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from preferably.errors import ConfigError
+from preferably.quickstart.recipe import Recipe
+from preferably.quickstart.run import quickstart
+from preferably.training.offline import Progress
+
+TINY = replace(Recipe(), documents=256, demonstrations=96, asked=64, prompts=60, samples=2, max_tokens=40)
+
+
+class Quiet:
+    def training(self, name):
+        return Progress()
+
+    def counting(self, name, total):
+        return lambda done: None
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory):
+    output = tmp_path_factory.mktemp("quickstart") / "job"
+    return output, quickstart(output, seed=7, watcher=Quiet(), recipe=TINY)
+
+
+def read(path):
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_one_run_directory_a_stage(job):
+    output, _ = job
+    for stage in ("base", "sft", "dpo"):
+        run = output / stage
+        assert {path.name for path in run.iterdir()} >= {
+            "config.yaml", "environment.json", "status.json", "data.json", "metrics.jsonl", "timing.jsonl", "checkpoints",
+            "model", "evaluation", "report.html", "MODEL_CARD.md", "held_out.jsonl",
+        }  # fmt: skip
+        assert read(run / "status.json")["state"] == "finished"
+        data = read(run / "data.json")
+        assert data["read"] == data["used"] + data["deduplicated"] + sum(data["rejected"].values())
+        assert data["used"] == data["train"] + data["held_out"]
+        lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+        assert [line["step"] for line in lines] == list(range(len(lines)))
+        assert "eval_loss" in lines[0] and "eval_loss" in lines[-1]
+
+
+def test_the_headline_is_what_the_evaluation_says(job):
+    output, results = job
+    stored = read(output / "dpo" / "evaluation" / "win_rate.json")
+    assert results["dpo"]["win_rate"] == stored["win_rate"]
+    assert stored["n"] == TINY.prompts
+    assert stored["wins"] + stored["ties"] + stored["losses"] + stored["missing"] == TINY.prompts * TINY.samples
+    # A prompt counts as the mean of its samples, and all prompts have as many.
+    assert stored["win_rate"] == pytest.approx((stored["wins"] + stored["ties"] / 2) / (TINY.prompts * TINY.samples))
+    assert stored["interval"][0] <= stored["win_rate"] <= stored["interval"][1]
+    assert set(results["decodings"]) == {"0.7", "1", "0"}
+    assert read(output / "results.json")["schema"] == 1
+    axes = read(output / "dpo" / "evaluation" / "axes.json")
+    assert {"correctness", "directness", "voice", "brevity", "honesty", "harmlessness", "malformed_words"} <= set(axes)
+
+
+def test_labels_are_accounted_for(job):
+    _, results = job
+    said = results["labels"]
+    assert said["compared"] + said["identical"] == TINY.asked * TINY.pairs
+    assert said["labeled"] + said["tie"] + said["unsure"] == said["compared"]
+
+
+def test_an_untrained_base_is_not_ready(job):
+    _, results = job
+    assert results["readiness"]["base"].startswith("fine-tune first")
+
+
+def test_a_second_job_in_the_same_place_is_refused(job):
+    with pytest.raises(ConfigError, match="already holds a quickstart"):
+        quickstart(job[0], seed=7, watcher=Quiet(), recipe=TINY)
