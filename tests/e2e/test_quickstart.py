@@ -36,8 +36,8 @@ def test_one_run_directory_a_stage(job):
     for stage in ("base", "sft", "dpo"):
         run = output / stage
         assert {path.name for path in run.iterdir()} >= {
-            "config.yaml", "environment.json", "status.json", "data.json", "metrics.jsonl", "timing.jsonl", "checkpoints",
-            "model", "evaluation", "report.html", "MODEL_CARD.md", "held_out.jsonl",
+            "config.yaml", "environment.json", "status.json", "data.json", "held_out.jsonl", "metrics.jsonl",
+            "timing.jsonl", "checkpoints", "model", "evaluation", "report.html", "MODEL_CARD.md",
         }  # fmt: skip
         assert read(run / "status.json")["state"] == "finished"
         data = read(run / "data.json")
