@@ -53,7 +53,7 @@ def test_stories_move_towards_the_rule(frontier, tmp_path):
     assert itself["kl"] == pytest.approx(0, abs=1e-4)
     found = frontier.one_run(frontier.Strength(5e-4, 0.5, 3), pairs, start, size, 0, tmp_path / "run")
     assert found["interval"][0] > 0.6 > itself["win_rate"]
-    assert 0.5 < found["kl"] < 15
+    assert 0.5 < found["kl"] < 30  # it moved, and not to the 176 nats of gibberish
 
 
 def test_best_of_n_rises_with_n(frontier):
