@@ -20,8 +20,9 @@ check: $(ENV)/installed-dev
 bench: $(ENV)/installed-dev
 	for script in bench/*.py; do $(BIN)/python $$script || exit 1; done
 
-# PyTorch comes first and by its pinned version: asked for by name alone it would bring gigabytes of CUDA packages.
+# PyTorch comes first and by its pinned version, so that a CPU build that the machine offers is taken.
 $(ENV)/installed: pyproject.toml constraints.txt
+	@echo "Building $(ENV); PyTorch is the largest part and takes a minute or two."
 	$(PYTHON) -m venv $(ENV)
 	$(BIN)/pip install --quiet -c constraints.txt torch==2.13.0
 	$(BIN)/pip install --quiet -c constraints.txt -e .

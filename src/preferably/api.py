@@ -8,13 +8,13 @@ from preferably.config import settings
 from preferably.data.load import load_feedback
 from preferably.data.splits import refuse_leakage
 from preferably.data.tokens import encode
-from preferably.errors import ConfigError, DataError
+from preferably.errors import ConfigError, DataError, ModelError
 from preferably.evaluation.compare import answers, compare, measure_kl, store, texts, with_room
 from preferably.evaluation.preference import PreferenceAccuracy, preference_accuracy
 from preferably.evaluation.readiness import Readiness, readiness
 from preferably.evaluation.winrate import WinRate
 from preferably.feedback.records import Group
-from preferably.judging.judge import ScoreFunction, both_orders, judge_by_score, load_function
+from preferably.judging.judge import ScoreFunction, judge_by_score, load_function
 from preferably.models.loading import Loaded, load
 from preferably.models.sampler import Decoding
 from preferably.reporting.card import write_card
@@ -24,6 +24,7 @@ from preferably.training.offline import Progress
 from preferably.training.run import Run
 from preferably.training.run import train as train_settings
 from preferably.training.run_directory import RunDirectory
+from preferably.training.selfcheck import check_packing
 
 Model = str | Path | Loaded
 READY_PROMPTS, READY_TOKENS = 32, 128
@@ -53,8 +54,8 @@ def train(
 
     def ready(loaded: Loaded, held_out: Sequence[Group]) -> list[Warning]:
         found = _check_ready(loaded, held_out, Path(chosen.output))
-        for warning in found if progress is not None else []:
-            progress.warn(warning.code, warning.message, warning.advice)
+        for warning in found:
+            (progress or Progress()).warn(warning.code, warning.message, warning.advice)
         return found
 
     before = None if chosen.method == "sft" else ready
@@ -92,13 +93,13 @@ def evaluate(
         raise DataError(f"None of {too_long} prompts leaves room to answer in the context of these models.")
     decoding = Decoding(temperature=temperature, max_tokens=max_tokens)
     result = compare(
-        ours, theirs, prompts, both_orders(judge_by_score(score)), decoding, samples=samples, seed=seed,
+        ours, theirs, prompts, judge_by_score(score), decoding, samples=samples, seed=seed,
         progress=progress,
     )  # fmt: skip
     if output is not None:
         shared = ours.tokenizer.get_vocab() == theirs.tokenizer.get_vocab()
         drift = measure_kl(ours, theirs, prompts[:128], max_tokens=max_tokens, seed=seed) if kl and shared else None
-        RunDirectory(Path(output)).create(resume=True)
+        RunDirectory(Path(output)).make()
         store(
             result, Path(output), judge=judge if isinstance(judge, str) else getattr(judge, "__name__", "function"),
             model=ours.name, against=theirs.name, kl=drift, scores=score, too_long=too_long,
@@ -107,11 +108,20 @@ def evaluate(
     return result.result
 
 
-def rank(model: Model, *, against: Model, data: str | Path, output: str | Path | None = None) -> PreferenceAccuracy:
-    """Held-out preference accuracy by implicit reward of `model` over `against`, on the pairs in `data`."""
-    ours, theirs = _loaded(model), _loaded(against)
-    length = ours.context or 2048
+def rank(
+    model: Model, *, against: Model, data: str | Path, output: str | Path | None = None, **loading: Any
+) -> PreferenceAccuracy:
+    """Held-out preference accuracy by implicit reward of `model` over `against`, on the pairs in `data`.
+
+    Raises `ModelError` for models with different tokenizers, whose log-probs cannot be subtracted.
+    """
+    ours, theirs = _loaded(model, **loading), _loaded(against, **loading)
+    if ours.tokenizer.get_vocab() != theirs.tokenizer.get_vocab():
+        raise ModelError(f"{ours.name} and {theirs.name} have different tokenizers, so they cannot rank by log-ratio.")
+    length = min(one.context or 2048 for one in (ours, theirs))
     pairs = encode(load_feedback([data], "pairs").groups, ours.tokenizer, max_length=length).groups
+    for loaded in (ours, theirs):
+        check_packing(loaded.policy, pairs)
     result = preference_accuracy(ours.policy, theirs.policy, pairs)
     if output is not None:
         RunDirectory(Path(output)).write_json("evaluation/preference_accuracy.json", result.as_json())
@@ -128,9 +138,15 @@ def check(
     limit: int = 64,
     seed: int = 0,
 ) -> Readiness:
-    """Can `model` do the task at all? By `checker` (a score function: 1 is right) where there is one, and by form."""
-    prompts = _prompts(data, limit)
-    drawn = answers(_loaded(model), prompts, Decoding(0.7, max_tokens=max_tokens), samples=samples, seed=seed)
+    """Can `model` do the task at all? By `checker` (a score function: 1 is right) where there is one, and by form.
+
+    Prompts that leave no room to answer are left out; `Readiness.prompts` says how many were looked at.
+    """
+    loaded = _loaded(model)
+    prompts, too_long = with_room(_prompts(data, limit), [loaded], max_tokens)
+    if not prompts:
+        raise DataError(f"None of {too_long} prompts leaves room to answer in the context of {loaded.name}.")
+    drawn = answers(loaded, prompts, Decoding(0.7, max_tokens=max_tokens), samples=samples, seed=seed)
     score = load_function(checker) if isinstance(checker, str) else checker
     finished = [[one.finished for one in several] for several in drawn]
     return readiness(prompts, texts(drawn), finished, score, k=(1, samples))
@@ -169,6 +185,8 @@ def _check_ready(loaded: Loaded, held_out: Sequence[Group], output: Path) -> lis
 
 
 def _prompts(data: str | Path | Sequence[Group], limit: int | None) -> list[Group]:
+    if limit is not None and limit < 1:
+        raise ConfigError(f"limit is how many prompts to use, at least 1; got {limit}.")
     if isinstance(data, str | Path):
         return load_feedback([data], "prompts", limit=limit).groups
     return list(data)[:limit]

@@ -43,8 +43,6 @@ ALIASES = {
     "dpo_beta": "beta",
     "rpo_alpha": "nll_weight",
     "pref_ftx": "nll_weight",
-    "stage": "method",
-    "rl": "method",
     "loss_type": "method",
 }
 LOSS_TYPES = {"sigmoid": "dpo", "robust": "rdpo"}  # values of TRL's loss_type that are methods of another name here
@@ -95,7 +93,7 @@ class TrainSettings(BaseModel):
     dtype: Literal["auto", "float32", "bfloat16"] = Field("auto", description="what matrix products are computed in")
     attention: Literal["auto", "packed", "padded"] = Field("auto", description="prefix-shared, or the plain forward")
     threads: int | None = Field(None, ge=1, description="CPU threads; default: the machine's")
-    seed: int = Field(0, ge=0, description="of the split, the order of data and all sampling")
+    seed: int = Field(0, ge=0, lt=2**31, description="of the split, the order of data and all sampling")
 
     eval_every: int | None = Field(None, ge=1, description="steps between evaluations; default: five a run")
     save_every: int | None = Field(None, ge=1, description="steps between checkpoints; default: with evaluations")
@@ -127,6 +125,9 @@ class TrainSettings(BaseModel):
 def settings(values: dict[str, Any]) -> TrainSettings:
     """Settings from names as users write them (ours or their aliases); a `ConfigError` that says what to change."""
     known = TrainSettings.model_fields
+    if values.get("method") == "dpo" and isinstance(values.get("loss_type"), str):
+        # As TRL has it: the trainer is DPO's, the loss any of its family.
+        values = {key: value for key, value in values.items() if key != "method"}
     resolved: dict[str, Any] = {}
     for key, value in values.items():
         name = ALIASES.get(key, key)

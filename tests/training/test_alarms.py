@@ -7,6 +7,7 @@ from preferably.training.alarms import ALARMS, raised
 CALM = {
     "objective/kl": 1.0, "objective/kl_per_token": 0.05, "samples/length": 20.0, "samples/repetition": 0.1,
     "samples/unfinished": 0.1, "eval_loss": 0.6, "eval_rewards/accuracies": 0.6, "eval_logratio/chosen_per_token": 0.0,
+    "eval_groups": 1000.0,
 }  # fmt: skip
 
 # (code, what changes, enough to speak, just not enough)
@@ -18,7 +19,7 @@ EDGES = [
     ("repetition", "samples/repetition", 0.2, 0.1999),
     ("unfinished", "samples/unfinished", 0.5, 0.499),
     ("held_out_loss_rising", "eval_loss", 0.6601, 0.6599),
-    ("below_chance", "eval_rewards/accuracies", 0.4499, 0.45),
+    ("below_chance", "eval_rewards/accuracies", 0.468, 0.47),
 ]
 
 
@@ -56,6 +57,16 @@ def test_a_negative_loss_may_rise_by_a_tenth_of_its_size_too():
     start = CALM | {"eval_loss": -1.0}
     assert codes(CALM | {"eval_loss": -0.91}, start) == []
     assert codes(CALM | {"eval_loss": -0.89}, start) == ["held_out_loss_rising"]
+
+
+def test_a_few_pairs_below_one_half_are_chance():
+    assert codes(CALM | {"eval_rewards/accuracies": 0.3, "eval_groups": 10.0}) == []
+    assert codes(CALM | {"eval_rewards/accuracies": 0.3, "eval_groups": 100.0}) == ["below_chance"]
+
+
+def test_a_start_that_never_ended_its_samples_is_no_news():
+    never = CALM | {"samples/unfinished": 0.9}
+    assert codes(never | {"samples/unfinished": 1.0}, start=never) == []
 
 
 def test_what_was_not_measured_sets_nothing_off():

@@ -71,7 +71,7 @@ def test_the_held_out_loss_of_demonstrations_is_per_token(tiny):
     with torch.no_grad():
         parts = [tiny.plain_logps(plain, group)[torch.from_numpy(group.train[0])] for group in groups]
     tokens = torch.cat(parts)
-    assert got == {"eval_loss": pytest.approx(-float(tokens.mean()), rel=1e-5)}
+    assert got == {"eval_loss": pytest.approx(-float(tokens.mean()), rel=1e-5), "eval_groups": 3}
 
 
 def test_the_held_out_numbers_of_pairs_are_means_over_pairs(tiny):

@@ -43,9 +43,10 @@ def test_a_step_that_is_not_finite_is_not_applied(offline, monkeypatch, value):
     out = offline(save_every=1, keep=9)
     before, after = out.weights[2], out.weights[3]  # index 0 is step 0
     assert same(before, after) and not same(out.weights[1], before) and not same(after, out.weights[4])
-    moments = [load_file(out.checkpoints / f"step-0000000{n}" / "optimizer.safetensors") for n in (2, 3, 4)]
-    assert all(moments[0][key].equal(moments[1][key]) for key in moments[0])
-    assert not all(moments[1][key].equal(moments[2][key]) for key in moments[1])
+    moments = [load_file(out.checkpoints / f"step-0000000{n}" / "optimizer.safetensors") for n in (2, 4)]
+    counts = [{float(value) for key, value in each.items() if key.endswith("/step")} for each in moments]
+    assert counts == [{2.0}, {3.0}]  # step 3 was no update
+    assert not (out.checkpoints / "step-00000003").exists()  # nor a good checkpoint
     assert all(torch.isfinite(p).all() for p in out.policy.parameters())
     lines = {line["step"]: line for line in out.run.lines("metrics.jsonl")}
     assert "skipped" in lines[3] and [n for n, line in lines.items() if "skipped" in line] == [3]

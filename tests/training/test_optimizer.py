@@ -7,6 +7,7 @@ from transformers.optimization import (
     get_linear_schedule_with_warmup,
 )
 
+from preferably.errors import ConfigError
 from preferably.training.optimizer import adamw, learning_rate_at, warmup_steps
 
 
@@ -41,7 +42,7 @@ def test_rates_worked_out_by_hand():
 
 @pytest.mark.parametrize(
     ("warmup", "total", "steps"),
-    [(0.0, 100, 0), (0.1, 100, 10), (0.1, 25, 3), (0.999, 10, 10), (1, 10, 1), (30.0, 10, 30)],
+    [(0.0, 100, 0), (0.1, 100, 10), (0.1, 25, 3), (0.999, 10, 9), (0.1, 1, 0), (1, 10, 1), (9.0, 10, 9)],
 )
 def test_warm_up_is_a_share_below_one_and_a_count_from_one_on(warmup, total, steps):
     assert warmup_steps(warmup, total) == steps
@@ -84,3 +85,8 @@ def test_two_updates_worked_out_by_hand():
         m, v = b1 * m + (1 - b1) * slope, b2 * v + (1 - b2) * slope**2
         p = p * (1 - lr * decay) - lr * (m / (1 - b1**t)) / ((v / (1 - b2**t)) ** 0.5 + eps)
         assert net.weight.item() == pytest.approx(p, rel=1e-6)
+
+
+def test_a_warm_up_that_leaves_no_step_is_refused():
+    with pytest.raises(ConfigError, match="30 steps leaves none of the 10"):
+        warmup_steps(30, 10)

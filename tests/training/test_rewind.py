@@ -85,5 +85,5 @@ def test_a_used_directory_is_refused_unless_the_run_goes_on(run):
 
 def test_a_file_in_the_way_is_named(tmp_path):
     (tmp_path / "run").write_text("")
-    with pytest.raises(ConfigError, match="is a file"):
+    with pytest.raises(ConfigError, match="Cannot make the run directory"):
         RunDirectory(tmp_path / "run").create(resume=False)

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from preferably.errors import ConfigError
+from preferably.errors import ConfigError, DataError
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps")]
 Dtype = Annotated[str, typer.Option(help="auto, float32 or bfloat16")]
@@ -31,12 +31,15 @@ def evaluate(
     """How often is the model preferred? The win rate on held-out prompts, with an interval."""
     from preferably import api
     from preferably.cli.watching import watching
+    from preferably.config import read_yaml
 
     prompts = _prompts_of(model, data)
     target = output or (model if (Path(model) / "status.json").exists() else None)
     console = Console(highlight=False)
     if judge is None:
-        ranked = api.rank(model, against=against, data=prompts, output=target)
+        if target is not None and read_yaml(Path(target) / "config.yaml").get("method") == "sft":
+            raise ConfigError("--judge is missing: demonstrations hold no pairs to rank, so only a judge can tell.")
+        ranked = api.rank(model, against=against, data=prompts, output=target, device=device, dtype=dtype)
         console.print(
             f"No judge was given, so only the held-out pairs are ranked: preference accuracy {ranked.accuracy:.3f} "
             f"\\[{ranked.interval.low:.3f}, {ranked.interval.high:.3f}] on {ranked.n} pairs "
@@ -101,7 +104,7 @@ def ready(
     from preferably import api
 
     found = api.check(model, data=data, checker=checker, samples=samples, max_tokens=max_tokens, limit=limit)
-    Console(highlight=False).print(escape(found.verdict), soft_wrap=True)
+    Console(highlight=False).print(f"{escape(found.verdict)} (on {found.prompts} prompts)", soft_wrap=True)
     if not found.ready:
         raise typer.Exit(1)
 
@@ -137,7 +140,13 @@ def chat(
         if not question.strip():
             return
         group = Group((Message("user", question),))
-        replies = [answers(each, [group], decoding, seed=seed + turn)[0][0].text.strip() for each in models]
+        try:
+            replies = [answers(each, [group], decoding, seed=seed + turn)[0][0].text.strip() for each in models]
+        except DataError as error:
+            if prompt is not None:
+                raise
+            console.print(f"[red]{escape(str(error))}[/red]", soft_wrap=True)
+            continue
         table = Table(expand=True, show_edge=False, pad_edge=False, header_style="bold")
         for name in names:
             table.add_column(escape(name), ratio=1, overflow="fold")

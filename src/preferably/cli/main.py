@@ -1,11 +1,13 @@
 """`preferably`: the verbs. Each imports what it needs when it is called, so that --help is quick."""
 
 import sys
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
+from preferably import __version__
 from preferably.cli import evaluating, quickstarting, training
 from preferably.errors import PreferablyError
 
@@ -23,6 +25,15 @@ app.command("ready")(evaluating.ready)
 app.command("chat")(evaluating.chat)
 app.command("report")(evaluating.report)
 app.command("methods")(training.methods)
+
+
+@app.callback()
+def _top(
+    version: Annotated[bool, typer.Option("--version", help="show the version and leave", is_eager=True)] = False,
+) -> None:
+    if version:
+        print(__version__)
+        raise typer.Exit
 
 
 def main() -> None:

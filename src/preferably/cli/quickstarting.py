@@ -72,15 +72,19 @@ def _print(console: Console, results: dict[str, Any], output: Path) -> None:
     console.print(
         f"\n[bold]DPO beats its SFT start with win rate {headline['win_rate']:.3f}[/bold] \\[{low:.3f}, {high:.3f}], "
         f"{headline['n']} prompts x {headline['decoding']['samples']} samples at T = "
-        f"{headline['decoding']['temperature']:g}; KL {headline['kl']['mean']:.2f} nats."
+        f"{headline['decoding']['temperature']:g}; KL {headline['kl']['mean']:.2f} nats.",
+        soft_wrap=True,
     )
-    others = {t: row for t, row in results["decodings"].items() if float(t) != headline["decoding"]["temperature"]}
+    main = headline["decoding"]["temperature"]
+    beside = [
+        f"{'greedy' if float(t) == 0 else f'T = {t}'} {row['win_rate']:.3f}"
+        for t, row in results["decodings"].items()
+        if float(t) != main
+    ]
     console.print(
-        "  ".join(
-            f"at T = {t}: {row['win_rate']:.3f}" if float(t) else f"greedy: {row['win_rate']:.3f}"
-            for t, row in others.items()
-        )
-        + f"    labels agreed with the truth on {labels['label_accuracy']:.0%} of {labels['labeled']} pairs"
+        f"Beside it: {', '.join(beside)}. Labels agreed with the truth on {labels['label_accuracy']:.0%} of "
+        f"{labels['labeled']} pairs.",
+        soft_wrap=True,
     )
     console.print(f"{results['seconds']:.0f} s    report: {output / 'dpo' / 'report.html'}", soft_wrap=True)
     console.print(f"try it: preferably chat {output / 'dpo'} --against {output / 'sft'}", soft_wrap=True)

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from preferably.config import TrainSettings, read_yaml
+from preferably.config import ALIASES, LOSS_TYPES, TrainSettings, read_yaml
 from preferably.errors import ConfigError
 from preferably.methods import METHODS
 
@@ -21,7 +21,7 @@ def _listing() -> str:
         if name in OWN:
             continue
         default = "" if field.default is None or field.default == () else f" \\[{field.default}]"
-        lines.append(f"[cyan]--{name}[/cyan]{default}  {field.description}")
+        lines.append(f"[cyan]--{name.replace('_', '-')}[/cyan]{default}  {field.description}")
     return "[bold]Settings[/bold], each also as --set name=value or in the settings file:\n\n" + "\n\n".join(lines)
 
 
@@ -43,27 +43,39 @@ def train(
     extra = list(context.args)
     if file is not None and str(file).startswith("--"):
         extra, file = [str(file), *extra], None
-    values: dict[str, Any] = read_yaml(file) if file is not None else {}
-    values |= _flags(extra) | dict(_pair(text) for text in set_ or [])
-    given = {"model": model, "data": data, "output": output}
-    values |= {name: value for name, value in given.items() if value}
-    names = {"model_name_or_path": "model", "dataset_name": "data", "output_dir": "output", "base_model": "model"}
-    values = {names.get(name, name): value for name, value in values.items()}
+    given = {name: value for name, value in (("model", model), ("data", data), ("output", output)) if value}
+    # Flags win over the file, whatever name either uses for a setting.
+    values: dict[str, Any] = _ours(read_yaml(file)) if file is not None else {}
+    if values.get("method", method) != method:
+        raise ConfigError(f"{file} says method {values['method']!r}, the command {method!r}; make them agree.")
+    values |= _ours(_flags(extra)) | _ours(dict(_pair(text) for text in set_ or [])) | given
     for name in ("model", "output"):
         if not values.get(name):
             raise ConfigError(
                 f"--{name} is missing; for example: preferably train dpo --model M --data D --output runs/1."
             )
     values.pop("method", None)
+    if "loss_type" in values:
+        method = str(LOSS_TYPES.get(values["loss_type"], values["loss_type"])) if method == "dpo" else method
+        values.pop("loss_type")
 
     from preferably import api
     from preferably.cli.watching import watching
+    from preferably.training.offline import STOPPED
 
     with watching() as watch:
         run = api.train(method, resume=resume, progress=watch.training(f"train {method}"), **values)
     console = Console(highlight=False)
     console.print(f"{run.state.reason or 'finished'} after {run.state.step} steps")
+    if run.state.reason == STOPPED:
+        console.print("go on with it: the same command and --resume")
+        raise typer.Exit(130)
     console.print(f"model   {run.model}\nreport  {run.path / 'report.html'}", soft_wrap=True)
+
+
+def _ours(values: dict[str, Any]) -> dict[str, Any]:
+    """The same settings under our names; `loss_type` stays, for what it means depends on the method."""
+    return {name if name == "loss_type" else ALIASES.get(name, name): value for name, value in values.items()}
 
 
 def _flags(arguments: list[str]) -> dict[str, Any]:
@@ -95,10 +107,9 @@ def _value(name: str, value: str) -> Any:
 
 def methods() -> None:
     """The table of methods: what each needs, its settings, its paper."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("method", "feedback", "reference", "settings", "what it is", "paper"):
-        table.add_column(column, overflow="fold")
+    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 1, 0))
     for row in METHODS.values():
-        takes = ", ".join(f"{name} {bounds.default:g}" for name, bounds in row.hyperparameters.items()) or "-"
-        table.add_row(row.name, row.feedback, "yes" if row.reference else "no", takes, row.about, row.paper)
-    Console().print(table)
+        takes = ", ".join(f"{name} {bounds.default:g}" for name, bounds in row.hyperparameters.items()) or "none"
+        needs = f"needs {row.feedback}" + (", a reference" if row.reference else "")
+        table.add_row(f"[bold]{row.name}[/bold]", f"{row.about}\n[dim]{needs}; settings: {takes}\n{row.paper}[/dim]")
+    Console(highlight=False).print(table)

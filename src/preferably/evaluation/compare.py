@@ -10,11 +10,12 @@ from preferably.data.tokens import encode_prompts
 from preferably.errors import ModelError
 from preferably.evaluation.winrate import WinRate, win_rate
 from preferably.feedback.records import Group
-from preferably.judging.judge import Judge
+from preferably.judging.judge import Judge, ScoreFunction, scores_of
 from preferably.models.loading import Loaded
 from preferably.models.sampler import Decoding, Sample, sample
-from preferably.training.measure import kl_of_samples
+from preferably.training.measure import groups_of_samples, kl_of_samples
 from preferably.training.run_directory import RunDirectory
+from preferably.training.selfcheck import check_packing
 
 Tell = Callable[[int], None]
 
@@ -95,6 +96,8 @@ def measure_kl(
     decoding = Decoding(temperature=1.0, max_tokens=max_tokens)
     ids = encode_prompts(prompts, model.tokenizer, max_length=model.context or 10**9)
     drawn = answers(model, prompts, decoding, samples=samples, seed=seed)
+    for loaded in (model, against):
+        check_packing(loaded.policy, groups_of_samples(ids, drawn))
     values = kl_of_samples(model.policy, against.policy, ids, drawn)
     per_prompt = [fmean(values[i * samples : (i + 1) * samples]) for i in range(len(prompts))]
     error = stdev(per_prompt) / len(per_prompt) ** 0.5 if len(per_prompt) > 1 else float("nan")
@@ -117,7 +120,7 @@ def store(
     name: str = "win_rate",
     keep_samples: int = 200,
     too_long: int = 0,
-    scores: Callable[[list[str], list[str]], Sequence[float | None]] | None = None,
+    scores: ScoreFunction | None = None,
 ) -> dict[str, Any]:
     """Write `evaluation/<name>.json` and, for the headline, `samples.jsonl` (the first sample of each prompt).
 
@@ -131,11 +134,14 @@ def store(
     run.write_json(f"evaluation/{name}.json", values)
     if name == "win_rate":
         (directory / "samples.jsonl").unlink(missing_ok=True)
-        for i, group in enumerate(comparison.prompts[:keep_samples]):
-            prompt, ours, theirs = group.prompt_text, comparison.model[i][0], comparison.against[i][0]
-            line: dict[str, Any] = {"prompt": prompt, "model": ours, "against": theirs}
+        asked = [group.prompt_text for group in comparison.prompts[:keep_samples]]
+        ours = [several[0] for several in comparison.model[:keep_samples]]
+        theirs = [several[0] for several in comparison.against[:keep_samples]]
+        said = scores_of(scores, asked * 2, ours + theirs) if scores is not None else []
+        for i, prompt in enumerate(asked):
+            line: dict[str, Any] = {"prompt": prompt, "model": ours[i], "against": theirs[i]}
             line["preferred"] = comparison.result.outcomes[i][0]
-            if scores is not None:
-                line["scores"] = dict(zip(("model", "against"), scores([prompt] * 2, [ours, theirs]), strict=True))
+            if said:
+                line["scores"] = {"model": said[i], "against": said[len(asked) + i]}
             run.append("samples.jsonl", line)
     return values

@@ -9,6 +9,7 @@ import torch
 from preferably.batches.group import collate
 from preferably.batches.packing import split_by_tokens
 from preferably.data.tokens import TokenGroup
+from preferably.errors import DataError
 from preferably.models.policy import Policy
 from preferably.statistics.intervals import Interval, wilson
 
@@ -37,8 +38,10 @@ def preference_accuracy(
     """On `pairs` (chosen first): how often log pi/ref of chosen exceeds that of rejected; ties count half.
 
     The implicit reward of DPO (Rafailov et al. 2023, section 4) up to beta, summed over tokens. The interval is
-    Wilson's, over pairs.
+    Wilson's, over pairs. Raises `DataError` for no pairs.
     """
+    if not pairs:
+        raise DataError("There is no pair to rank: none of the rows fits the context of the model.")
     right = longer = 0.0
     for run in split_by_tokens(pairs, budget):
         batch = collate(run)

@@ -15,6 +15,7 @@ from preferably.data.chat import end_of_turn, ensure_template
 from preferably.errors import ModelError
 from preferably.models.attention import NAME
 from preferably.models.policy import Policy
+from preferably.models.sampler import context_of
 
 transformers_logging.disable_progress_bar()  # its bars would break ours
 
@@ -41,8 +42,7 @@ class Loaded:
     @property
     def context(self) -> int | None:
         """How many tokens the model takes in, where its configuration says so."""
-        config = self.policy.inner.config.get_text_config()
-        return getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
+        return context_of(self.policy.inner)
 
 
 def choose_device(device: str = "auto") -> torch.device:
@@ -53,7 +53,7 @@ def choose_device(device: str = "auto") -> torch.device:
         except RuntimeError as error:
             raise ModelError(f"There is no device {device!r}; expected auto, cpu, cuda, cuda:N or mps.") from error
         available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-        if not available.get(chosen.type, True):
+        if not available.get(chosen.type, False):
             raise ModelError(f"Device {device!r} was asked for, but this machine has none; use auto or cpu.")
         return chosen
     if torch.cuda.is_available():
@@ -127,10 +127,11 @@ def _load_causal_lm(name: str, attention: str) -> tuple[nn.Module, bool]:
 
 
 def _why(name: str, part: str, error: Exception) -> str:
-    first = str(error).strip().split("\n")[0][:300]
+    first = " ".join(str(error).split())[:300]
+    where = "" if Path(name).exists() else "there is no such directory here, and as the id of a hub: "
     return (
-        f"Cannot load a {part} from {name!r}: {first} Expected a directory with config.json, model.safetensors and "
-        "tokenizer files, or the id of such a model on a hub that can be reached."
+        f"Cannot load a {part} from {name!r}: {where}{first} Expected a directory with config.json, "
+        "model.safetensors and tokenizer files, or the id of such a model on a hub that can be reached."
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,7 +26,7 @@ class Decoding:
     stop: tuple[str, ...] = ()  # texts that end a completion; they are cut off
 
     def __post_init__(self) -> None:
-        if self.temperature < 0 or not 0 < self.top_p <= 1 or self.top_k < 0 or self.max_tokens < 1:
+        if not 0 <= self.temperature < float("inf") or not 0 < self.top_p <= 1 or self.top_k < 0 or self.max_tokens < 1:
             raise ConfigError(
                 f"Cannot sample with {self}: expected temperature >= 0, 0 < top_p <= 1, top_k >= 0, max_tokens >= 1."
             )
@@ -39,6 +40,12 @@ class Sample:
     logps: list[float]  # nats, under the model at temperature 1 whatever was sampled with
     text: str  # without the stop token
     finished: bool  # whether the model ended it, rather than `max_tokens`
+
+
+def context_of(model: Any) -> int | None:
+    """How many tokens a model takes in, where its configuration says so."""
+    config = model.config.get_text_config()
+    return getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
 
 
 @torch.no_grad()
@@ -58,7 +65,16 @@ def sample(
 
     The same arguments give the same completions on the same machine. `rows` bounds the batch: a prompt is read once and
     its cache copied for its samples; prompts of like lengths go together. `progress` is told how many prompts are done.
+    A completion ends where the model's context does, whatever `max_tokens`. Raises `ConfigError` for no samples, or a
+    prompt that fills the context.
     """
+    context = context_of(policy.inner)
+    longest = max(map(len, prompts), default=0)
+    if samples < 1 or (context is not None and longest >= context):
+        raise ConfigError(
+            f"Cannot draw {samples} samples after a prompt of {longest} tokens: expected at least one sample, and "
+            f"prompts below the model's context of {context} tokens."
+        )
     generator = torch.Generator(policy.device).manual_seed(seed)
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     results: list[list[Sample]] = [[] for _ in prompts]
@@ -101,6 +117,8 @@ def _generate(
     place = positions[:, -1]
     live = torch.arange(len(logits), device=device)  # which completion each row of the batch is
     done = torch.zeros(len(logits), dtype=torch.bool, device=device)
+    context = context_of(policy.inner) or width + decoding.max_tokens
+    room = context - 1 - place  # tokens that still fit, a row
     out_tokens: list[list[int]] = [[] for _ in live]
     out_logps: list[list[float]] = [[] for _ in live]
     ended = [False] * len(live)
@@ -108,7 +126,7 @@ def _generate(
         drawn, logps = _draw(logits, decoding, generator)
         stopped = torch.isin(drawn, stops)
         _record(live, done, drawn, logps, stopped, out_tokens, out_logps, ended)
-        done |= stopped
+        done |= stopped | (room <= column + 1)
         if decoding.stop:
             done |= _at_stop_text(live, done, out_tokens, ended, decoding.stop, tokenizer).to(device)
         if column + 1 == decoding.max_tokens or bool(done.all()):
@@ -116,7 +134,7 @@ def _generate(
         if done.float().mean() >= DONE_SHARE:
             keep = (~done).nonzero()[:, 0]
             cache.batch_select_indices(keep)
-            live, done, seen, place, drawn = live[keep], done[keep], seen[keep], place[keep], drawn[keep]
+            live, done, seen, place, drawn, room = (x[keep] for x in (live, done, seen, place, drawn, room))
         place = place + 1
         logits = _step(policy, drawn[:, None], seen[:, : width + column + 1], place[:, None], cache)
     return [

@@ -16,7 +16,7 @@ from preferably.quickstart import stages
 from preferably.quickstart.phrasing import Prompt, sample_prompts
 from preferably.quickstart.recipe import Recipe
 from preferably.quickstart.truth import score
-from preferably.training.offline import Progress
+from preferably.training.offline import STOPPED, Progress
 from preferably.training.run import Run
 from preferably.training.run_directory import RunDirectory
 
@@ -47,12 +47,12 @@ def quickstart(
     began = time.perf_counter()
     where = choose_device(device)
     held_out = sample_prompts(recipe.prompts, seed, split="held_out")
-    base = stages.base_stage(recipe, seed, output / "base", where, watcher.training("base model"))
+    base = _finished(stages.base_stage(recipe, seed, output / "base", where, watcher.training("base model")))
     unready = _store_readiness(recipe, seed, base, held_out)
-    sft = stages.sft_stage(recipe, seed, base.loaded, output / "sft", watcher.training("sft"))
+    sft = _finished(stages.sft_stage(recipe, seed, base.loaded, output / "sft", watcher.training("sft")))
     ready = _store_readiness(recipe, seed, sft, held_out)
     pairs, said = stages.collect(recipe, seed, sft.loaded, watcher.counting("compare samples", recipe.asked))
-    dpo = stages.dpo_stage(recipe, seed, sft.loaded, pairs, output / "dpo", watcher.training("dpo"))
+    dpo = _finished(stages.dpo_stage(recipe, seed, sft.loaded, pairs, output / "dpo", watcher.training("dpo")))
     start = load(sft.model, device=device)
     headline, by_temperature, axes = _evaluate(recipe, seed, dpo, start, held_out, watcher)
     RunDirectory(dpo.path).write_json("evaluation/readiness.json", ready)
@@ -68,6 +68,13 @@ def quickstart(
     }  # fmt: skip
     RunDirectory(output).write_json("results.json", results)
     return results
+
+
+def _finished(run: Run) -> Run:
+    """The run, unless it was asked to stop: then the job stops too."""
+    if run.state.reason == STOPPED:
+        raise KeyboardInterrupt
+    return run
 
 
 def _store_readiness(recipe: Recipe, seed: int, run: Run, prompts: list[Prompt]) -> dict[str, Any]:

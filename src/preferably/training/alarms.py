@@ -62,7 +62,7 @@ def _length(now: Metrics, start: Metrics) -> tuple[str, str] | None:
         return None
     return (
         f"samples went from {before:.0f} to {after:.0f} tokens: length itself is being learnt",
-        "check in the data how often the longer completion is chosen, and compare the length-controlled win rate",
+        "check in the data how often the longer completion is chosen, and look at the lengths beside the win rate",
     )
 
 
@@ -107,7 +107,7 @@ def _below_chance(now: Metrics, start: Metrics) -> tuple[str, str] | None:
     return (
         f"the policy prefers the rejected completion on {1 - accuracy:.0%} of held-out pairs: training and held-out "
         "labels contradict each other",
-        "look whether chosen and rejected are swapped in one of the files (`preferably data show`)",
+        "look whether chosen and rejected are swapped in one of the files",
     )
 
 

@@ -96,15 +96,19 @@ def kl_of_samples(
     budget: int = 8192,
 ) -> list[float]:
     """log pi(y|x) - log ref(y|x) of every sample, nats; their mean estimates KL where they were drawn at T = 1."""
-    groups = []
-    for row, (prompt, several) in enumerate(zip(prompts, samples, strict=True)):
-        completions = tuple(np.array(one.tokens) for one in several)
-        groups.append(
-            TokenGroup(np.array(prompt), completions, tuple(np.ones(len(c), dtype=bool) for c in completions), row)
-        )
     values: list[float] = []
-    for run in split_by_tokens(groups, budget):
+    for run in split_by_tokens(groups_of_samples(prompts, samples), budget):
         batch = collate(run)
         difference = policy(batch) - reference(batch)
         values += batch.sums(difference).tolist()
     return values
+
+
+def groups_of_samples(prompts: Sequence[Sequence[int]], samples: Sequence[Sequence[Sample]]) -> list[TokenGroup]:
+    """Each prompt with its samples, all of their tokens scored."""
+    groups = []
+    for row, (prompt, several) in enumerate(zip(prompts, samples, strict=True)):
+        completions = tuple(np.array(one.tokens) for one in several)
+        train = tuple(np.ones(len(completion), dtype=bool) for completion in completions)
+        groups.append(TokenGroup(np.array(prompt), completions, train, row))
+    return groups

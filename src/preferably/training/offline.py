@@ -161,6 +161,7 @@ def train_offline(
                 "step": state.step, "code": "not_finite", "message": f"{logged['skipped']}; rows {rows_hit}",
                 "advice": "the step was not applied; lower the learning rate, or look at these rows",
             })  # fmt: skip
+            progress.warn("not_finite", logged["skipped"], "the step was not applied")
         optimizer.zero_grad(set_to_none=True)
         if state.bad_steps == BAD_STEPS:
             run.append("metrics.jsonl", logged)
@@ -178,6 +179,8 @@ def train_offline(
         run.append("metrics.jsonl", logged)
         run.append("timing.jsonl", {"step": state.step, "seconds": round(time.perf_counter() - began, 4)})
         progress.step(state.step, logged)
-        if state.step % save_every == 0 or state.step in (total, state.best_step) or state.reason:
+        # Weights that give NaN are no good checkpoint to put in the place of an older one.
+        due = state.step % save_every == 0 and not state.bad_steps
+        if due or state.step in (total, state.best_step) or state.reason:
             saver.save(policy, optimizer, reference, state)
     return state

@@ -5,6 +5,8 @@ import math
 import torch
 from torch import nn
 
+from preferably.errors import ConfigError
+
 
 def adamw(
     model: nn.Module, *, learning_rate: float, betas: tuple[float, float], eps: float, weight_decay: float
@@ -19,8 +21,17 @@ def adamw(
 
 
 def warmup_steps(warmup: float, total: int) -> int:
-    """Steps of warm-up: a share of `total` below 1, a count from 1 on."""
-    return math.ceil(warmup * total) if warmup < 1 else int(warmup)
+    """Steps of warm-up: a share of `total` below 1, a count from 1 on. At least one step is left to train at the peak.
+
+    `ConfigError` for a count that leaves none.
+    """
+    if warmup < 1:
+        return min(math.ceil(warmup * total), total - 1)
+    if warmup >= total:
+        raise ConfigError(
+            f"A warm-up of {warmup:g} steps leaves none of the {total} steps of the run; make it smaller."
+        )
+    return int(warmup)
 
 
 def learning_rate_at(step: int, total: int, *, peak: float, schedule: str, warmup: int) -> float:

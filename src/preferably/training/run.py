@@ -19,7 +19,7 @@ from preferably.data.load import load_feedback
 from preferably.data.splits import refuse_leakage, split_by_prompt
 from preferably.data.tokens import TokenGroup, encode
 from preferably.data.writers import row_of
-from preferably.errors import CheckpointError, DataError, PreferablyError
+from preferably.errors import CheckpointError, ConfigError, DataError, PreferablyError
 from preferably.feedback.records import Group
 from preferably.models.adapters import add_adapters
 from preferably.models.loading import Loaded, load, save
@@ -42,6 +42,11 @@ class Run:
     state: State
     loaded: Loaded  # the trained model
     held_out: list[Group]  # records that were not trained on
+
+    @property
+    def warnings(self) -> list[dict[str, Any]]:
+        """What was warned of: step, code, message (what it means), advice (what to change)."""
+        return list(RunDirectory(self.path).lines("warnings.jsonl"))
 
     @property
     def model(self) -> Path:
@@ -68,8 +73,9 @@ def train(
     """
     progress = progress or Progress()
     run = RunDirectory(Path(settings.output))
-    run.create(resume=resume)
+    run.make()
     with lock_run(run.path) as lock, _signals() as stop_asked:
+        run.create(resume=resume)  # under the lock: another process may be about to begin here
         total = 0
         try:
             if settings.threads is not None:
@@ -84,7 +90,7 @@ def train(
             reference = _checked_reference(settings, loaded, data)
             facts = _facts(settings, loaded, data)
             if run.fresh:
-                _describe(run, settings, facts)
+                _describe(run, settings, facts, in_memory=groups is not None)
                 at_start += before(loaded, held_out) if before is not None else []
             saver = Saver(
                 run.path / "checkpoints", run.id, facts, settings.keep, resume, lock,
@@ -98,7 +104,7 @@ def train(
                 saver.load_best(loaded.policy, state)
             save(loaded, run.path / "model")
             run.status("stopped" if state.reason else "finished", state.step, total, state.reason)
-        except Exception as error:
+        except BaseException as error:
             # A resume that was refused has changed nothing, so the run stands as it did.
             if not (resume and isinstance(error, CheckpointError)):
                 reason = str(error) if isinstance(error, PreferablyError) else f"{type(error).__name__}: {error}"
@@ -142,6 +148,12 @@ def _data(
         for group in kept:
             run.append("held_out.jsonl", row_of(group))
     accounting.enforce(settings.max_rejected)
+    if held_out and not second.groups:
+        raise DataError(
+            f"All {len(held_out)} held-out groups were rejected, so nothing could be measured. {accounting.describe()}"
+        )
+    if not second.groups and (settings.patience is not None or settings.final == "best"):
+        raise ConfigError("patience and final = best choose by the held-out loss; hold something out (held_out > 0).")
     if not first.groups:
         raise DataError(f"No group is left to train on. {accounting.describe()}")
     prompts = _prompts(settings, second.groups, loaded.context or length + settings.sample_tokens)
@@ -201,9 +213,11 @@ def _facts(settings: TrainSettings, loaded: Loaded, data: TrainData) -> dict[str
     }  # fmt: skip
 
 
-def _describe(run: RunDirectory, settings: TrainSettings, facts: dict[str, Any]) -> None:
+def _describe(run: RunDirectory, settings: TrainSettings, facts: dict[str, Any], *, in_memory: bool) -> None:
     """Write config.yaml and environment.json."""
-    resolved = {"learning_rate": settings.peak_learning_rate} | settings.hyperparameters
+    resolved: dict[str, Any] = {"learning_rate": settings.peak_learning_rate} | settings.hyperparameters
+    if in_memory:
+        resolved["data"] = ["(made in memory)"]
     run.write_yaml("config.yaml", settings.model_dump(mode="json") | resolved)
     run.write_json("environment.json", facts["environment"] | {"packed": facts["packed"], "cores": os.cpu_count()})
 

@@ -24,8 +24,16 @@ class RunDirectory:
         self.fresh = True  # false once `create` took up a run that had begun
         self.id = uuid.uuid4().hex  # a resumed run keeps its own
 
+    def make(self) -> None:
+        """Make the folder if it is not there; a `ConfigError` if it cannot be."""
+        try:
+            (self.path / "evaluation").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            reason = error.strerror or error
+            raise ConfigError(f"Cannot make the run directory {self.path}: {reason}; give another --output.") from None
+
     def create(self, *, resume: bool) -> None:
-        """Make the folder, or take it up again; a `ConfigError` if a run is there already and `resume` is false.
+        """Begin in the folder, or take it up again; a `ConfigError` if a run is there already and `resume` is false.
 
         A run that failed before it made anything (a mistyped model) is no run yet.
         """
@@ -35,9 +43,7 @@ class RunDirectory:
                 f"{self.path} already holds a run; give another --output, or go on with it by --resume. "
                 "Nothing was changed."
             )
-        if self.path.exists() and not self.path.is_dir():
-            raise ConfigError(f"{self.path} is a file; --output must be a directory to make.")
-        (self.path / "evaluation").mkdir(parents=True, exist_ok=True)
+        self.make()
         known = self.path / "run-id"
         self.fresh = not (made_something and known.exists())
         if self.fresh:

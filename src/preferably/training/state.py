@@ -78,6 +78,11 @@ class Saver:
         for path, reason in found.refused:
             self.refused(path, reason)
         if found.path is None or found.manifest is None:
+            if found.refused:
+                raise CheckpointError(
+                    f"None of the {len(found.refused)} checkpoints in {self.directory} can be used (the newest: "
+                    f"{found.refused[0][1]}), so there is nothing to go on with; start anew in another --output."
+                )
             return State()
         refuse_changes(found.manifest.facts, self.facts, found.path)
         self.load_weights(policy, found.path)
