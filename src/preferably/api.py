@@ -181,7 +181,9 @@ def _check_ready(loaded: Loaded, held_out: Sequence[Group], output: Path) -> lis
     RunDirectory(output).write_json("evaluation/readiness.json", found.as_json())
     if found.ready:
         return []
-    return [Warning(0, "not_ready", f"the start model is not ready: {found.verdict}", "preferences teach no skill")]
+    return [
+        Warning(0, "not_ready", found.verdict, "preferences shape what a model can do already; they teach no skill")
+    ]
 
 
 def _prompts(data: str | Path | Sequence[Group], limit: int | None) -> list[Group]:

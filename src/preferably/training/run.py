@@ -133,6 +133,8 @@ def _data(
         accounting.merge(other.accounting)
         refuse_leakage(train_groups, held_out)
     else:
+        if settings.held_out > 1 and not settings.held_out.is_integer():
+            raise ConfigError(f"held_out is a share below 1 or a whole number of groups; got {settings.held_out:g}.")
         share = settings.held_out if settings.held_out < 1 else int(settings.held_out)
         split = split_by_prompt(groups, share, settings.seed)
         train_groups, held_out = [groups[i] for i in split.train], [groups[i] for i in split.held_out]
