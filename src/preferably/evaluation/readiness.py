@@ -21,14 +21,15 @@ class Limits:
     """From where on a model is not ready, as shares of replies (`right`: the least pass@k at the greatest k asked).
 
     They are conventions, set where a defect starts to decide comparisons by itself: with 20 % of replies unfinished a
-    third of the pairs (1 - 0.8^2 = 36 %) holds one. `right` asks that one prompt in four has a right reply to prefer.
+    third of the pairs (1 - 0.8^2 = 36 %) holds one. `right` asks that half of the prompts have a
+    right reply among the k: on the others every comparison is between wrong ones.
     """
 
     unfinished: float = 0.2
     empty: float = 0.05
     looping: float = 0.1
     off_format: float = 0.2
-    right: float = 0.25
+    right: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
