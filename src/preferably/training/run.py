@@ -127,39 +127,50 @@ def _data(
     else:
         for _ in groups:
             accounting.use()
+    held_out: list[Group] = []
     if settings.held_out_data:
         other = load_feedback(settings.held_out_data, feedback, max_rejected=settings.max_rejected)
-        train_groups, held_out = list(groups), other.groups
+        held_out = other.groups
         accounting.merge(other.accounting)
-        refuse_leakage(train_groups, held_out)
-    else:
-        if settings.held_out > 1 and not settings.held_out.is_integer():
-            raise ConfigError(f"held_out is a share below 1 or a whole number of groups; got {settings.held_out:g}.")
-        share = settings.held_out if settings.held_out < 1 else int(settings.held_out)
-        split = split_by_prompt(groups, share, settings.seed)
-        train_groups, held_out = [groups[i] for i in split.train], [groups[i] for i in split.held_out]
+        refuse_leakage(groups, held_out)
     length = min(settings.max_length or MAX_LENGTH, loaded.context or MAX_LENGTH)
     options: dict[str, Any] = {"max_length": length, "truncation": settings.truncation, "accounting": accounting}
-    first = encode(train_groups, loaded.tokenizer, **options)
-    second = encode(held_out, loaded.tokenizer, **options)
-    summary = {"train": len(first.groups), "held_out": len(second.groups), "max_length": length}
-    kept = [held_out[group.row] for group in second.groups]
+    first, second = (encode(part, loaded.tokenizer, **options) for part in (groups, held_out))
+    account = {"max_length": length, "truncated": first.truncated + second.truncated}
     if run.fresh:
-        run.write_json("data.json", accounting.as_json() | summary | {"truncated": first.truncated + second.truncated})
-        (run.path / "held_out.jsonl").unlink(missing_ok=True)
-        for group in kept:
-            run.append("held_out.jsonl", row_of(group))
+        run.write_json("data.json", accounting.as_json() | account)
     accounting.enforce(settings.max_rejected)
-    if held_out and not second.groups:
-        raise DataError(
-            f"All {len(held_out)} held-out groups were rejected, so nothing could be measured. {accounting.describe()}"
-        )
-    if not second.groups and (settings.patience is not None or settings.final == "best"):
+    train, measured = first.groups, second.groups
+    if not settings.held_out_data:  # split what can be used, or a held-out part of long rows would come to nothing
+        held_out = [groups[group.row] for group in train]
+        split = split_by_prompt(held_out, _share(settings.held_out), settings.seed)
+        train, measured = [train[i] for i in split.train], [train[i] for i in split.held_out]
+        kept = [held_out[i] for i in split.held_out]
+    else:
+        kept = [held_out[group.row] for group in measured]
+    if run.fresh:
+        counts = {"train": len(train), "held_out": len(measured)}
+        run.write_json("data.json", accounting.as_json() | account | counts)
+        (run.path / "held_out.jsonl").unlink(missing_ok=True)
+        for record in kept:
+            run.append("held_out.jsonl", row_of(record))
+    if settings.held_out_data and not measured:
+        raise DataError(f"All held-out groups were rejected, so nothing could be measured. {accounting.describe()}")
+    if not measured and (settings.patience is not None or settings.final == "best"):
         raise ConfigError("patience and final = best choose by the held-out loss; hold something out (held_out > 0).")
-    if not first.groups:
+    if not train:
         raise DataError(f"No group is left to train on. {accounting.describe()}")
-    prompts = _prompts(settings, second.groups, loaded.context or length + settings.sample_tokens)
-    return TrainData(first.groups, second.groups, prompts), kept
+    prompts = _prompts(settings, measured, loaded.context or length + settings.sample_tokens)
+    return TrainData(train, measured, prompts), kept
+
+
+def _share(held_out: float) -> float | int:
+    """A share below 1, a count from 1 on."""
+    if held_out < 1:
+        return held_out
+    if not held_out.is_integer():
+        raise ConfigError(f"held_out is a share below 1 or a whole number of groups; got {held_out:g}.")
+    return int(held_out)
 
 
 def _prompts(settings: TrainSettings, held_out: Sequence[TokenGroup], context: int) -> list[list[int]]:
