@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from preferably.config import ALIASES, LOSS_TYPES, TrainSettings, read_yaml
+from preferably.config import ALIASES, TrainSettings, read_yaml
 from preferably.errors import ConfigError
 from preferably.methods import METHODS
 
@@ -55,9 +55,6 @@ def train(
                 f"--{name} is missing; for example: preferably train dpo --model M --data D --output runs/1."
             )
     values.pop("method", None)
-    if "loss_type" in values:
-        method = str(LOSS_TYPES.get(values["loss_type"], values["loss_type"])) if method == "dpo" else method
-        values.pop("loss_type")
 
     from preferably import api
     from preferably.cli.watching import watching
