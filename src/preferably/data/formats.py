@@ -4,6 +4,8 @@ r"""Rows to records. The shapes that are read, by the columns of a row; other co
                      chosen, rejected               lists of messages that share their first turns
                      chosen, rejected               transcripts: "\n\nHuman: ...\n\nAssistant: ..."
                      instruction, [input], chosen, rejected
+    labels           prompt, completion, label      true or false; also with `messages`, or `instruction` and `output`,
+                                                    and under the name `kto_tag`; or pairs, which give two labels
     demonstrations   messages                       the prompt ends before the assistant's first turn
                      prompt, completion             text, or lists of messages
                      instruction, [input], output
@@ -31,19 +33,24 @@ from preferably.data.conversations import (
     transcript,
     turns,
 )
-from preferably.feedback.records import Completion, Group, Judged, Message, Place, Preference
+from preferably.feedback.records import Completion, Group, Judged, Label, Message, Place, Preference
 
 Row = dict[str, Any]
-Feedback = Literal["pairs", "demonstrations", "prompts"]
+Feedback = Literal["pairs", "demonstrations", "labels", "prompts"]
 
 
 def parse_row(row: Row, feedback: Feedback, place: Place) -> Judged | Reject:
     """The record that `row` holds, or why it holds none.
 
-    A pair becomes a group of two with `Preference(choice=0)`, a demonstration a group of one, a prompt a group of none.
+    A pair becomes a group of two with `Preference(choice=0)`, a labelled answer a group of one with a `Label`, a
+    demonstration a group of one, a prompt a group of none.
     """
     try:
-        if feedback == "pairs":
+        if feedback == "labels" and ("label" in row or "kto_tag" in row):
+            desirable = _label(row)
+            prompt, completion = _demonstration({key: row[key] for key in row if key not in ("label", "kto_tag")})
+            return Judged(Group(prompt, (Completion(completion),), place), (Label(desirable),))
+        if feedback in ("pairs", "labels"):
             prompt, chosen, rejected = _pair(row)
             if same_text(chosen, rejected):
                 refuse_equal()
@@ -54,6 +61,13 @@ def parse_row(row: Row, feedback: Feedback, place: Place) -> Judged | Reject:
         return Judged(Group(_prompt(row), (), place))
     except BadRow as bad:
         return Reject(*place, bad.field, bad.code, bad.reason)
+
+
+def _label(row: Row) -> bool:
+    name = "label" if "label" in row else "kto_tag"
+    if not isinstance(row[name], bool):
+        raise BadRow(name, "wrong_type", f"expected true or false, got {row[name]!r:.40}")
+    return row[name]
 
 
 def _pair(row: Row) -> tuple[Turns, Turns, Turns]:

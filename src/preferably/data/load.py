@@ -10,7 +10,9 @@ from preferably.data.readers import read_rows
 from preferably.feedback import views
 from preferably.feedback.records import Completion, Group, Message
 
-VIEWS = {"pairs": views.pairs, "demonstrations": views.demonstrations, "prompts": views.prompts}
+VIEWS = {
+    "pairs": views.pairs, "demonstrations": views.demonstrations, "labels": views.labelled, "prompts": views.prompts,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +34,20 @@ def load_feedback(
     """
     groups: list[Group] = []
     accounting = Accounting()
-    seen: set[tuple[tuple[Message, ...], tuple[Completion, ...]]] = set()
+    seen: set[tuple[tuple[tuple[Message, ...], tuple[Completion, ...], bool | None], ...]] = set()
     for path in paths:
         for line, row in read_rows(path):
             parsed = row if isinstance(row, Reject) else parse_row(row, feedback, (str(path), line))
             if isinstance(parsed, Reject):
                 accounting.reject(parsed)
                 continue
-            (group,) = VIEWS[feedback]([parsed])  # one row holds one record, and one record gives one group
-            said = (group.prompt, group.completions)
+            made = VIEWS[feedback]([parsed])
+            said = tuple((group.prompt, group.completions, group.label) for group in made)
             if said in seen:
                 accounting.deduplicate()
                 continue
             seen.add(said)
-            groups.append(group)
+            groups += made
             accounting.use()
             if len(groups) == limit:
                 break

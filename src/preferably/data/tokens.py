@@ -39,6 +39,7 @@ class TokenGroup:
     completions: tuple[NDArray[np.int64], ...]  # K arrays [R_k], R_k >= 1; pairs: chosen, then rejected
     train: tuple[NDArray[np.bool_], ...]  # K arrays [R_k]: tokens that are learnt and scored
     row: int  # index of the record it was made from
+    label: bool | None = None  # whether the one completion is desirable, where that is what was said
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ def encode(
                 rejects.append(fitted)
             else:
                 truncated += fitted is not whole
-                made.append(fitted)
+                made.append(replace(fitted, label=groups[fitted.row].label))
     if accounting:
         for reject in rejects:
             accounting.reject_later(reject)

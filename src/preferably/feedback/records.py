@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Role = Literal["system", "user", "assistant", "text"]
+Role = Literal["system", "user", "assistant", "tool", "text"]
+State = Literal["ok", "invalid", "refused", "failed"]  # a verdict (`ok`), and what must never be counted as one
 
 # Where a completion or judgment was read from: (file, line). Lines count from 1; an element of a JSON array counts as
 # a line of its own, so that "file:line" always leads a person to the row.
@@ -17,6 +18,7 @@ class Message:
     role: Role
     content: str
     train: bool = True  # learnt only where this is true and the role is `assistant` or `text`
+    fields: str = ""  # what else the chat template may read (tool_calls, tool_call_id, name): a JSON object
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +45,18 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A prompt and its K completions: K = 0 is a prompt, 1 a demonstration, 2 a pair, more a ranking.
+    """A prompt and its K completions: K = 0 is a prompt, 1 a demonstration or labelled answer, 2 a pair, more a ranking.
 
-    An empty prompt is allowed (plain text to learn from).
+    An empty prompt is allowed (plain text to learn from). `label` and `strength` are what a view of the judgments says:
+    whether the one completion is desirable, and by how much the first of a pair is better than the second.
     """
 
     prompt: tuple[Message, ...]
     completions: tuple[Completion, ...] = ()
     place: Place | None = None
+    tools: str = ""  # the functions that the assistant may call, for the chat template: a JSON list
+    label: bool | None = None
+    strength: float | None = None
 
     @property
     def prompt_text(self) -> str:
@@ -65,14 +71,46 @@ class Preference:
     """A labeler's verdict on two completions of a group.
 
     `choice` is the index of the better completion in `Group.completions`, or `tie`, `both_bad`, `unsure`.
-    `state` tells a verdict (`ok`) from what must never be counted as one (`invalid`, `refused`, `failed`).
     """
 
     choice: int | Literal["tie", "both_bad", "unsure"] | None
-    strength: float | None = None
+    strength: float | None = None  # how much better, on the labeler's own scale, above 0
     labeler: str = ""
     order: tuple[int, ...] = (0, 1)  # the order in which the completions were shown
-    state: Literal["ok", "invalid", "refused", "failed"] = "ok"
+    state: State = "ok"
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """A labeler's order of all completions of a group: `ranks[k]` of completion k, 1 is the best, equal ranks a tie."""
+
+    ranks: tuple[int, ...]
+    labeler: str = ""
+    order: tuple[int, ...] = ()  # the order in which they were shown; empty where it is not known
+    state: State = "ok"
+
+
+@dataclass(frozen=True, slots=True)
+class Rating:
+    """A labeler's score of every completion of a group on one axis; None where it was not rated. Higher is better."""
+
+    axis: str
+    scores: tuple[float | None, ...]
+    labeler: str = ""
+    state: State = "ok"
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A labeler's thumb up or down for one completion of a group."""
+
+    desirable: bool
+    completion: int = 0
+    labeler: str = ""
+    state: State = "ok"
+
+
+Judgment = Preference | Ranking | Rating | Label
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,4 +118,4 @@ class Judged:
     """A group with what was said about it."""
 
     group: Group
-    judgments: tuple[Preference, ...] = ()
+    judgments: tuple[Judgment, ...] = ()

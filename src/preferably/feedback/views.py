@@ -3,7 +3,9 @@
 from collections import Counter
 from collections.abc import Iterable
 
-from preferably.feedback.records import Group, Judged
+from dataclasses import replace
+
+from preferably.feedback.records import Group, Judged, Label, Preference
 
 
 def pairs(judged: Iterable[Judged]) -> list[Group]:
@@ -16,13 +18,31 @@ def pairs(judged: Iterable[Judged]) -> list[Group]:
     for item in judged:
         votes: Counter[tuple[int, int]] = Counter()
         for judgment in item.judgments:
-            if judgment.state == "ok" and isinstance(judgment.choice, int):
+            if isinstance(judgment, Preference) and judgment.state == "ok" and isinstance(judgment.choice, int):
                 one, other = judgment.order
                 votes[(one, other) if judgment.choice == one else (other, one)] += 1
         for (better, worse), count in votes.items():
             if count > votes[worse, better]:
                 both = (item.group.completions[better], item.group.completions[worse])
-                made.append(Group(item.group.prompt, both, item.group.place))
+                made.append(replace(item.group, completions=both))
+    return made
+
+
+def labelled(judged: Iterable[Judged]) -> list[Group]:
+    """Groups of one completion with a `label`: from thumbs, the majority deciding, and from pairs, which give two."""
+    made = []
+    for item in judged:
+        votes: Counter[int] = Counter()
+        for judgment in item.judgments:
+            if isinstance(judgment, Label) and judgment.state == "ok":
+                votes[judgment.completion] += 1 if judgment.desirable else -1
+        for index, vote in votes.items():
+            if vote:
+                one = (item.group.completions[index],)
+                made.append(replace(item.group, completions=one, label=vote > 0))
+        for pair in pairs([item]):
+            for completion, label in zip(pair.completions, (True, False), strict=True):
+                made.append(replace(pair, completions=(completion,), label=label))
     return made
 
 
@@ -33,4 +53,4 @@ def demonstrations(judged: Iterable[Judged]) -> list[Group]:
 
 def prompts(judged: Iterable[Judged]) -> list[Group]:
     """The prompts alone, as groups without completions."""
-    return [Group(item.group.prompt, (), item.group.place) for item in judged]
+    return [replace(item.group, completions=()) for item in judged]
