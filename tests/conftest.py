@@ -7,6 +7,7 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import copy
+import dataclasses
 import string
 from types import SimpleNamespace
 
@@ -181,8 +182,11 @@ def offline(tiny, tmp_path):
         directory = RunDirectory(tmp_path / name)
         directory.create(resume=resume)
         if groups is None:
-            shapes = SHAPES if method != "sft" else [(prompt, completions[:1]) for prompt, completions in SHAPES]
+            pairs = made.row.feedback == "pairs"
+            shapes = SHAPES if pairs else [(prompt, completions[:1]) for prompt, completions in SHAPES]
             groups = tiny.groups(shapes, masked=True)
+            if made.row.feedback == "labels":
+                groups = [dataclasses.replace(group, label=row % 3 == 0) for row, group in enumerate(groups)]
         weights, metrics = [], []
 
         def step(number, values):

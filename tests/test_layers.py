@@ -14,19 +14,20 @@ SRC = ROOT / "src" / "preferably"
 
 # docs/design.md, from top to bottom; names of one tuple stand beside each other.
 LAYERS = [
-    ("errors",), ("methods",), ("config",), ("objectives",), ("statistics",), ("feedback",), ("data",), ("batches",),
-    ("models",), ("judging",), ("training",), ("evaluation",), ("reporting",), ("api",),
-    ("quickstart",), ("cli",),
+    ("errors",), ("functions",), ("methods",), ("config",), ("objectives",), ("statistics",), ("feedback",), ("data",),
+    ("batches",), ("models",), ("judging",), ("training",), ("evaluation",), ("reporting",), ("api",),
+    ("pipeline",), ("quickstart",), ("cli",),
 ]  # fmt: skip
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 ALONE = {
     "errors": set(),
-    "methods": {"errors"},
+    "functions": {"errors"},
+    "methods": {"errors", "functions"},
     "config": {"errors", "methods"},
     "objectives": set(),
     "statistics": set(),
 }
-NO_TORCH = ["errors", "methods", "config", "statistics", "feedback", "data", "reporting"]
+NO_TORCH = ["errors", "functions", "methods", "config", "statistics", "feedback", "data", "reporting"]
 HEAVY = {"torch", "transformers", "tokenizers", "peft", "safetensors"}
 
 

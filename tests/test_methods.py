@@ -10,12 +10,13 @@ from preferably.methods import METHODS, method_named, resolve_hyperparameters
 
 
 def functions():
-    from preferably.objectives import pairwise, supervised
+    from preferably.objectives import pairwise, supervised, unpaired
 
-    return {"nll": supervised.nll} | {
+    return {
         name: function
-        for name, function in inspect.getmembers(pairwise, inspect.isfunction)
-        if function.__module__ == pairwise.__name__ and name != "log_ratio_difference"
+        for module in (pairwise, supervised, unpaired)
+        for name, function in inspect.getmembers(module, inspect.isfunction)
+        if function.__module__ == module.__name__ and name != "log_ratio_difference"
     }
 
 
@@ -35,7 +36,8 @@ def test_every_objective_is_some_methods():
 @pytest.mark.parametrize("row", METHODS.values(), ids=lambda row: row.name)
 def test_facts_that_hang_together(row):
     assert METHODS[row.name] is row and row.about.endswith(".") and row.paper.startswith("https://")
-    assert row.reference == (row.feedback == "pairs") == (row.loss_at_start is not None)
+    assert row.reference == (row.loss_at_start is not None) == (row.name not in ("sft", "orpo"))
+    assert row.baseline == (row.name == "kto") and row.parts == ((1.0, row),)
     assert row.count == ("tokens" if row.feedback == "demonstrations" else "groups")
     for name, value in row.hyperparameters.items():
         assert value.low <= value.default <= value.high and value.about, name
@@ -43,17 +45,17 @@ def test_facts_that_hang_together(row):
 
 def test_the_start_of_each_loss_worked_out_by_hand():
     at_start = {row.name: row.loss_at_start for row in METHODS.values()}
-    assert at_start.pop("sft") is None
-    # DPO and its kin: -log sigmoid(0). IPO: (1 / (2 * 0.1))^2. Hinge: max(0, 1 - 0).
+    assert at_start.pop("sft") is at_start.pop("orpo") is None
+    # DPO and its kin: -log sigmoid(0). IPO: (1 / (2 * 0.1))^2. Hinge: max(0, 1 - 0). KTO: 1 - sigmoid(0).
     assert at_start == {
         "dpo": math.log(2), "cdpo": math.log(2), "rdpo": math.log(2), "ipo": pytest.approx(25),
         "ipo-sum": pytest.approx(25),
-        "hinge": 1,
+        "hinge": 1, "kto": 0.5,
     }  # fmt: skip
 
 
-def test_lengths_are_means_for_ipo_and_sums_for_the_others():
-    assert [row.name for row in METHODS.values() if row.length == "mean"] == ["ipo"]
+def test_lengths_are_means_for_ipo_and_orpo_and_sums_for_the_others():
+    assert [row.name for row in METHODS.values() if row.length == "mean"] == ["ipo", "orpo"]
 
 
 def test_a_method_by_its_name():
@@ -81,3 +83,84 @@ def test_hyperparameters_are_checked_against_the_row():
     for value in (0.99e-4, 100.1, math.nan, math.inf, -math.inf):
         with pytest.raises(ConfigError, match="out of range for dpo"):
             resolve_hyperparameters(dpo, {"beta": value})
+
+
+# Sums
+
+
+def test_an_sft_term_beside_a_method_is_its_nll_weight():
+    row = method_named("dpo+0.1*nll")
+    assert row.terms == ((1.0, METHODS["dpo"]),) and row.reference and row.feedback == "pairs" and row.count == "groups"
+    assert resolve_hyperparameters(row, {}) == {"beta": 0.1, "label_smoothing": 0.0, "nll_weight": 0.1}
+    assert method_named(" 2 * kto + 0.25*nll").hyperparameters["nll_weight"].default == 0.25
+
+
+def test_a_sum_starts_where_the_sum_of_its_terms_does():
+    row = method_named("0.5*dpo+2*hinge")
+    assert row.loss_at_start == pytest.approx(0.5 * math.log(2) + 2)
+    assert method_named("dpo+orpo").loss_at_start is None and method_named("dpo+0.1*nll").loss_at_start is None
+    assert method_named("kto+kto").baseline and not row.baseline
+    assert [weight for weight, _ in row.parts] == [0.5, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ("dpo+", "no method ''"),
+        ("dpo+0.1*npl", "no method 'npl'"),
+        ("dpo+x*nll", "no weight above 0"),
+        ("dpo+-1*nll", "no weight above 0"),
+        ("dpo+0*nll", "no weight above 0"),
+        ("dpo+inf*nll", "no weight above 0"),
+        ("dpo+nan*nll", "no weight above 0"),
+        ("dpo+kto", "cannot be summed"),
+        ("sft+0.1*nll", "cannot be summed"),
+        ("2*nll", "cannot be summed"),
+    ],
+)
+def test_sums_that_make_no_sense_are_refused(said, why):
+    with pytest.raises(ConfigError, match=why):
+        method_named(said)
+
+
+# Objectives of a user's own
+
+OWN = """
+import torch
+def pairs(policy_chosen, policy_rejected, reference_chosen, reference_rejected, chosen_length, *, beta, gamma=0.5): ...
+def free(policy_chosen, policy_rejected): ...
+def thumbs(policy, reference, desirable, baseline, *, beta): ...
+def demonstrations(policy, length): ...
+def mixed(policy_chosen, desirable): ...
+def strange(logits): ...
+def nothing(*, beta=0.1): ...
+def no_default(policy, *, gamma): ...
+"""
+
+
+@pytest.fixture
+def own(tmp_path):
+    (tmp_path / "own.py").write_text(OWN)
+    return f"{tmp_path}/own.py"
+
+
+def test_the_names_of_the_parameters_say_what_an_objective_needs(own):
+    pairs, free = method_named(f"{own}:pairs"), method_named(f"{own}:free")
+    assert (pairs.feedback, pairs.reference, pairs.count, pairs.baseline) == ("pairs", True, "groups", False)
+    assert {name: row.default for name, row in pairs.hyperparameters.items()} == {"beta": 0.1, "gamma": 0.5}
+    assert (free.feedback, free.reference, free.hyperparameters) == ("pairs", False, {})
+    thumbs, shown = method_named(f"{own}:thumbs"), method_named(f"{own}:demonstrations")
+    assert (thumbs.feedback, thumbs.reference, thumbs.baseline) == ("labels", True, True)
+    assert (shown.feedback, shown.reference, shown.count) == ("demonstrations", False, "tokens")
+    assert method_named(f"{own}:pairs+0.1*nll").hyperparameters["nll_weight"].default == 0.1
+
+
+@pytest.mark.parametrize("name", ["mixed", "strange", "nothing"])
+def test_an_objective_that_asks_for_what_is_not_given_is_refused_with_what_is(own, name):
+    with pytest.raises(ConfigError, match="labels: policy, reference, desirable, baseline, length"):
+        method_named(f"{own}:{name}")
+
+
+def test_a_hyperparameter_of_an_own_objective_needs_a_number(own):
+    with pytest.raises(ConfigError, match="'gamma' of .* needs a number as its default"):
+        method_named(f"{own}:no_default")

@@ -14,7 +14,8 @@ from preferably.evaluation.preference import PreferenceAccuracy, preference_accu
 from preferably.evaluation.readiness import Readiness, readiness
 from preferably.evaluation.winrate import WinRate
 from preferably.feedback.records import Group
-from preferably.judging.judge import ScoreFunction, judge_by_score, load_function
+from preferably.functions import load_function
+from preferably.judging.judge import ScoreFunction, judge_by_score
 from preferably.models.loading import Loaded, load
 from preferably.models.sampler import Decoding
 from preferably.reporting.card import write_card

@@ -45,6 +45,7 @@ ALIASES = {
     "pref_ftx": "nll_weight",
     "loss_type": "method",
 }
+HYPERPARAMETERS = ("beta", "label_smoothing", "nll_weight", "desirable_weight", "undesirable_weight")
 LOSS_TYPES = {"sigmoid": "dpo", "robust": "rdpo"}  # values of TRL's loss_type that are methods of another name here
 
 
@@ -71,7 +72,7 @@ class TrainSettings(BaseModel):
     max_steps: int | None = Field(None, ge=1, description="optimizer steps, instead of epochs")
     batch_size: int = Field(32, ge=1, description="groups per optimizer step, however they fall into micro-batches")
     tokens_per_microbatch: int = Field(8192, ge=1, description="tokens in one forward pass")
-    learning_rate: float | None = Field(None, gt=0, description="peak; default: 2e-5 for sft, 1e-6 else; x10 with LoRA")
+    learning_rate: float | None = Field(None, gt=0, description="peak; default: the method's; x10 with LoRA")
     schedule: Literal["cosine", "linear", "constant"] = Field("cosine", description="after the warm-up")
     warmup: float = Field(0.1, ge=0, description="share of steps, or a count of steps from 1 on")
     weight_decay: float = Field(0.0, ge=0, description="on matrices; norms and biases are exempt")
@@ -82,6 +83,9 @@ class TrainSettings(BaseModel):
     beta: float | None = Field(None, description="strength of the anchor to the reference")
     label_smoothing: float | None = Field(None, description="share of labels believed to be flipped")
     nll_weight: float | None = Field(None, description="weight of an SFT term on the chosen completion")
+    desirable_weight: float | None = Field(None, description="weight of desirable completions (kto)")
+    undesirable_weight: float | None = Field(None, description="weight of undesirable completions (kto)")
+    objective: dict[str, float] = Field(default={}, description="hyperparameters of an objective of your own")
     reference: Literal["cache", "live"] = Field("cache", description="keep reference log-probs once computed, or not")
 
     lora: bool = Field(False, description="train adapters; the model without them is the reference")
@@ -111,15 +115,16 @@ class TrainSettings(BaseModel):
     @property
     def hyperparameters(self) -> dict[str, float]:
         """The method's hyperparameters: its defaults with the settings on top."""
-        given = {name: getattr(self, name) for name in ("beta", "label_smoothing", "nll_weight")}
-        return resolve_hyperparameters(self.row, {name: value for name, value in given.items() if value is not None})
+        given = {name: getattr(self, name) for name in HYPERPARAMETERS}
+        set_ = {name: value for name, value in given.items() if value is not None} | self.objective
+        return resolve_hyperparameters(self.row, set_)
 
     @property
     def peak_learning_rate(self) -> float:
         """The learning rate, or the default of the method."""
         if self.learning_rate is not None:
             return self.learning_rate
-        return (2e-5 if self.method == "sft" else 1e-6) * (10 if self.lora else 1)
+        return self.row.learning_rate * (10 if self.lora else 1)
 
 
 def settings(values: dict[str, Any]) -> TrainSettings:
@@ -131,6 +136,9 @@ def settings(values: dict[str, Any]) -> TrainSettings:
     resolved: dict[str, Any] = {}
     for key, value in values.items():
         name = ALIASES.get(key, key)
+        if name.startswith("objective."):
+            resolved["objective"] = resolved.get("objective", {}) | {name.removeprefix("objective."): value}
+            continue
         if name not in known:
             near = get_close_matches(key, [*known, *ALIASES], n=1)
             hint = f"; did you mean {near[0]!r}?" if near else "."
@@ -152,6 +160,8 @@ def settings(values: dict[str, Any]) -> TrainSettings:
         )
         raise ConfigError(f"Settings that cannot be used: {problems}.") from None
     _ = made.hyperparameters  # raises for a hyperparameter that the method does not take
+    if made.row.baseline and made.batch_size < 2:
+        raise ConfigError(f"{made.method} compares the completions of a step; batch_size must be at least 2.")
     return made
 
 

@@ -1,12 +1,16 @@
 """The table of methods: facts only, no torch. Losses are named here and written in `objectives/`.
 
-The table feeds `preferably methods`, `--help`, the validation of settings and the parity tests.
+The table feeds `preferably methods`, `--help`, the validation of settings and the parity tests. Beside its names, a
+method is also a weighted sum of them (`dpo+0.1*nll`), or a user's own objective (`module:function`).
 """
 
-from dataclasses import dataclass, field
+import inspect
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from typing import Literal
 
 from preferably.errors import ConfigError
+from preferably.functions import load_function
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +28,8 @@ class Method:
     """One row: what a method needs and what it is."""
 
     name: str
-    feedback: Literal["demonstrations", "pairs"]
-    loss: str  # the name of a function in preferably.objectives
+    feedback: Literal["demonstrations", "pairs", "labels"]
+    loss: str  # the name of a function in preferably.objectives, or a user's `module:function`
     reference: bool  # whether log-probs under the frozen starting model are part of the loss
     length: Literal["sum", "mean"]  # how a completion's token log-probs become one number
     count: Literal["tokens", "groups"]  # what the summed loss is divided by, over the whole step
@@ -33,11 +37,20 @@ class Method:
     about: str
     paper: str
     hyperparameters: dict[str, Hyperparameter] = field(default_factory=dict)
+    learning_rate: float = 1e-6  # the default peak, without adapters
+    baseline: bool = False  # whether the loss takes the KL of mismatched completions over the whole step
+    terms: tuple[tuple[float, "Method"], ...] = ()  # (weight, method) of a sum
+
+    @property
+    def parts(self) -> tuple[tuple[float, "Method"], ...]:
+        """The terms of a sum; a method that is none is its own only part."""
+        return self.terms or ((1.0, self),)
 
 
 BETA = Hyperparameter(0.1, 1e-4, 100.0, "how strongly the reference holds the policy back; smaller moves further")
 NLL_WEIGHT = Hyperparameter(0.0, 0.0, 100.0, "weight of an SFT term (mean NLL per token) on the chosen completion")
 SMOOTHING = Hyperparameter(0.1, 0.0, 0.499, "the share of labels believed to be flipped")
+WEIGHT = Hyperparameter(1.0, 0.0, 100.0, "weight of desirable (undesirable) completions, to balance their numbers")
 NO_SMOOTHING = Hyperparameter(0.0, 0.0, 0.499, SMOOTHING.about)
 LN2 = 0.6931471805599453
 
@@ -47,6 +60,7 @@ METHODS: dict[str, Method] = {
         Method(
             "sft", "demonstrations", "nll", False, "sum", "tokens", None,
             "Supervised fine-tuning: imitate demonstrations.", "https://arxiv.org/abs/2203.02155",
+            learning_rate=2e-5,
         ),
         Method(
             "dpo", "pairs", "dpo", True, "sum", "groups", LN2,
@@ -80,19 +94,109 @@ METHODS: dict[str, Method] = {
             "https://arxiv.org/abs/2305.10425",
             {"beta": BETA, "nll_weight": NLL_WEIGHT},
         ),
+        Method(
+            "orpo", "pairs", "orpo", False, "mean", "groups", None,
+            "Odds ratio preference optimization: SFT and preference at once, without a reference.",
+            "https://arxiv.org/abs/2403.07691", {"beta": BETA}, learning_rate=8e-6,
+        ),
+        Method(
+            "kto", "labels", "kto", True, "sum", "groups", 0.5,
+            "Kahneman-Tversky optimization: thumbs up and down instead of pairs.", "https://arxiv.org/abs/2402.01306",
+            {"beta": BETA, "desirable_weight": WEIGHT, "undesirable_weight": WEIGHT, "nll_weight": NLL_WEIGHT},
+            baseline=True,
+        ),
     )
+}  # fmt: skip
+
+# What a user's objective may take: the names of its parameters say what it is given, and so which feedback it needs.
+GIVEN: dict[Literal["pairs", "labels", "demonstrations"], tuple[str, ...]] = {
+    "pairs": (
+        "policy_chosen", "policy_rejected", "reference_chosen", "reference_rejected",
+        "chosen_length", "rejected_length",
+    ),
+    "labels": ("policy", "reference", "desirable", "baseline", "length"),
+    "demonstrations": ("policy", "reference", "length"),
 }  # fmt: skip
 
 
 def method_named(name: str) -> Method:
-    """The row called `name`; a `ConfigError` with the nearest names otherwise."""
+    """The method that `name` says; a `ConfigError` with the nearest names where there is none.
+
+    A name of the table, `module:function` (an objective of the user's own, see `docs/methods.md`), or a sum of them
+    with weights, such as `dpo+0.1*nll`, where `nll` is the SFT term on the chosen completion.
+    """
     if name in METHODS:
         return METHODS[name]
-    from difflib import get_close_matches
-
+    if "+" in name or "*" in name:
+        return _sum(name)
+    if ":" in name:
+        return _own(name)
     near = get_close_matches(name, METHODS, n=1)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
-    raise ConfigError(f"There is no method {name!r}{hint}. Known methods: {', '.join(METHODS)}.")
+    raise ConfigError(
+        f"There is no method {name!r}{hint}. Known methods: {', '.join(METHODS)}; a sum such as dpo+0.1*nll; or an "
+        "objective of your own, module:function."
+    )
+
+
+def _sum(name: str) -> Method:
+    """`[weight*]name` joined by `+`. The SFT term is one that the methods have already, as `nll_weight`."""
+    terms: list[tuple[float, Method]] = []
+    nll = 0.0
+    for text in name.split("+"):
+        weight, star, of = (part.strip() for part in text.rpartition("*"))
+        try:
+            number = float(weight) if star else 1.0
+        except ValueError:
+            number = -1.0
+        if not 0 < number < float("inf"):
+            raise ConfigError(f"{text.strip()!r} in {name!r} has no weight above 0; expected, for example, 0.1*nll.")
+        if of == "nll":
+            nll += number
+        else:
+            terms.append((number, method_named(of)))
+    first = terms[0][1] if terms else METHODS["sft"]
+    if {row.feedback for _, row in terms} not in ({"pairs"}, {"labels"}):
+        raise ConfigError(f"{name!r} cannot be summed: give methods on pairs, or on labels, and 0.1*nll beside them.")
+    taken = {key: value for _, row in reversed(terms) for key, value in row.hyperparameters.items()}
+    if nll:
+        taken["nll_weight"] = replace(NLL_WEIGHT, default=nll)
+    starts = [(weight, row.loss_at_start) for weight, row in terms]
+    known = not nll and all(start is not None for _, start in starts)
+    return Method(
+        name, first.feedback, first.loss, any(row.reference for _, row in terms), first.length, "groups",
+        sum(weight * (start or 0.0) for weight, start in starts) if known else None,
+        "A weighted sum of " + " and ".join(row.name for _, row in terms) + (" with an SFT term." if nll else "."),
+        first.paper, taken, learning_rate=first.learning_rate, baseline=any(row.baseline for _, row in terms),
+        terms=tuple(terms),
+    )  # fmt: skip
+
+
+def _own(name: str) -> Method:
+    """A user's objective as a row: what it needs is read off the names of its parameters."""
+    takes = inspect.signature(load_function(name)).parameters
+    tensors = {key for key, parameter in takes.items() if parameter.kind is not inspect.Parameter.KEYWORD_ONLY}
+    feedback = next((kind for kind, given in GIVEN.items() if tensors and tensors <= set(given)), None)
+    # Both the labels' and the demonstrations' names hold `policy`: what tells labels apart is what only they have.
+    if feedback == "labels" and not tensors & {"desirable", "baseline"}:
+        feedback = "demonstrations"
+    if feedback is None:
+        expected = "; ".join(f"{kind}: {', '.join(given)}" for kind, given in GIVEN.items())
+        raise ConfigError(
+            f"The objective {name!r} takes {', '.join(takes) or 'nothing'}; its positional parameters say what it is "
+            f"given and are of one kind. Expected some of: {expected}. Hyperparameters come after a *."
+        )
+    numbers = {}
+    for key in takes.keys() - tensors:
+        default = BETA.default if key == "beta" else takes[key].default
+        if isinstance(default, bool) or not isinstance(default, int | float):
+            raise ConfigError(f"The hyperparameter {key!r} of {name!r} needs a number as its default.")
+        numbers[key] = Hyperparameter(float(default), float("-inf"), float("inf"), f"of {name}")
+    return Method(
+        name, feedback, name, any(key.startswith("reference") for key in tensors) or "baseline" in tensors, "sum",
+        "tokens" if feedback == "demonstrations" else "groups", None, "An objective of your own.", "", numbers,
+        baseline="baseline" in tensors,
+    )  # fmt: skip
 
 
 def resolve_hyperparameters(method: Method, given: dict[str, float]) -> dict[str, float]:

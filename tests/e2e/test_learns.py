@@ -15,7 +15,8 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from preferably.config import settings
 from preferably.evaluation.compare import answers, compare, texts
-from preferably.feedback.records import Completion, Group, Message
+from preferably.feedback.records import Completion, Group, Judged, Message, Preference
+from preferably.feedback.views import labelled
 from preferably.judging.judge import judge_by_score
 from preferably.models.attention import NAME
 from preferably.models.loading import Loaded, load
@@ -83,13 +84,15 @@ def sft(tmp_path_factory):
 
 @pytest.fixture
 def aligned(sft, tmp_path):
-    """`aligned(flip)`: DPO from the SFT model, and how it compares with it on unseen prompts."""
+    """`aligned(flip)`: DPO (or another method) from the SFT model, and how it compares with it on unseen prompts."""
 
-    def run(flip):
+    def run(flip, **changes):
         random = Random(1)
         orders = [("low", "high") if flip and random.random() < 0.5 else ("high", "low") for _ in SEEN]
         pairs = [with_replies(task, *order) for task, order in zip(SEEN, orders, strict=True)]
-        chosen = settings(COMMON | STRENGTH | {"method": "dpo", "output": str(tmp_path / "dpo")})
+        chosen = settings(COMMON | STRENGTH | {"method": "dpo", "output": str(tmp_path / "dpo")} | changes)
+        if chosen.row.feedback == "labels":
+            pairs = labelled([Judged(pair, (Preference(0),)) for pair in pairs])
         model = train(chosen, groups=pairs, start=load(sft)).loaded
         decoding = Decoding(temperature=1.0, max_tokens=8)
         result = compare(model, load(sft), asked(UNSEEN), judge_by_score(says_high), decoding, samples=8)
@@ -111,6 +114,18 @@ def test_sft_teaches_the_task(sft):
 def test_dpo_learns_the_preference_and_keeps_the_task(aligned):
     found = aligned(flip=False)
     assert found.result.interval.low > 0.65  # 0.796 [0.756, 0.833] when written
+    assert found.right > found.right_before - 0.1
+
+
+@pytest.mark.parametrize(("method", "changes"), [
+    ("kto", {"learning_rate": 1e-3}),
+    ("orpo", {"beta": 1.0, "nll_weight": None}),
+    ("dpo+0.5*nll", {"nll_weight": None}),
+])  # fmt: skip
+def test_other_methods_learn_it_too(aligned, method, changes):
+    """KTO reads the pairs as two thumbs each."""
+    found = aligned(flip=False, method=method, **changes)
+    assert found.result.interval.low > 0.65
     assert found.right > found.right_before - 0.1
 
 

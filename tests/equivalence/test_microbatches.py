@@ -1,6 +1,7 @@
 """The gradient of a step is that of its groups, however they are cut, and that of the formula."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -17,7 +18,14 @@ def norm(tensors):
 def by_formula(tiny, method, groups, beta=0.1):
     """The loss of the step and its gradient, from the plain model and the definition: no code of src but the data."""
     policy, reference = (tiny.build("llama", attention="eager", seed=seed) for seed in (0, 1))
-    loss = 0.0
+    loss, baseline = 0.0, 0.0
+    if method == "kto":  # of each prompt with the completion of the group before it
+        with torch.no_grad():
+            for group, other in zip(groups, [groups[-1], *groups[:-1]], strict=True):
+                crossed = replace(group, completions=other.completions)
+                ratio = tiny.plain_logps(policy, crossed) - tiny.plain_logps(reference, crossed)
+                baseline += float(ratio[torch.from_numpy(other.train[0])].sum()) / len(groups)
+        baseline = max(0.0, baseline)
     tokens = sum(int(mask.sum()) for group in groups for mask in group.train)
     for group in groups:
         sizes = [len(c) for c in group.completions]
@@ -29,6 +37,10 @@ def by_formula(tiny, method, groups, beta=0.1):
         with torch.no_grad():
             parts = tiny.plain_logps(reference, group).split(sizes)
             theirs = [part[mask] for part, mask in zip(parts, masks, strict=True)]
+        if method == "kto":
+            gain = ours[0].sum() - theirs[0].sum() - baseline
+            loss = loss + (1 - torch.sigmoid(beta * (gain if group.label else -gain))) / len(groups)
+            continue
         if method == "dpo":
             ratios = [a.sum() - b.sum() for a, b in zip(ours, theirs, strict=True)]
             loss = loss + torch.log1p(torch.exp(-beta * (ratios[0] - ratios[1]))) / len(groups)
@@ -39,7 +51,7 @@ def by_formula(tiny, method, groups, beta=0.1):
     return float(loss.detach()), [p.grad for p in policy.parameters()]
 
 
-@pytest.mark.parametrize("method", ["sft", "dpo", "ipo"])
+@pytest.mark.parametrize("method", ["sft", "dpo", "ipo", "kto"])
 def test_gradients_do_not_depend_on_the_micro_batch_and_are_those_of_the_formula(tiny, offline, gradients, method):
     outs = [
         offline(method, max_steps=1, batch_size=12, tokens_per_microbatch=budget, name=f"b{budget}", reference_seed=1)
@@ -64,7 +76,7 @@ def test_the_mean_of_means_would_be_noticed(tiny, offline, gradients):
     assert norm([a - b for a, b in zip(means, whole, strict=True)]) > 1e-2 * norm(whole)
 
 
-@pytest.mark.parametrize("method", ["sft", "dpo"])
+@pytest.mark.parametrize("method", ["sft", "dpo", "kto", "orpo"])
 def test_whole_runs_agree_for_any_micro_batch(offline, method):
     curves = [
         [m["loss"] for m in offline(method, epochs=2, tokens_per_microbatch=budget, name=f"b{budget}").metrics[1:]]

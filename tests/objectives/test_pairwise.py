@@ -170,8 +170,23 @@ def test_gradients_are_finite_in_float32_at_extremes(name, h, beta):
 # The table of methods says what the functions do
 
 
-@pytest.mark.parametrize("row", [row for row in METHODS.values() if row.feedback == "pairs"], ids=lambda row: row.name)
+@pytest.mark.parametrize("row", [row for row in METHODS.values() if row.loss in LOSSES], ids=lambda row: row.name)
 def test_the_loss_at_the_start_is_what_the_table_says(row):
     options = {name: value.default for name, value in row.hyperparameters.items() if name != "nll_weight"}
     parts = [torch.tensor([value], dtype=torch.float64) for value in (-3.0, -8.0, -3.0, -8.0)]
     assert LOSSES[row.loss](*parts, **options).item() == pytest.approx(row.loss_at_start, rel=1e-12)
+
+
+def test_the_odds_ratio_worked_out_by_hand():
+    half, quarter = (torch.tensor([math.log(p)], dtype=torch.float64) for p in (1 / 2, 1 / 4))
+    got = pairwise.orpo(half, quarter, beta=0.1).item()
+    assert got == pytest.approx(math.log(2) + 0.1 * math.log(1 + 1 / 3), abs=1e-12)  # 0.7219
+
+
+@quick
+@given(st.floats(-50, -1e-9), st.floats(-50, -1e-9))
+def test_the_odds_ratio_is_finite_with_its_gradient_and_falls_with_the_chosen_one(chosen, rejected):
+    one, other = (torch.tensor([value], dtype=torch.float64, requires_grad=True) for value in (chosen, rejected))
+    loss = pairwise.orpo(one, other, beta=0.5)
+    loss.sum().backward()
+    assert torch.isfinite(loss).all() and one.grad.item() < 0 <= other.grad.item() < math.inf

@@ -1,6 +1,7 @@
 """Losses of groups from log-probs of tokens that are given by hand."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,8 +9,8 @@ import torch
 
 from preferably.batches.group import collate
 from preferably.data.tokens import TokenGroup
-from preferably.methods import METHODS
-from preferably.training.steps import count_of, group_losses, pair_losses
+from preferably.methods import METHODS, method_named
+from preferably.training.steps import count_of, group_losses, losses_of, means
 
 
 class Says:
@@ -95,7 +96,6 @@ def test_metrics_are_those_that_users_of_trl_know():
     assert {name: values.tolist() for name, values in metrics.items()} == {
         "rewards/chosen": [-0.5, 1.5],
         "rewards/rejected": [0.5, 0.0],
-        "rewards/margins": [-1.0, 1.5],
         "rewards/accuracies": [0.0, 1.0],
         "logps/chosen": [-3.0, -4.0],
         "logps/rejected": [-4.0, -3.0],
@@ -105,8 +105,8 @@ def test_metrics_are_those_that_users_of_trl_know():
 
 
 def test_a_tie_is_half_an_accuracy():
-    sums = torch.tensor([-3.0, -4.0])
-    _, metrics = pair_losses(sums, sums, torch.ones(2), METHODS["dpo"], {"beta": 0.1, "label_smoothing": 0.0})
+    sums, batch = torch.tensor([-3.0, -4.0]), collate(PAIRS[:1])
+    _, metrics = losses_of(sums, sums, batch, METHODS["dpo"], {"beta": 0.1, "label_smoothing": 0.0})
     assert metrics["rewards/accuracies"].tolist() == [0.5]
 
 
@@ -121,10 +121,86 @@ def test_what_a_step_is_divided_by():
     assert {count_of(row, 4, 37.0) for row in METHODS.values() if row.feedback == "pairs"} == {4}
 
 
-def test_every_method_of_the_table_has_its_loss():
-    for row in METHODS.values():
-        if row.feedback == "pairs":
-            sums = torch.tensor([-3.0, -4.0, -5.0, -6.0])
-            options = {name: value.default for name, value in row.hyperparameters.items()}
-            got, _ = pair_losses(sums, sums, torch.tensor([1.0, 2.0, 3.0, 4.0]), row, options)
-            assert got.tolist() == pytest.approx([row.loss_at_start] * 2, rel=1e-6), row.name
+@pytest.mark.parametrize("row", [row for row in METHODS.values() if row.reference], ids=lambda row: row.name)
+def test_every_method_with_a_reference_starts_where_the_table_says(row):
+    batch = collate([THUMB, replace(THUMB, label=False)] if row.feedback == "labels" else PAIRS)
+    sums = torch.tensor([-3.0, -4.0, -5.0, -6.0])[: batch.completions]
+    options = {name: value.default for name, value in row.hyperparameters.items()}
+    got, _ = losses_of(sums, sums, batch, row, options, 0.0)
+    assert got.tolist() == pytest.approx([row.loss_at_start] * 2, rel=1e-6)
+
+
+# Labels
+
+THUMB = replace(group([[1, 1]]), label=True)
+
+
+def thumbs(**options):
+    """log-ratios: 1 (desirable) and 3 (not); baseline 1."""
+    batch = collate([THUMB, replace(group([[1]], row=1), label=False)])
+    defaults = {name: value.default for name, value in METHODS["kto"].hyperparameters.items()}
+    reference = torch.tensor([-4.0, -7.0])
+    return group_losses(Says(-1.0, -2.0, -4.0), batch, reference, METHODS["kto"], defaults | options, baseline=1.0)
+
+
+def test_losses_of_labels():
+    got, metrics = thumbs(beta=0.5, undesirable_weight=2.0)
+    # 1 - sigmoid(0.5 (1 - 1)) = 1/2; 2 (1 - sigmoid(0.5 (1 - 3))) = 2 (1 - sigmoid(-1))
+    assert got.tolist() == pytest.approx([0.5, 2 * (1 - 1 / (1 + math.e))], rel=1e-6)
+    assert {name: values.tolist() for name, values in metrics.items()} == {
+        "rewards/chosen": [0.5],
+        "rewards/rejected": [1.5],
+        "logps/chosen": [-3.0],
+        "logps/rejected": [-4.0],
+        "logratio/chosen_per_token": [0.5],
+        "kl_baseline": [1.0],
+    }
+
+
+def test_an_sft_term_beside_labels_is_on_the_desirable_ones():
+    plain, _ = thumbs()
+    weighted, metrics = thumbs(nll_weight=2.0)
+    assert (weighted - plain).tolist() == pytest.approx([2.0 * 1.5, 0.0]) and metrics["nll"].tolist() == [1.5]
+
+
+# Sums, and objectives of a user's own
+
+
+def test_a_sum_is_the_sum():
+    method = method_named("0.5*dpo+2*hinge+0.25*nll")
+    options = {name: value.default for name, value in method.hyperparameters.items()} | {"beta": 0.5}
+    got, _ = group_losses(Says(*LOGPS), collate(PAIRS), REFERENCE, method, options)
+    dpo, hinge = losses("dpo", beta=0.5, nll_weight=0.5)[0], losses("hinge", beta=0.5)[0]
+    assert got.tolist() == pytest.approx((0.5 * dpo + 2 * hinge).tolist(), rel=1e-6)
+
+
+def test_an_objective_of_ones_own_is_given_what_it_names(tmp_path):
+    (tmp_path / "own.py").write_text(
+        "def loss(policy_chosen, reference_rejected, rejected_length, *, gamma=1.0):\n"
+        "    return policy_chosen + 10 * reference_rejected + 100 * gamma * rejected_length\n"
+    )
+    method = method_named(f"{tmp_path}/own.py:loss")
+    got, metrics = group_losses(Says(*LOGPS), collate(PAIRS), REFERENCE, method, {"gamma": 2.0})
+    assert got.tolist() == [-3 - 50 + 200, -4 - 30 + 400]
+    assert metrics["rewards/chosen"].tolist() == [-1.0, 3.0]  # log-ratios, as there is no beta
+
+
+def test_without_a_reference_rewards_are_mean_log_probs():
+    got, metrics = group_losses(Says(*LOGPS), collate(PAIRS), None, METHODS["orpo"], {"beta": 0.5})
+    assert metrics["rewards/chosen"].tolist() == [-0.75, -2.0] and "logratio/chosen_per_token" not in metrics
+
+    def log_odds(mean):
+        return mean - math.log(1 - math.exp(mean))
+
+    expected = [1.5 + 0.5 * minus_log_sigmoid(log_odds(-1.5) - log_odds(-4)),
+                4.0 + 0.5 * minus_log_sigmoid(log_odds(-4) - log_odds(-1.5))]  # fmt: skip
+    assert got.tolist() == pytest.approx(expected, rel=1e-5)
+
+
+def test_means_are_over_what_was_measured():
+    measured = {
+        "rewards/chosen": [torch.tensor([1.0, 2.0]), torch.tensor([6.0])],
+        "rewards/rejected": [torch.tensor([2.0])],
+    }
+    assert means(measured) == {"rewards/chosen": 3.0, "rewards/rejected": 2.0, "rewards/margins": 1.0}
+    assert means({"nll": [torch.tensor([])]}) == {}

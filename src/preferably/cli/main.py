@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from preferably import __version__
-from preferably.cli import evaluating, quickstarting, training
+from preferably.cli import evaluating, quickstarting, sweeping, training
 from preferably.errors import PreferablyError
 
 app = typer.Typer(
@@ -20,6 +20,9 @@ app.command("quickstart")(quickstarting.quickstart)
 app.command(
     "train", context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, epilog=training.EPILOG
 )(training.train)
+app.command(
+    "sweep", context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, epilog=training.EPILOG
+)(sweeping.sweep)
 app.command("evaluate")(evaluating.evaluate)
 app.command("ready")(evaluating.ready)
 app.command("chat")(evaluating.chat)

@@ -48,7 +48,7 @@ def train(
     values: dict[str, Any] = _ours(read_yaml(file)) if file is not None else {}
     if values.get("method", method) != method:
         raise ConfigError(f"{file} says method {values['method']!r}, the command {method!r}; make them agree.")
-    values |= _ours(_flags(extra)) | _ours(dict(_pair(text) for text in set_ or [])) | given
+    values |= _ours(flags(extra)) | _ours(dict(pair(text) for text in set_ or [])) | given
     for name in ("model", "output"):
         if not values.get(name):
             raise ConfigError(
@@ -75,7 +75,7 @@ def _ours(values: dict[str, Any]) -> dict[str, Any]:
     return {name if name == "loss_type" else ALIASES.get(name, name): value for name, value in values.items()}
 
 
-def _flags(arguments: list[str]) -> dict[str, Any]:
+def flags(arguments: list[str]) -> dict[str, Any]:
     """`--name value`, `--name=value`, and `--name` alone for true."""
     values: dict[str, Any] = {}
     rest = list(arguments)
@@ -90,7 +90,8 @@ def _flags(arguments: list[str]) -> dict[str, Any]:
     return values
 
 
-def _pair(text: str) -> tuple[str, Any]:
+def pair(text: str) -> tuple[str, Any]:
+    """`name=value`."""
     name, equals, value = text.partition("=")
     if not equals:
         raise ConfigError(f"--set takes name=value; got {text!r}.")

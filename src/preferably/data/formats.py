@@ -65,9 +65,10 @@ def parse_row(row: Row, feedback: Feedback, place: Place) -> Judged | Reject:
 
 def _label(row: Row) -> bool:
     name = "label" if "label" in row else "kto_tag"
-    if not isinstance(row[name], bool):
-        raise BadRow(name, "wrong_type", f"expected true or false, got {row[name]!r:.40}")
-    return row[name]
+    value = row[name]
+    if not isinstance(value, bool):
+        raise BadRow(name, "wrong_type", f"expected true or false, got {value!r:.40}")
+    return value
 
 
 def _pair(row: Row) -> tuple[Turns, Turns, Turns]:

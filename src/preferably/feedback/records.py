@@ -45,7 +45,8 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A prompt and its K completions: K = 0 is a prompt, 1 a demonstration or labelled answer, 2 a pair, more a ranking.
+    """A prompt and its K completions: K = 0 is a prompt, 1 a demonstration or a labelled answer, 2 a pair, more a
+    ranking.
 
     An empty prompt is allowed (plain text to learn from). `label` and `strength` are what a view of the judgments says:
     whether the one completion is desirable, and by how much the first of a pair is better than the second.

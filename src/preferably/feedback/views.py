@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable
-
 from dataclasses import replace
 
 from preferably.feedback.records import Group, Judged, Label, Preference

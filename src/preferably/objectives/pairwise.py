@@ -1,7 +1,7 @@
 """Objectives on pairs of completions of one prompt. Shapes: G groups (pairs).
 
-Every function takes the policy's and the reference's log-probs of the chosen and of the rejected completion, each [G],
-in nats, and returns one loss per group, unreduced. `h` below is the difference of the log-ratios,
+Every function takes the policy's and (but for `orpo`) the reference's log-probs of the chosen and of the rejected
+completion, each [G], in nats, and returns one loss per group, unreduced. `h` below is the difference of the log-ratios,
 
     h = (log pi(y_w|x) - log ref(y_w|x)) - (log pi(y_l|x) - log ref(y_l|x)).
 
@@ -9,6 +9,7 @@ Whether the log-probs are sums over the completion's tokens or means is a fact o
 function: DPO takes sums, IPO is used with both.
 """
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -128,3 +129,29 @@ def hinge(
     """
     difference = log_ratio_difference(policy_chosen, policy_rejected, reference_chosen, reference_rejected)
     return F.relu(1 - beta * difference)
+
+
+def orpo(policy_chosen: Tensor, policy_rejected: Tensor, *, beta: float) -> Tensor:
+    """Odds ratio preference optimization (Hong et al. 2024, equations 6 and 7): SFT and preference at once.
+
+        odds = p / (1 - p), p = exp(mean log-prob per token)
+        loss = -log p(y_w|x) - beta log sigmoid(log(odds(y_w|x) / odds(y_l|x)))
+
+    There is no reference: the SFT term on the chosen completion is what keeps the policy in place.
+
+    Args:
+        policy_chosen, policy_rejected: [G], nats, means over completion tokens, below 0.
+        beta: the paper's lambda, the weight of the odds ratio; 0.1 to 1 is usual.
+
+    Returns:
+        [G].
+
+    Example: p = 1/2 and 1/4 have odds 1 and 1/3, so with beta = 0.1: ln 2 - 0.1 log sigmoid(ln 3) = 0.7219.
+    Source: https://arxiv.org/abs/2403.07691.
+    """
+
+    def log_odds(logp: Tensor) -> Tensor:
+        # log(1 - e^x) from expm1, as 1 - e^x loses all digits near 0; a certain completion must not give infinity.
+        return logp - torch.log(-torch.expm1(logp.clamp(max=-1e-6)))
+
+    return -policy_chosen - beta * F.logsigmoid(log_odds(policy_chosen) - log_odds(policy_rejected))

@@ -15,8 +15,9 @@ from preferably.methods import Method
 from preferably.models.policy import Policy
 from preferably.models.sampler import Decoding, Sample, sample
 from preferably.statistics.repetition import repetition
+from preferably.training.baseline import baseline_of
 from preferably.training.reference import Reference
-from preferably.training.steps import count_of, group_losses
+from preferably.training.steps import count_of, group_losses, means
 
 
 @torch.no_grad()
@@ -31,16 +32,17 @@ def held_out_metrics(
     """`eval_loss`, the number of groups, and the mean of every metric of the method over all held-out groups."""
     loss, tokens = 0.0, 0.0
     collected: dict[str, list[torch.Tensor]] = {}
+    baseline = baseline_of(method, policy, reference, groups, budget)
     for run in split_by_tokens(groups, budget):
         batch = collate(run)
         known = reference.sums(batch, "held_out") if reference is not None else None
-        losses, metrics = group_losses(policy, batch, known, method, hyperparameters)
+        losses, metrics = group_losses(policy, batch, known, method, hyperparameters, baseline)
         loss += float(losses.double().sum())
         tokens += float(batch.lengths.sum())
         for name, values in metrics.items():
-            collected.setdefault(name, []).append(values.cpu())
-    means = {f"eval_{name}": float(torch.cat(parts).mean()) for name, parts in collected.items()}
-    return {"eval_loss": loss / count_of(method, len(groups), tokens), "eval_groups": float(len(groups))} | means
+            collected.setdefault(name, []).append(values)
+    measured = {f"eval_{name}": value for name, value in means(collected).items()}
+    return {"eval_loss": loss / count_of(method, len(groups), tokens), "eval_groups": float(len(groups))} | measured
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The loop over feedback that is already there: SFT and every method on pairs.
+"""The loop over feedback that is already there: SFT and every method on pairs or labels.
 
 It reads as the algorithm: order, micro-batches, losses over the count of the whole step, clip, update, look, save.
 """
@@ -19,12 +19,13 @@ from preferably.data.tokens import TokenGroup
 from preferably.errors import TrainingError
 from preferably.models.policy import Policy
 from preferably.training.alarms import Warning, raised
+from preferably.training.baseline import baseline_of
 from preferably.training.measure import held_out_metrics, sample_metrics
 from preferably.training.optimizer import adamw, learning_rate_at, warmup_steps
 from preferably.training.reference import Reference
 from preferably.training.run_directory import RunDirectory
 from preferably.training.state import Saver, State
-from preferably.training.steps import count_of, group_losses
+from preferably.training.steps import count_of, group_losses, means
 
 BAD_STEPS = 3  # in a row: the run stops
 STOPPED = "asked to stop"
@@ -131,15 +132,16 @@ def train_offline(
         rate = learning_rate_at(
             state.step, total, peak=settings.peak_learning_rate, schedule=settings.schedule, warmup=warmup
         )
-        loss, sums = 0.0, dict[str, float]()
+        baseline = baseline_of(method, policy, reference, groups, settings.tokens_per_microbatch)
+        loss, measured = 0.0, dict[str, list[torch.Tensor]]()
         for micro in split_by_tokens(groups, settings.tokens_per_microbatch):
             batch = collate(micro)
             known = reference.sums(batch, "train") if reference is not None else None
-            losses, metrics = group_losses(policy, batch, known, method, hyperparameters)
+            losses, metrics = group_losses(policy, batch, known, method, hyperparameters, baseline)
             (losses.sum() / count).backward()
             loss += float(losses.detach().double().sum()) / count
             for name, values in metrics.items():
-                sums[name] = sums.get(name, 0.0) + float(values.sum())
+                measured.setdefault(name, []).append(values)
         norm = float(torch.nn.utils.clip_grad_norm_(trainable, settings.clip))
         state.step += 1
         state.tokens += int(sum(len(g.prompt) + sum(map(len, g.completions)) for g in groups))
@@ -147,7 +149,7 @@ def train_offline(
             "step": state.step, "epoch": round(min(first + size, rows) / len(data.train), 6), "loss": loss,
             "grad_norm": norm, "learning_rate": rate, "num_tokens": state.tokens,
         }  # fmt: skip
-        logged |= {name: value / len(groups) for name, value in sums.items()}
+        logged |= means(measured)
         if torch.isfinite(torch.tensor([loss, norm])).all():
             for group in optimizer.param_groups:
                 group["lr"] = rate

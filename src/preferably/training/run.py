@@ -1,6 +1,7 @@
 """One training run from settings to a model directory: load, account, check, train, save."""
 
 import hashlib
+import inspect
 import os
 import signal
 import threading
@@ -21,6 +22,7 @@ from preferably.data.tokens import TokenGroup, encode
 from preferably.data.writers import row_of
 from preferably.errors import CheckpointError, ConfigError, DataError, PreferablyError
 from preferably.feedback.records import Group
+from preferably.functions import load_function
 from preferably.models.adapters import add_adapters
 from preferably.models.loading import Loaded, load, save
 from preferably.training.alarms import Warning
@@ -28,7 +30,7 @@ from preferably.training.checkpoint import environment_facts, lock_run
 from preferably.training.offline import Progress, TrainData, total_steps, train_offline
 from preferably.training.reference import Reference
 from preferably.training.run_directory import RunDirectory
-from preferably.training.selfcheck import check_packing, check_reference
+from preferably.training.selfcheck import check_balance, check_packing, check_reference
 from preferably.training.state import Saver, State
 
 MAX_LENGTH = 2048  # tokens, unless settings or the model's context say less
@@ -183,8 +185,10 @@ def _prompts(settings: TrainSettings, held_out: Sequence[TokenGroup], context: i
 def _checked_model(settings: TrainSettings, loaded: Loaded, data: TrainData, progress: Progress) -> list[Warning]:
     """Check the forward and the ends of completions on real data; what is to be warned of."""
     check = check_packing(loaded.policy, data.train)
-    for note in [*loaded.notes, *([check.note] if check.note else [])]:
-        progress.warn("note", note, "")
+    uneven = check_balance(data.train, settings.hyperparameters) if settings.row.baseline else None
+    for note in [*loaded.notes, check.note, uneven]:
+        if note:
+            progress.warn("note", note, "")
     ended = sum(int(c[-1]) in loaded.stop_ids for group in data.train for c in group.completions)
     completions = sum(len(group.completions) for group in data.train)
     if ended >= completions / 2:
@@ -217,13 +221,15 @@ def _facts(settings: TrainSettings, loaded: Loaded, data: TrainData) -> dict[str
     for group in [*data.train, *data.held_out]:
         for part in (group.prompt, *group.completions, *group.train):
             digest.update(np.ascontiguousarray(part).tobytes() + b"|")
+        digest.update(str(group.label).encode())
     weights = hashlib.sha256()
     for name, parameter in policy.named_parameters():
         weights.update(name.encode() + parameter.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    own = [inspect.getsource(load_function(part.loss)) for _, part in settings.row.parts if ":" in part.loss]
     return {
         "settings": job, "data": digest.hexdigest(), "start_weights": weights.hexdigest(), "packed": policy.packed,
         "environment": environment,
-    }  # fmt: skip
+    } | ({"objective": own} if own else {})  # fmt: skip
 
 
 def _describe(run: RunDirectory, settings: TrainSettings, facts: dict[str, Any], *, in_memory: bool) -> None:

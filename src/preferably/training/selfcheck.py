@@ -17,7 +17,7 @@ from preferably.methods import Method
 from preferably.models.attention import NAME
 from preferably.models.policy import Policy
 from preferably.training.reference import Reference
-from preferably.training.steps import pair_losses
+from preferably.training.steps import losses_of
 
 GROUPS, TOKENS = 4, 4096  # how much data is enough to tell
 # Largest difference of a log-prob between packed and plain forward, nats, in float32. Rounding gives 1e-6 on small
@@ -75,20 +75,37 @@ def check_reference(
     method: Method,
     hyperparameters: dict[str, float],
 ) -> float:
-    """The loss at the start, which must be the loss at log-ratio 0; raises `TrainingError` if the two models differ."""
+    """The loss at the start, without an SFT term; raises `TrainingError` if the two models differ."""
     batch = collate(_few(groups)).to(policy.device)
     ours, theirs = batch.sums(policy(batch)), batch.sums(reference.logps(batch))
-    options = {**hyperparameters, "nll_weight": 0.0}
-    got = float(pair_losses(ours, theirs, batch.lengths, method, options)[0].mean())
-    zero = torch.zeros_like(ours)
-    expected = float(pair_losses(zero, zero, batch.lengths, method, options)[0].mean())
-    if not abs(got - expected) <= 1e-4 * max(1.0, abs(expected)):
+    apart = float((ours - theirs).abs().max())
+    if not apart <= TOLERANCE:
         raise TrainingError(
-            f"Before training the loss is {got:.5f}, but with policy = reference {method.name} starts at "
-            f"{expected:.5f}: the reference is not the model that training starts from. This is a bug; please report "
-            "it with the model."
+            f"Before training, policy and reference differ by {apart:.3g} nats on a completion; they are one model "
+            "then, so the reference is not the model that training starts from. This is a bug; please report it with "
+            "the model."
         )
-    return got
+    losses, _ = losses_of(ours, theirs, batch, method, {**hyperparameters, "nll_weight": 0.0}, 0.0)
+    return float(losses.mean())
+
+
+def check_balance(groups: Sequence[TokenGroup], hyperparameters: dict[str, float]) -> str | None:
+    """What to say of thumbs that pull unevenly: desirable ones should weigh 1 to 4/3 times as much as the others.
+
+    Source: the KTO paper, equation 8 (https://arxiv.org/abs/2402.01306).
+    """
+    up = sum(bool(group.label) for group in groups)
+    down = len(groups) - up
+    if not up or not down:
+        return f"All {len(groups)} training labels are {'' if up else 'un'}desirable: there is no contrast to learn."
+    ratio = hyperparameters["desirable_weight"] * up / (hyperparameters["undesirable_weight"] * down)
+    if 1 <= round(ratio, 2) <= 1.34:
+        return None
+    return (
+        f"{up} completions are desirable and {down} are not: with these weights the former pull {ratio:.2f} times as "
+        f"much; 1 to 1.33 is advised: set undesirable_weight {hyperparameters['undesirable_weight'] * ratio:.3g}, or "
+        f"desirable_weight {hyperparameters['desirable_weight'] / ratio:.3g}."
+    )
 
 
 def _few(groups: Sequence[TokenGroup]) -> list[TokenGroup]:

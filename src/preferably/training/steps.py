@@ -1,21 +1,29 @@
 """From a batch to one loss per group, and the numbers that users know. Shapes: G groups, N completions."""
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from preferably.batches.group import Batch
+from preferably.functions import load_function
 from preferably.methods import Method
 from preferably.models.policy import Policy
-from preferably.objectives import pairwise, supervised
+from preferably.objectives import pairwise, supervised, unpaired
 
-PAIRWISE: dict[str, Callable[..., Tensor]] = {
+OBJECTIVES: dict[str, Callable[..., Tensor]] = {
+    "nll": supervised.nll,
     "dpo": pairwise.dpo,
     "robust_dpo": pairwise.robust_dpo,
     "ipo": pairwise.ipo,
     "hinge": pairwise.hinge,
+    "orpo": pairwise.orpo,
+    "kto": unpaired.kto,
 }
+
+# What was measured, by name: a tensor of as many entries as it was measured on (not every group has every metric).
+Metrics = dict[str, Tensor]
 
 
 def count_of(method: Method, groups: int, tokens: float) -> float:
@@ -24,47 +32,107 @@ def count_of(method: Method, groups: int, tokens: float) -> float:
 
 
 def group_losses(
-    policy: Policy, batch: Batch, reference: Tensor | None, method: Method, hyperparameters: dict[str, float]
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """One loss per group [G], with the graph, and what to log of each group ([G] each, without it).
+    policy: Policy,
+    batch: Batch,
+    reference: Tensor | None,
+    method: Method,
+    hyperparameters: dict[str, float],
+    baseline: float | None = None,
+) -> tuple[Tensor, Metrics]:
+    """One loss per group [G], with the graph, and what to log, without it.
 
     `reference`: [N] summed log-probs of the completions under the reference, nats; None where the method has none.
+    `baseline`: the step's KL baseline, nats, where the method takes one.
     """
     batch = batch.to(policy.device)
     sums = batch.sums(policy(batch))
-    if method.feedback == "demonstrations":
-        return supervised.nll(sums), {}
-    assert reference is not None
-    return pair_losses(sums, reference.to(sums.device), batch.lengths, method, hyperparameters)
+    known = reference.to(sums.device) if reference is not None else None
+    return losses_of(sums, known, batch, method, hyperparameters, baseline)
 
 
-def pair_losses(
-    policy: Tensor, reference: Tensor, lengths: Tensor, method: Method, hyperparameters: dict[str, float]
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """Losses and metrics of pairs: everything [2G], chosen and rejected in turn; sums in nats, lengths in tokens."""
-    options = dict(hyperparameters)
-    nll_weight = options.pop("nll_weight", 0.0)
-    scale = lengths if method.length == "mean" else torch.ones_like(lengths)
-    ours, theirs = policy / scale, reference / scale
-    losses = PAIRWISE[method.loss](ours[::2], ours[1::2], theirs[::2], theirs[1::2], **options)
-    metrics = _pair_metrics(policy.detach(), reference, lengths, options["beta"])
-    if nll_weight:
-        per_token = -policy[::2] / lengths[::2]
-        losses = losses + nll_weight * per_token
-        metrics["nll"] = per_token.detach()
+def losses_of(
+    policy: Tensor,
+    reference: Tensor | None,
+    batch: Batch,
+    method: Method,
+    hyperparameters: dict[str, float],
+    baseline: float | None = None,
+) -> tuple[Tensor, Metrics]:
+    """`group_losses` from the log-probs of the completions, [N] each: sums over trained tokens, nats."""
+    losses = torch.zeros(len(batch.groups), device=policy.device)
+    for weight, part in method.parts:
+        losses = losses + weight * _objective(part, policy, reference, batch, hyperparameters, baseline)
+    metrics: Metrics = {}
+    chosen = _chosen(method, batch).to(policy.device)
+    if method.feedback != "demonstrations":
+        metrics = _metrics(policy.detach(), reference, batch.lengths, chosen, hyperparameters.get("beta", 1.0))
+        if method.feedback == "pairs":  # a tie counts half
+            ahead = metrics["rewards/chosen"] - metrics["rewards/rejected"]
+            metrics["rewards/accuracies"] = 0.5 + 0.5 * torch.sign(ahead)
+    if baseline is not None:
+        metrics["kl_baseline"] = torch.tensor([baseline])
+    if nll_weight := hyperparameters.get("nll_weight"):
+        per_token = -policy / batch.lengths
+        if method.feedback == "pairs":
+            losses = losses + nll_weight * per_token[::2]
+        else:
+            losses = losses + nll_weight * torch.where(chosen, per_token, 0.0)
+        metrics["nll"] = per_token.detach()[chosen]
     return losses, metrics
 
 
-def _pair_metrics(policy: Tensor, reference: Tensor, lengths: Tensor, beta: float) -> dict[str, Tensor]:
-    """TRL's names. Rewards are beta x log-ratio, summed over tokens; a tie counts half in the accuracy."""
-    log_ratio = policy - reference
-    chosen, rejected = beta * log_ratio[::2], beta * log_ratio[1::2]
-    return {
-        "rewards/chosen": chosen,
-        "rewards/rejected": rejected,
-        "rewards/accuracies": 0.5 + 0.5 * torch.sign(chosen - rejected),
-        "rewards/margins": chosen - rejected,
-        "logps/chosen": policy[::2],
-        "logps/rejected": policy[1::2],
-        "logratio/chosen_per_token": log_ratio[::2] / lengths[::2],
+def _objective(
+    part: Method,
+    policy: Tensor,
+    reference: Tensor | None,
+    batch: Batch,
+    hyperparameters: dict[str, float],
+    baseline: float | None,
+) -> Tensor:
+    """Call the method's function with what the names of its parameters ask for, [G]."""
+    function = OBJECTIVES.get(part.loss) or load_function(part.loss)
+    scale = batch.lengths if part.length == "mean" else 1.0
+    ours, theirs = policy / scale, reference / scale if reference is not None else None
+    given: dict[str, Tensor | None] = {"policy": ours, "reference": theirs, "length": batch.lengths}
+    if part.feedback == "pairs":
+        given = {f"{name}_{side}": value[at::2] for name, value in (("policy", ours), ("reference", theirs))
+                 if value is not None for at, side in enumerate(("chosen", "rejected"))}  # fmt: skip
+        given |= {"chosen_length": batch.lengths[::2], "rejected_length": batch.lengths[1::2]}
+    if part.feedback == "labels":
+        given["desirable"] = _chosen(part, batch).to(policy.device)
+        given["baseline"] = torch.tensor(baseline or 0.0, device=policy.device)
+    takes = inspect.signature(function).parameters
+    tensors = {name: value for name, value in given.items() if name in takes}
+    return function(**tensors, **{name: value for name, value in hyperparameters.items() if name in takes})
+
+
+def _chosen(method: Method, batch: Batch) -> Tensor:
+    """[N] bool: the completions to be made likelier."""
+    if method.feedback == "labels":
+        return torch.tensor([bool(group.label) for group in batch.groups])
+    if method.feedback == "pairs":
+        return torch.arange(batch.completions) % 2 == 0
+    return torch.ones(batch.completions, dtype=torch.bool)
+
+
+def _metrics(policy: Tensor, reference: Tensor | None, lengths: Tensor, chosen: Tensor, beta: float) -> Metrics:
+    """TRL's names. Rewards are beta x log-ratio summed over tokens, or, without a reference, beta x mean log-prob."""
+    reward = beta * (policy - reference if reference is not None else policy / lengths)
+    metrics = {
+        "rewards/chosen": reward[chosen],
+        "rewards/rejected": reward[~chosen],
+        "logps/chosen": policy[chosen],
+        "logps/rejected": policy[~chosen],
     }
+    if reference is not None:
+        metrics["logratio/chosen_per_token"] = ((policy - reference) / lengths)[chosen]
+    return metrics
+
+
+def means(measured: Mapping[str, Sequence[Tensor]]) -> dict[str, float]:
+    """The mean of every metric over all that it was measured on, and the margin between the two rewards."""
+    out = {name: float(torch.cat([part.float().cpu() for part in parts]).mean()) for name, parts in measured.items()
+           if any(len(part) for part in parts)}  # fmt: skip
+    if "rewards/chosen" in out and "rewards/rejected" in out:
+        out["rewards/margins"] = out["rewards/chosen"] - out["rewards/rejected"]
+    return out

@@ -1,0 +1,171 @@
+"""The same training at several settings, and what each is worth: win rate against KL."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from preferably import api
+from preferably.config import ALIASES, settings
+from preferably.errors import ConfigError, TrainingError
+from preferably.judging.judge import ScoreFunction
+from preferably.models.loading import load
+from preferably.pipeline.frontier import Point, Recommendation, frontier, recommend
+from preferably.training.offline import STOPPED, Progress
+from preferably.training.run_directory import RunDirectory
+
+NOT_SWEPT = {"method", "model", "data", "output", "held_out_data", "held_out", "seed", "device", "threads"}
+FILE = "sweep.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """A sweep as far as it went."""
+
+    path: Path
+    points: list[Point]
+    recommendation: Recommendation
+    finished: bool  # false where it was asked to stop
+
+    @property
+    def frontier(self) -> list[Point]:
+        """The points that no other beats, by KL."""
+        return frontier(self.points)
+
+
+def sweep(
+    method: str,
+    *,
+    model: str | Path,
+    data: str | Path | Sequence[str | Path],
+    output: str | Path,
+    grid: Mapping[str, Sequence[Any]],
+    judge: str | ScoreFunction,
+    prompts: str | Path | None = None,
+    samples: int = 4,
+    temperature: float = 0.7,
+    max_tokens: int = 256,
+    limit: int | None = None,
+    progress: Callable[[str], Progress] | None = None,
+    **options: Any,
+) -> Sweep:
+    """Train at every combination of `grid` and set each against the starting model, in a run directory each.
+
+    `grid`: setting -> values. `prompts`: a file of prompts to judge on, else those that the runs hold out (the same for
+    all: the split depends on data and seed). `options` are settings of all runs. What is there already is not done
+    again: after a kill the same call goes on, and a larger grid adds points. A run that fails is a point of its own and
+    stops nothing. `ConfigError` for settings that cannot be used, before any run, and for an `output` that holds a
+    sweep of other settings.
+    """
+    root = Path(output)
+    swept = {ALIASES.get(key, key): list(dict.fromkeys(values)) for key, values in grid.items()}
+    combinations = _checked(method, model, data, root, swept, options)
+    job = {
+        "method": method, "model": str(model),
+        "data": [str(data)] if isinstance(data, str | Path) else [str(file) for file in data],
+        "judge": judge if isinstance(judge, str) else getattr(judge, "__name__", "function"), "options": options,
+        "evaluation": {
+            "prompts": None if prompts is None else str(prompts), "samples": samples, "temperature": temperature,
+            "max_tokens": max_tokens, "limit": limit,
+        },
+    }  # fmt: skip
+    _same_job(root, job)
+    start = load(api.model_directory(model), device=options.get("device", "auto"), dtype=options.get("dtype", "auto"))
+    points: list[Point] = []
+    stopped = False
+    for chosen in combinations:
+        path = root / "runs" / _name(chosen)
+        watch = progress(Point(chosen, "", "finished").name) if progress is not None else None
+        try:
+            stopped = not _trained(method, model, data, path, options | chosen, watch)
+        except TrainingError as error:
+            points.append(Point(chosen, str(path), "failed", str(error)))
+            continue
+        if stopped:
+            break
+        if not (path / "evaluation" / "win_rate.json").exists():
+            api.evaluate(
+                path, against=start, data=prompts or path / "held_out.jsonl", judge=judge, output=path,
+                temperature=temperature, max_tokens=max_tokens, samples=samples, limit=limit,
+            )  # fmt: skip
+        points.append(_point(chosen, path))
+    made = Sweep(root, points, recommend(points, swept), not stopped)
+    _store(made, job, swept)
+    return made
+
+
+def _checked(
+    method: str, model: Any, data: Any, root: Path, grid: Mapping[str, Sequence[Any]], options: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """Every combination, each valid by itself."""
+    if not grid or not all(grid.values()):
+        raise ConfigError("A sweep needs values to go over; for example: --grid beta=0.05,0.1,0.2.")
+    for name in grid:
+        if name in NOT_SWEPT:
+            raise ConfigError(f"{name} cannot be swept: all runs share it, or they could not be compared.")
+        if name in options:
+            raise ConfigError(f"{name} is swept and also set to {options[name]!r}; give it once.")
+    combinations = [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
+    parsed = []
+    for chosen in combinations:
+        made = settings({"method": method, "model": model, "data": data, "output": root} | dict(options) | chosen)
+        # "0.1" of a command line is 0.1 in every file.
+        known = made.model_dump() | {f"objective.{name}": value for name, value in made.objective.items()}
+        parsed.append({name: known[name] for name in chosen})
+    return parsed
+
+
+def _same_job(root: Path, job: dict[str, Any]) -> None:
+    """Note what is swept; `ConfigError` with what differs where another sweep is there."""
+    known = root / FILE
+    plain = json.loads(json.dumps(job))
+    if known.exists():
+        before = json.loads(known.read_text(encoding="utf-8"))
+        changed = [key for key in plain if before.get(key) != plain[key]]
+        differs = [f"{key}: {before.get(key)!r} then, {plain[key]!r} now" for key in changed]
+        if differs:
+            raise ConfigError(f"{root} holds a sweep of other settings ({'; '.join(differs)}); give another --output.")
+        return
+    RunDirectory(root).make()
+    RunDirectory(root).write_json(FILE, plain)
+
+
+def _trained(method: str, model: Any, data: Any, path: Path, options: dict[str, Any], watch: Progress | None) -> bool:
+    """Train, or go on training, unless it is done; false where the run was asked to stop."""
+    status = path / "status.json"
+    state = json.loads(status.read_text(encoding="utf-8")) if status.exists() else {}
+    if state.get("state") == "finished" or (state.get("state") == "stopped" and state.get("reason") != STOPPED):
+        return True
+    begun = (path / "checkpoints").exists()
+    run = api.train(method, model=model, data=data, output=path, resume=begun, progress=watch, **options)
+    return run.state.reason != STOPPED
+
+
+def _point(chosen: dict[str, Any], path: Path) -> Point:
+    record = json.loads((path / "evaluation" / "win_rate.json").read_text(encoding="utf-8"))
+    kl = record.get("kl") or {}
+    interval = record.get("interval")
+    return Point(
+        chosen, str(path), "finished", win_rate=record.get("win_rate"),
+        interval=(interval[0], interval[1]) if interval else None, kl=kl.get("mean"), kl_se=kl.get("se"),
+        warnings=tuple(line["code"] for line in RunDirectory(path).lines("warnings.jsonl")),
+    )  # fmt: skip
+
+
+def _store(made: Sweep, job: dict[str, Any], grid: Mapping[str, Sequence[Any]]) -> None:
+    found = made.recommendation
+    RunDirectory(made.path).write_json(FILE, job | {
+        "grid": grid, "points": [asdict(point) for point in made.points],
+        "frontier": [point.path for point in made.frontier],
+        "recommendation": {
+            "path": found.point.path if found.point else None, "reason": found.reason, "hints": found.hints,
+        },
+    })  # fmt: skip
+
+
+def _name(chosen: Mapping[str, Any]) -> str:
+    """A directory's name: `beta=0.1,learning_rate=5e-06`."""
+    text = ",".join(f"{key}={value}" for key, value in chosen.items())
+    return "".join(c if c.isalnum() or c in "=,._+-" else "_" for c in text)
