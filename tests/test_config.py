@@ -20,6 +20,7 @@ SAID = {
     "truncation_mode": "keep_end", "eval_steps": 7, "save_steps": 7, "save_total_limit": 3, "use_peft": True,
     "lora_rank": 4, "lora_target_modules": "q_proj", "lora_target": "q_proj", "pref_beta": 0.3, "dpo_beta": 0.3,
     "rpo_alpha": 0.7, "pref_ftx": 0.7, "stage": "sft", "rl": "ipo", "loss_type": "hinge",
+    "report_to": ("wandb", "trackio"),
 }  # fmt: skip
 
 
@@ -88,7 +89,7 @@ BAD = [
     ("eps", 0), ("clip", 0), ("reference", "none"), ("lora_r", 0), ("lora_alpha", 0), ("dtype", "float16"),
     ("attention", "flash"), ("threads", 0), ("seed", -1), ("eval_every", 0), ("save_every", 0), ("keep", 0),
     ("patience", 0), ("final", "first"), ("sample_prompts", -1), ("sample_tokens", 0), ("tokens_per_microbatch", 0),
-    ("max_steps", 0), ("data", 3), ("model", None), ("betas", (0.9,)), ("betas", "0.9"),
+    ("max_steps", 0), ("track", 3), ("data", 3), ("model", None), ("betas", (0.9,)), ("betas", "0.9"),
 ]  # fmt: skip
 
 
@@ -175,6 +176,21 @@ def test_settings_do_not_change():
 @pytest.mark.parametrize("data", ["a.jsonl", Path("a.jsonl"), ["a.jsonl"], ("a.jsonl",), [Path("a.jsonl")]])
 def test_data_may_be_one_file_or_several_as_text_or_path(data):
     assert settings(BARE | {"data": data}).data == ("a.jsonl",)
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [("tensorboard,wandb", ("tensorboard", "wandb")), (["trackio"], ("trackio",)), ("none", ()), (["none"], ()),
+     (None, ()), ((), ()), (" tensorboard , trackio ", ("tensorboard", "trackio"))],
+)  # fmt: skip
+def test_trackers_are_names_or_none(said, meant):
+    assert settings(BARE | {"track": said}).track == meant == settings(BARE | {"report_to": said}).track
+
+
+@pytest.mark.parametrize("said", ["mlflow", "wandb,none", "all", ["wandb", 3], ""])
+def test_trackers_that_are_not_there_are_refused_with_those_that_are(said):
+    with pytest.raises(ConfigError, match="track.*'tensorboard', 'wandb' or 'trackio'"):
+        settings(BARE | {"report_to": said})
 
 
 def test_paths_become_text():

@@ -19,6 +19,7 @@ from preferably.judging.judge import ScoreFunction, judge_by_score
 from preferably.models.loading import Loaded, load
 from preferably.models.sampler import Decoding
 from preferably.reporting.card import write_card
+from preferably.reporting.comparison import render_comparison
 from preferably.reporting.report import render_report
 from preferably.training.alarms import Warning
 from preferably.training.offline import Progress
@@ -159,6 +160,11 @@ def report(run: str | Path, *, stages: Sequence[Path] = ()) -> Path:
         raise ConfigError(f"{run} is not a run directory: it holds neither status.json nor evaluation/.")
     write_card(Path(run))
     return render_report(Path(run), stages=stages)
+
+
+def compare_runs(runs: Sequence[str | Path], *, output: str | Path = "comparison.html") -> Path:
+    """Write a page that compares two or more run directories: settings that differ, win rates, warnings, curves."""
+    return render_comparison([Path(run) for run in runs], Path(output))
 
 
 def model_directory(model: str | Path) -> str:

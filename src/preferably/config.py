@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from preferably.errors import ConfigError
 from preferably.methods import Method, method_named, resolve_hyperparameters
@@ -44,12 +44,21 @@ ALIASES = {
     "rpo_alpha": "nll_weight",
     "pref_ftx": "nll_weight",
     "loss_type": "method",
+    "report_to": "track",
 }
 HYPERPARAMETERS = ("beta", "label_smoothing", "nll_weight", "desirable_weight", "undesirable_weight")
 LOSS_TYPES = {"sigmoid": "dpo", "robust": "rdpo"}  # values of TRL's loss_type that are methods of another name here
 
 
+def _names(value: Any) -> Any:
+    """`tensorboard,wandb` and lists of names; `none`, alone, is no tracker."""
+    if isinstance(value, str):
+        value = tuple(name.strip() for name in value.split(","))
+    return () if value is None or value == ("none",) else value
+
+
 Decay = Annotated[float, Field(ge=0, lt=1)]
+Tracks = Annotated[tuple[Literal["tensorboard", "wandb", "trackio"], ...], BeforeValidator(_names)]
 
 
 class TrainSettings(BaseModel):
@@ -106,6 +115,7 @@ class TrainSettings(BaseModel):
     final: Literal["last", "best"] = Field("last", description="which weights become the model; best with patience")
     sample_prompts: int = Field(64, ge=0, description="held-out prompts sampled at each evaluation for KL and alarms")
     sample_tokens: int = Field(128, ge=1, description="longest sample, tokens")
+    track: Tracks = Field((), description="write metrics also to tensorboard, wandb, trackio; comma-separated")
 
     @property
     def row(self) -> Method:

@@ -1,22 +1,40 @@
 """The builder of made-up runs, and pages that several tests look at."""
 
 import importlib.util
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
 from preferably.reporting.report import render_report
 
 
-@pytest.fixture(scope="session")
-def fake() -> ModuleType:
-    """`fake_run.py`, which is no package's module: tests are collected without touching sys.path."""
-    spec = importlib.util.spec_from_file_location("fake_run", Path(__file__).with_name("fake_run.py"))
+def beside(name: str) -> ModuleType:
+    """A file in this folder, which is no package's module: tests are collected without touching sys.path."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def fake() -> ModuleType:
+    """The builder of made-up runs."""
+    return beside("fake_run")
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[Any]:
+    """`browser(**options)` opens a real Chromium, which ends with the test."""
+    chromium = beside("chromium")
+    if chromium.COMMAND is None:
+        pytest.skip("needs a Chromium browser: none of its commands is installed")
+    with ExitStack() as opened:
+        yield lambda **options: opened.enter_context(chromium.Chromium(tmp_path / "profile", **options))
 
 
 @pytest.fixture(scope="session")

@@ -157,11 +157,32 @@ def chat(
             return
 
 
-def report(run: Annotated[Path, typer.Argument(help="a run directory")]) -> None:
-    """Make the page and the model card of a run anew from its files."""
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="a run directory, or several to compare")],
+    output: Annotated[Path | None, typer.Option(help="page of a comparison; default: comparison.html")] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="serve a page that refreshes itself while the run goes")
+    ] = False,
+    port: Annotated[int, typer.Option(help="of the page with --watch; 0 is any that is free")] = 0,
+) -> None:
+    """Make the page and the model card of a run anew from its files; of several runs, a page that compares them.
+
+    With --watch, show one run as it trains, on this machine only (127.0.0.1), until Ctrl-C.
+    """
+    console = Console(highlight=False)
+    if len(runs) > 1 and watch:
+        raise ConfigError(f"--watch shows one run; got {len(runs)}. Start the command once for each.")
+    if len(runs) == 1 and output is not None:
+        raise ConfigError("--output is for a comparison of several runs; the page of one run goes into its directory.")
+    if watch:
+        from preferably.reporting.server import serve
+
+        serve(runs[0], port=port, ready=lambda address: console.print(f"{address}  (Ctrl-C ends it)", soft_wrap=True))
+        return
     from preferably import api
 
-    Console(highlight=False).print(str(api.report(run)), soft_wrap=True)
+    made = api.report(runs[0]) if len(runs) == 1 else api.compare_runs(runs, output=output or "comparison.html")
+    console.print(str(made), soft_wrap=True)
 
 
 def _visible(text: str) -> str:

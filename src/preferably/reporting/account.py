@@ -75,8 +75,8 @@ def stage(run: RunFiles, *, this: bool = False) -> Stage:
         held_out=count(number(run.data, "held_out")),
         steps=count(step) if total is None or step == total else f"{count(step)} of {count(total)}",
         time=duration(sum(seconds)) if seconds else NONE,
-        loss=_change(run.metrics, "eval_loss"),
-        accuracy=_change(run.metrics, "eval_rewards/accuracies", shares=True),
+        loss=change(run.metrics, "eval_loss"),
+        accuracy=change(run.metrics, "eval_rewards/accuracies", shares=True),
         win_rate=percent(win_rate),
         interval=f"{percent(interval[0])} to {percent(interval[1])}" if interval else "",
         state=text(run.status, "state") or NONE,
@@ -84,7 +84,8 @@ def stage(run: RunFiles, *, this: bool = False) -> Stage:
     )
 
 
-def _change(metrics: list[Record], key: str, *, shares: bool = False) -> str:
+def change(metrics: list[Record], key: str, *, shares: bool = False) -> str:
+    """The first and the last value of `key`: `0.693 → 0.408`."""
     first, last = first_and_last(metrics, key)
     if first is None and last is None:
         return NONE

@@ -4,7 +4,7 @@
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -62,17 +62,20 @@ def lines(
     shares: bool = False,
     percent: bool = False,
     band: Sequence[tuple[float, float, float]] = (),
+    colours: Mapping[str, str] | None = None,
 ) -> Spec:
     """Curves over steps: training thin, held-out strong with points; the first curve's colour is the accent.
 
     `shares` draws the whole of 0 to 100%, `percent` as much of it as is needed. `level` is a dashed line to compare
-    with, `marks` are steps ticked at the foot (no finite loss), `band` is (step, low, high) around a curve.
+    with, `marks` are steps ticked at the foot (no finite loss), `band` is (step, low, high) around a curve. `colours` by
+    name are those of a legend that the page has for all charts, so that this one draws none.
     """
     drawn = [line for line in curves if line.points]
     names = list(dict.fromkeys(line.name for line in drawn))
-    scale: Spec = {"domain": names, "range": [_colour(line_name) for line_name in names]}
+    range_ = [_colour(name) if colours is None else colours[name] for name in names]
+    scale: Spec = {"domain": names, "range": range_}
     color: Spec = {"field": "curve", "type": "nominal", "scale": scale}
-    if len(names) == 1 and not marks:
+    if colours is not None or (len(names) == 1 and not marks):
         color["legend"] = None
     x_axis: Spec = {"field": "x", "type": "quantitative", "title": x, "scale": {"nice": False}}
     y_axis: Spec = {"field": "y", "type": "quantitative", "title": y, "scale": {"zero": zero}}
@@ -98,11 +101,11 @@ def lines(
     return _spec(layers, values)
 
 
-def kl_against_win_rate(points: Sequence[Spec]) -> Spec:
-    """Win rates by KL.
+def kl_against_win_rate(points: Sequence[Spec], *, labels: str = "decoding") -> Spec:
+    """Win rates by KL; `labels` says what they are called by.
 
-    Each point: `kl`, `kl_low`, `kl_high`, `win_rate`, `low`, `high`, `label`, its height
-    `label_at` and its `side` (left, right).
+    Each point: `kl`, `kl_low`, `kl_high`, `win_rate`, `low`, `high`, `label`, its height `label_at`, its `side` (left,
+    right) and, unless it is the accent, its `colour`.
     """
     x: Spec = {
         "field": "kl", "type": "quantitative", "title": "KL from the reference (nats per sequence)",
@@ -114,12 +117,11 @@ def kl_against_win_rate(points: Sequence[Spec]) -> Spec:
     }  # fmt: skip
     start = {
         "kl": 0, "kl_low": 0, "kl_high": 0, "win_rate": 0.5, "low": 0.5, "high": 0.5, "label": "start",
-        "label_at": 0.56, "side": "left",
+        "label_at": 0.56, "side": "left", "colour": GREY,
     }  # fmt: skip
-    color = {
-        "condition": {"test": "datum.label == 'start'", "value": GREY}, "value": ACCENT,
-    }  # fmt: skip
+    color = {"field": "colour", "type": "nominal", "scale": None}
     both = {"x": x, "y": y, "color": color}
+    sides = {start["side"], *(point.get("side") for point in points)}  # a layer without rows is warned of
     layers: list[Spec] = [
         _rule(0.5),
         {"mark": {"type": "rule", "strokeWidth": 1.5},
@@ -127,12 +129,11 @@ def kl_against_win_rate(points: Sequence[Spec]) -> Spec:
         {"mark": {"type": "rule", "strokeWidth": 1.5},
          "encoding": {"x": {**x, "field": "kl_low"}, "x2": {"field": "kl_high"}, "y": y, "color": color}},
         {"mark": {"type": "point", "filled": True, "size": 55, "opacity": 1}, "encoding": both},
-        _labels("left", 9, x, y),
-        _labels("right", -9, x, y),
-        _hover(both, [("label", "decoding", ""), ("kl", "KL (nats)", ".3~g"), ("win_rate", "win rate", ".1%"),
+        *(_labels(side, away, x, y) for side, away in (("left", 9), ("right", -9)) if side in sides),
+        _hover(both, [("label", labels, ""), ("kl", "KL (nats)", ".3~g"), ("win_rate", "win rate", ".1%"),
                       ("low", "from", ".1%"), ("high", "to", ".1%")]),
     ]  # fmt: skip
-    return _spec(layers, [start, *points])
+    return _spec(layers, [start, *({"colour": ACCENT} | point for point in points)])
 
 
 def histogram(bars: Sequence[Spec], *, unit: str, sides: tuple[str, str]) -> Spec:

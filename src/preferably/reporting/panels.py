@@ -130,18 +130,9 @@ def _gradient(metrics: Sequence[Record]) -> Chart | None:
 
 def kl_chart(run: RunFiles) -> Chart | None:
     """Win rate by KL over all decodings that store both."""
-    points = []
-    for record in (run.win_rate, *run.other_win_rates.values()):
-        mean, win_rate, interval = finite(part(record, "kl"), "mean"), finite(record, "win_rate"), interval_of(record)
-        if mean is None or win_rate is None:
-            continue
-        error = 1.96 * (finite(part(record, "kl"), "se") or 0.0)
-        low, high = interval or (win_rate, win_rate)
-        points.append({
-            "kl": mean, "kl_low": mean - error, "kl_high": mean + error, "win_rate": win_rate, "low": low, "high": high,
-            "label": _short_decoding(record),
-        })  # fmt: skip
-    _place_labels(points)
+    records = (run.win_rate, *run.other_win_rates.values())
+    points = [point for record in records if (point := kl_point(record, _short_decoding(record))) is not None]
+    place_labels(points)
     help = (
         "What was gained for the distance moved. The grey point is the starting model: no distance, 50%. "
         "Lines are 95% intervals. Far right and low means over-optimised."
@@ -149,7 +140,20 @@ def kl_chart(run: RunFiles) -> Chart | None:
     return Chart("kl-win-rate", "KL against win rate", help, kl_against_win_rate(points)) if points else None
 
 
-def _place_labels(points: list[Spec]) -> None:
+def kl_point(record: Record, label: str) -> Spec | None:
+    """A win rate that stores its KL as a point of `kl_against_win_rate`."""
+    mean, win_rate, interval = finite(part(record, "kl"), "mean"), finite(record, "win_rate"), interval_of(record)
+    if mean is None or win_rate is None:
+        return None
+    error = 1.96 * (finite(part(record, "kl"), "se") or 0.0)
+    low, high = interval or (win_rate, win_rate)
+    return {
+        "kl": mean, "kl_low": mean - error, "kl_high": mean + error, "win_rate": win_rate, "low": low, "high": high,
+        "label": label,
+    }  # fmt: skip
+
+
+def place_labels(points: list[Spec]) -> None:
     """Labels beside their points, apart from each other, and towards the middle of the chart."""
     furthest = max((float(point["kl_high"]) for point in points), default=0.0)
     height = 0.0

@@ -1,28 +1,20 @@
 """The report of a run: one HTML file that needs no network, and no JavaScript to be read."""
 
-import base64
-import hashlib
-import json
-import os
 import shlex
 from collections.abc import Sequence
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from preferably.methods import METHODS
 from preferably.reporting import panels, result
 from preferably.reporting.account import account, data_of, key_settings, method_of, model_of, stage
-from preferably.reporting.charts import library, still
+from preferably.reporting.charts import still
 from preferably.reporting.curves import bad_steps
-from preferably.reporting.figures import count, percent, plural
+from preferably.reporting.figures import count
+from preferably.reporting.page import data_block, shell, write_page
 from preferably.reporting.run_files import Record, RunFiles, flat, number, read_run, text
 from preferably.reporting.samples import samples, tally
-from preferably.reporting.visible import plain, shown
+from preferably.reporting.visible import plain
 
 MAKES_A_WIN_RATE = "preferably evaluate --model {model} --against {against}"
 MAKES_A_REPORT = "preferably report {run}"
@@ -35,12 +27,7 @@ def render_report(run: Path, *, stages: Sequence[Path] = (), title: str | None =
     """
     read = read_run(run)
     earlier = [read_run(path) for path in stages if path.resolve() != run.resolve()]
-    page = _environment().get_template("page.html.j2").render(_page(read, earlier, title))
-    target = run / "report.html"
-    unfinished = run / ".report.html.unfinished"
-    unfinished.write_text(page, encoding="utf-8", errors="backslashreplace")
-    os.replace(unfinished, target)  # a reader never sees half a page
-    return target
+    return write_page(run / "report.html", "page.html.j2", _page(read, earlier, title))
 
 
 def _page(run: RunFiles, earlier: list[RunFiles], title: str | None) -> dict[str, Any]:
@@ -49,24 +36,19 @@ def _page(run: RunFiles, earlier: list[RunFiles], title: str | None) -> dict[str
     charts = [chart for chart in (*curves, kl, lengths) if chart is not None]
     axes = result.axes(run)
     method = METHODS.get(method_of(run))
-    style = Markup(_asset("style.css"))
-    scripts = [Markup(library()), Markup(_asset("draw.js"))] if charts else []
-    return {
-        "title": plain(title or _title(run)),
+    return shell(["draw.js"] if charts else []) | {
+        "title": plain(title or title_of(run)),
         "run": run,
         "method": method,
-        "subtitle": _subtitle(run),
+        "subtitle": subtitle_of(run),
         "state": _state(run.status),
-        "policy": _policy(style, scripts),
-        "style": style,
-        "scripts": scripts,
-        "specs": _data_block({chart.slug: chart.spec for chart in charts}),
+        "specs": data_block(charts),
         "stills": {chart.slug: still(chart) for chart in charts},
         "headline": result.headline(run),
         "decodings": result.decodings(run),
         "win_rate_command": win_rate_command(run),
         "report_command": MAKES_A_REPORT.format(run=shlex.quote(str(run.path))),
-        "warnings": [_warning(record) for record in run.warnings],
+        "warnings": [warning_of(record) for record in run.warnings],
         "bad_steps": bad_steps(run.metrics),
         "axes": axes,
         "fallen": result.fallen(axes),
@@ -93,14 +75,15 @@ def win_rate_command(run: RunFiles) -> str:
     return MAKES_A_WIN_RATE.format(model=plain(model), against=shlex.quote(plain(model_of(run) or "STARTING_MODEL")))
 
 
-def _title(run: RunFiles) -> str:
+def title_of(run: RunFiles) -> str:
     """`DPO · night-3`; where the directory is called like the method, with the one above it: `DPO · night-3/dpo`."""
     method, place = method_of(run), run.path.resolve()
     name = f"{place.parent.name}/{place.name}" if place.name.lower() == method.lower() else run.name
     return f"{method.upper() or 'Run'} · {name}"
 
 
-def _subtitle(run: RunFiles) -> list[str]:
+def subtitle_of(run: RunFiles) -> list[str]:
+    """What it started from, rows, steps, time: as far as the files say."""
     this = stage(run)
     told = [f"from {model_of(run)}"] if model_of(run) else []
     if run.data:
@@ -125,7 +108,8 @@ def _state(status: Record) -> str:
     }.get(state, f"State {state!r}{at}{why}")
 
 
-def _warning(record: Record) -> dict[str, str]:
+def warning_of(record: Record) -> dict[str, str]:
+    """A line of warnings.jsonl as a page tells it."""
     step = number(record, "step")
     return {
         "step": "" if step is None else f"step {count(step)}",
@@ -135,49 +119,5 @@ def _warning(record: Record) -> dict[str, str]:
     }
 
 
-def _large(win_rate: float | None) -> Markup:
-    """The headline figure with a smaller sign."""
-    written = percent(win_rate)
-    return Markup("{}<small>%</small>").format(written[:-1]) if written.endswith("%") else Markup(written)
-
-
 def _rows(record: Record) -> list[tuple[str, str]]:
     return [(name, result.fact(value)) for name, value in flat(record) if name != "schema"]
-
-
-def _data_block(specs: dict[str, Record]) -> Markup:
-    """JSON that cannot end the element that it stands in."""
-    written = json.dumps(specs, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
-    return Markup(written.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
-
-
-def _policy(style: str, scripts: list[Markup]) -> Markup:
-    """The content security policy: nothing from anywhere, and of what is inline only what hashes to what we wrote."""
-    allowed = " ".join(_hash(script) for script in scripts) or "'none'"
-    return Markup(
-        f"default-src 'none'; style-src {_hash(style)}; script-src {allowed}; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
-    )
-
-
-def _hash(content: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
-
-
-def _asset(name: str) -> str:
-    return files("preferably.reporting").joinpath("templates", name).read_text(encoding="utf-8")
-
-
-@cache
-def _environment() -> Environment:
-    """Everything that a template prints goes through `shown`: escaped, hidden characters drawn."""
-    environment = Environment(
-        loader=PackageLoader("preferably.reporting"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=shown,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"count": count, "plural": plural, "percent": percent, "large": _large}
-    return environment

@@ -29,6 +29,7 @@ class RunFiles:
     timing: list[Record] = field(default_factory=list)
     warnings: list[Record] = field(default_factory=list)
     samples: list[Record] = field(default_factory=list)
+    policy_samples: list[Record] = field(default_factory=list)
     win_rate: Record = field(default_factory=dict)
     other_win_rates: dict[str, Record] = field(default_factory=dict)  # what stands after the @ in the file's name
     axes: Record = field(default_factory=dict)
@@ -42,9 +43,12 @@ class RunFiles:
         return self.path.resolve().name or str(self.path)
 
 
-def read_run(path: Path) -> RunFiles:
-    """Reads the run in `path`; a `DataError` where there is none."""
-    if not any((path / sign).exists() for sign in SIGNS_OF_A_RUN):
+def read_run(path: Path, *, growing: bool = False) -> RunFiles:
+    """Reads the run in `path`; a `DataError` where there is none.
+
+    `growing`: it is being written, so that there may be nothing yet, and a last line without its end is no problem.
+    """
+    if not growing and not any((path / sign).exists() for sign in SIGNS_OF_A_RUN):
         raise DataError(
             f"{path} is not a run directory: none of {', '.join(SIGNS_OF_A_RUN)} is there. "
             "Give a directory that a training run or an evaluation wrote."
@@ -60,10 +64,11 @@ def read_run(path: Path) -> RunFiles:
         environment=_read_object(path / "environment.json", problems),
         status=_read_object(path / "status.json", problems),
         data=_read_object(path / "data.json", problems),
-        metrics=_read_lines(path / "metrics.jsonl", problems),
-        timing=_read_lines(path / "timing.jsonl", problems),
-        warnings=_read_lines(path / "warnings.jsonl", problems),
-        samples=_read_lines(path / "samples.jsonl", problems),
+        metrics=_read_lines(path / "metrics.jsonl", problems, growing),
+        timing=_read_lines(path / "timing.jsonl", problems, growing),
+        warnings=_read_lines(path / "warnings.jsonl", problems, growing),
+        samples=_read_lines(path / "samples.jsonl", problems, growing),
+        policy_samples=_read_lines(path / "policy_samples.jsonl", problems, growing),
         win_rate=_read_object(evaluation / "win_rate.json", problems),
         other_win_rates={label: record for label, record in others.items() if record},
         axes=_read_object(evaluation / "axes.json", problems),
@@ -88,7 +93,7 @@ def _read_object(file: Path, problems: list[str]) -> Record:
     return found
 
 
-def _read_lines(file: Path, problems: list[str]) -> list[Record]:
+def _read_lines(file: Path, problems: list[str], growing: bool) -> list[Record]:
     records: list[Record] = []
     refused: list[int] = []
     try:
@@ -102,7 +107,7 @@ def _read_lines(file: Path, problems: list[str]) -> list[Record]:
                     found = None
                 if isinstance(found, dict):
                     records.append(found)
-                else:
+                elif line.endswith("\n") or not growing:
                     refused.append(number_of_line)
     except FileNotFoundError:
         return []

@@ -54,9 +54,9 @@ def _sample(place: int, record: Record) -> Sample:
     scores = part(record, "scores")
     return Sample(
         place=place,
-        prompt=_answer(text(record, "prompt"), NONE, False),
-        before=_answer(text(record, "against"), _score(scores, "against"), preferred == "against"),
-        after=_answer(text(record, "model"), _score(scores, "model"), preferred == "model"),
+        prompt=answer(text(record, "prompt")),
+        before=answer(text(record, "against"), _score(scores, "against"), preferred == "against"),
+        after=answer(text(record, "model"), _score(scores, "model"), preferred == "model"),
         verdict=VERDICTS.get(preferred) or f"unknown verdict {preferred!r}",
         preferred=preferred if preferred in VERDICTS else "missing",
     )
@@ -66,6 +66,7 @@ def _score(scores: Record, side: str) -> str:
     return significant(number(scores, side), 3)
 
 
-def _answer(value: str, score: str, preferred: bool) -> Answer:
+def answer(value: str, score: str = NONE, preferred: bool = False) -> Answer:
+    """`value` as it is shown."""
     head, more, left_out = folded(value)
     return Answer(head, more, left_out, len(value), score, preferred)

@@ -19,6 +19,8 @@ from preferably.training.baseline import baseline_of
 from preferably.training.reference import Reference
 from preferably.training.steps import count_of, group_losses, means
 
+KEPT = 8  # samples of an evaluation that are kept to be read
+
 
 @torch.no_grad()
 def held_out_metrics(
@@ -64,15 +66,19 @@ def sample_metrics(
     samples: int = 1,
     seed: int,
     budget: int,
+    keep: Callable[[dict[str, str]], None] = lambda row: None,
 ) -> SampleMetrics:
     """KL(policy || reference) on own samples, their length, repetition, and how many the model itself ends.
 
     `objective/kl` is in nats per sequence with its standard error; `objective/kl_per_token` divides by the mean length.
+    `keep` is given the first `KEPT` samples with their prompts, as text, for people to read.
     """
     drawn = sample(
         policy, tokenizer, prompts, Decoding(temperature=1.0, max_tokens=max_tokens),
         stop_ids=stop_ids, samples=samples, seed=seed,
     )  # fmt: skip
+    for prompt, several in list(zip(prompts, drawn, strict=True))[:KEPT]:
+        keep({"prompt": str(tokenizer.decode(list(prompt), skip_special_tokens=True)), "text": several[0].text})
     each = [one for several in drawn for one in several]
     length = fmean(len(one.tokens) for one in each)
     values = {

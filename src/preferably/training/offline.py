@@ -108,6 +108,7 @@ def train_offline(
             metrics |= sample_metrics(
                 policy, reference, tokenizer, data.prompts, stop_ids=stop_ids, max_tokens=settings.sample_tokens,
                 seed=settings.seed * 1_000_003 + step, budget=settings.tokens_per_microbatch,
+                keep=lambda row: run.append("policy_samples.jsonl", {"step": step} | row),
             ).values  # fmt: skip
         for warning in [] if step == 0 else raised(step, metrics, state.start or metrics, set(state.alarms)):
             state.alarms.append(warning.code)

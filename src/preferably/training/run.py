@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from preferably.training.reference import Reference
 from preferably.training.run_directory import RunDirectory
 from preferably.training.selfcheck import check_balance, check_packing, check_reference
 from preferably.training.state import Saver, State
+from preferably.training.trackers import require, tracked
 
 MAX_LENGTH = 2048  # tokens, unless settings or the model's context say less
 
@@ -73,10 +74,11 @@ def train(
     Writes the run directory (docs/run-directory.md) and returns the run. SIGINT and SIGTERM end it after the step in
     hand, with a checkpoint. Raises a `PreferablyError` for anything that the user can mend.
     """
+    require(settings.track)
     progress = progress or Progress()
     run = RunDirectory(Path(settings.output))
     run.make()
-    with lock_run(run.path) as lock, _signals() as stop_asked:
+    with lock_run(run.path) as lock, _signals() as stop_asked, ExitStack() as at_end:
         run.create(resume=resume)  # under the lock: another process may be about to begin here
         total = 0
         try:
@@ -98,6 +100,7 @@ def train(
                 run.path / "checkpoints", run.id, facts, settings.keep, resume, lock,
                 lambda path, why: progress.warn("checkpoint_refused", f"{path.name}: {why}", "an older one is used"),
             )  # fmt: skip
+            at_end.enter_context(tracked(run, settings.track, progress.warn))
             state = train_offline(
                 loaded.policy, reference, data, loaded.tokenizer, settings, run, saver,
                 stop_ids=loaded.stop_ids, progress=progress, at_start=at_start, stop_asked=stop_asked,
@@ -216,7 +219,9 @@ def _facts(settings: TrainSettings, loaded: Loaded, data: TrainData) -> dict[str
     environment = environment_facts(
         device=str(policy.device), dtype=str(policy.compute).removeprefix("torch."), threads=torch.get_num_threads()
     )
-    job = settings.model_dump(mode="json", exclude={"output", "model", "data", "held_out_data", "keep", "threads"})
+    job = settings.model_dump(
+        mode="json", exclude={"output", "model", "data", "held_out_data", "keep", "threads", "track"}
+    )
     digest = hashlib.sha256()
     for group in [*data.train, *data.held_out]:
         for part in (group.prompt, *group.completions, *group.train):

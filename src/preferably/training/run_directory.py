@@ -4,7 +4,7 @@ import json
 import math
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ class RunDirectory:
         self.path = path
         self.fresh = True  # false once `create` took up a run that had begun
         self.id = uuid.uuid4().hex  # a resumed run keeps its own
+        self.listeners: list[Callable[[str, dict[str, Any]], None]] = []  # told of every line: file, values
 
     def make(self) -> None:
         """Make the folder if it is not there; a `ConfigError` if it cannot be."""
@@ -70,26 +71,31 @@ class RunDirectory:
 
     def append(self, name: str, values: Any) -> None:
         """Add one object as a line. Numbers that are not finite become null: JSON has no word for them."""
-        values = asdict(values) if is_dataclass(values) and not isinstance(values, type) else values
+        values = _plain(asdict(values) if is_dataclass(values) and not isinstance(values, type) else values)
         with (self.path / name).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(_plain(values), ensure_ascii=False) + "\n")
+            file.write(json.dumps(values, ensure_ascii=False) + "\n")
+        for listen in self.listeners:
+            listen(name, values)
 
     def lines(self, name: str) -> Iterator[dict[str, Any]]:
-        """The objects of a line file; none if it does not exist."""
+        """The objects of a line file, up to a line that a killed process left half-written; none if it is not there."""
         if (self.path / name).exists():
-            for line in (self.path / name).read_text(encoding="utf-8").split("\n"):
-                if line:
-                    yield json.loads(line)
+            for line in (self.path / name).read_text(encoding="utf-8", errors="replace").split("\n"):
+                try:
+                    if line:
+                        yield json.loads(line)
+                except ValueError:
+                    return
 
     def rewind(self, step: int) -> None:
         """Forget what was logged after `step`, so that a resumed run logs it once."""
-        for name in ("metrics.jsonl", "timing.jsonl", "warnings.jsonl"):
+        for name in ("metrics.jsonl", "timing.jsonl", "warnings.jsonl", "policy_samples.jsonl"):
             path = self.path / name
             if not path.exists():
                 continue
             # A line that a killed process left half-written is after `step` too, for a checkpoint is written last.
             kept = []
-            for line in path.read_text(encoding="utf-8").split("\n"):
+            for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
                 try:
                     if line and json.loads(line)["step"] <= step:
                         kept.append(line + "\n")
