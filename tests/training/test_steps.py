@@ -10,7 +10,7 @@ import torch
 from preferably.batches.group import collate
 from preferably.data.tokens import TokenGroup
 from preferably.methods import METHODS, method_named
-from preferably.training.steps import count_of, group_losses, losses_of, means
+from preferably.training.steps import count_of, group_losses, losses_of, means, tally
 
 
 class Says:
@@ -198,9 +198,8 @@ def test_without_a_reference_rewards_are_mean_log_probs():
 
 
 def test_means_are_over_what_was_measured():
-    measured = {
-        "rewards/chosen": [torch.tensor([1.0, 2.0]), torch.tensor([6.0])],
-        "rewards/rejected": [torch.tensor([2.0])],
-    }
-    assert means(measured) == {"rewards/chosen": 3.0, "rewards/rejected": 2.0, "rewards/margins": 1.0}
-    assert means({"nll": [torch.tensor([])]}) == {}
+    sums = {}
+    tally(sums, {"rewards/chosen": torch.tensor([1.0, 2.0]), "rewards/rejected": torch.tensor([2.0])})
+    tally(sums, {"rewards/chosen": torch.tensor([6.0]), "nll": torch.tensor([])})
+    tally(sums, {"rewards/chosen": torch.tensor([99.0])}, share=0.0)
+    assert means(sums) == {"rewards/chosen": 3.0, "rewards/rejected": 2.0, "rewards/margins": 1.0}

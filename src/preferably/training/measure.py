@@ -17,7 +17,7 @@ from preferably.models.sampler import Decoding, Sample, sample
 from preferably.statistics.repetition import repetition
 from preferably.training.baseline import baseline_of
 from preferably.training.reference import Reference
-from preferably.training.steps import count_of, group_losses, means
+from preferably.training.steps import count_of, group_losses, means, tally
 
 KEPT = 8  # samples of an evaluation that are kept to be read
 
@@ -33,7 +33,7 @@ def held_out_metrics(
 ) -> dict[str, float]:
     """`eval_loss`, the number of groups, and the mean of every metric of the method over all held-out groups."""
     loss, tokens = 0.0, 0.0
-    collected: dict[str, list[torch.Tensor]] = {}
+    sums: dict[str, float] = {}
     baseline = baseline_of(method, policy, reference, groups, budget)
     for run in split_by_tokens(groups, budget):
         batch = collate(run)
@@ -41,9 +41,8 @@ def held_out_metrics(
         losses, metrics = group_losses(policy, batch, known, method, hyperparameters, baseline)
         loss += float(losses.double().sum())
         tokens += float(batch.lengths.sum())
-        for name, values in metrics.items():
-            collected.setdefault(name, []).append(values)
-    measured = {f"eval_{name}": value for name, value in means(collected).items()}
+        tally(sums, metrics)
+    measured = {f"eval_{name}": value for name, value in means(sums).items()}
     return {"eval_loss": loss / count_of(method, len(groups), tokens), "eval_groups": float(len(groups))} | measured
 
 

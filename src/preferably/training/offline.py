@@ -25,7 +25,7 @@ from preferably.training.optimizer import adamw, learning_rate_at, warmup_steps
 from preferably.training.reference import Reference
 from preferably.training.run_directory import RunDirectory
 from preferably.training.state import Saver, State
-from preferably.training.steps import count_of, group_losses, means
+from preferably.training.steps import count_of, group_losses, means, tally
 
 BAD_STEPS = 3  # in a row: the run stops
 STOPPED = "asked to stop"
@@ -134,15 +134,14 @@ def train_offline(
             state.step, total, peak=settings.peak_learning_rate, schedule=settings.schedule, warmup=warmup
         )
         baseline = baseline_of(method, policy, reference, groups, settings.tokens_per_microbatch)
-        loss, measured = 0.0, dict[str, list[torch.Tensor]]()
+        loss, sums = 0.0, dict[str, float]()
         for micro in split_by_tokens(groups, settings.tokens_per_microbatch):
             batch = collate(micro)
             known = reference.sums(batch, "train") if reference is not None else None
             losses, metrics = group_losses(policy, batch, known, method, hyperparameters, baseline)
             (losses.sum() / count).backward()
             loss += float(losses.detach().double().sum()) / count
-            for name, values in metrics.items():
-                measured.setdefault(name, []).append(values)
+            tally(sums, metrics)
         norm = float(torch.nn.utils.clip_grad_norm_(trainable, settings.clip))
         state.step += 1
         state.tokens += int(sum(len(g.prompt) + sum(map(len, g.completions)) for g in groups))
@@ -150,7 +149,7 @@ def train_offline(
             "step": state.step, "epoch": round(min(first + size, rows) / len(data.train), 6), "loss": loss,
             "grad_norm": norm, "learning_rate": rate, "num_tokens": state.tokens,
         }  # fmt: skip
-        logged |= means(measured)
+        logged |= means(sums)
         if torch.isfinite(torch.tensor([loss, norm])).all():
             for group in optimizer.param_groups:
                 group["lr"] = rate

@@ -1,7 +1,7 @@
 """From a batch to one loss per group, and the numbers that users know. Shapes: G groups, N completions."""
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -129,10 +129,17 @@ def _metrics(policy: Tensor, reference: Tensor | None, lengths: Tensor, chosen: 
     return metrics
 
 
-def means(measured: Mapping[str, Sequence[Tensor]]) -> dict[str, float]:
+def tally(sums: dict[str, float], metrics: Metrics, share: float = 1.0) -> None:
+    """Add what a micro-batch measured to `sums`: for each metric its sum and, under `name#`, on how many."""
+    for name, values in metrics.items():
+        sums[name] = sums.get(name, 0.0) + share * float(values.double().sum())
+        sums[name + "#"] = sums.get(name + "#", 0.0) + share * len(values)
+
+
+def means(sums: Mapping[str, float]) -> dict[str, float]:
     """The mean of every metric over all that it was measured on, and the margin between the two rewards."""
-    out = {name: float(torch.cat([part.float().cpu() for part in parts]).mean()) for name, parts in measured.items()
-           if any(len(part) for part in parts)}  # fmt: skip
+    measured = {name for name in sums if not name.endswith("#") and sums[name + "#"]}
+    out = {name: sums[name] / sums[name + "#"] for name in sums if name in measured}
     if "rewards/chosen" in out and "rewards/rejected" in out:
         out["rewards/margins"] = out["rewards/chosen"] - out["rewards/rejected"]
     return out
