@@ -137,7 +137,9 @@ def test_kind_38_a_column_of_nulls_stops_and_is_named(tmp_path, column):
     ("rows", "code", "about"),
     [
         pytest.param([P | {"source": "web", "day": 3}], "unread_column", ":1 source, day", id="kind-33-column"),
-        pytest.param([{"messages": [Q, YES | {"likes": 3}]}], "unread_column", ":1 messages[1].likes", id="kind-33-key"),
+        pytest.param(
+            [{"messages": [Q, YES | {"likes": 3}]}], "unread_column", ":1 messages[1].likes", id="kind-33-key"
+        ),
         pytest.param([{"messages": [Q, Q, YES]}], "same_role_twice", ":1 messages[1]", id="kind-46-two-user-turns"),
         pytest.param([P, P | {"chosen": "r", "rejected": "c"}], "conflict", ":2", id="kind-61-reverse-verdict"),
     ],
@@ -182,7 +184,9 @@ def test_kind_34_the_file_is_kept(tmp_path):
 
 
 def test_kind_42_an_id_names_one_thing(tmp_path):
-    path = file(tmp_path, P | {"id": 7}, P | {"id": 7, "prompt": "other"}, P | {"id": "7", "chosen": "x"}, P | {"id": 7})
+    path = file(
+        tmp_path, P | {"id": 7}, P | {"id": 7, "prompt": "other"}, P | {"id": "7", "chosen": "x"}, P | {"id": 7}
+    )
     counts = load_feedback([path], "pairs", max_rejected=1).accounting
     assert counts.rejected == {"repeated_id": 2} and counts.used == 1 and counts.deduplicated == 1
     votes = [CHOICE | {"choice": 0, "labeler": name, "id": 1} for name in ("ann", "bob")]  # of one thing, by two people

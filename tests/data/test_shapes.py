@@ -233,7 +233,10 @@ def test_labelers_who_differ_give_nothing_and_are_no_fault(tmp_path):
 
 def test_a_labeler_who_contradicts_themself_is_warned_of(tmp_path):
     path = lines(
-        tmp_path / "votes.jsonl", PAIR, CHOICE | {"choice": 0, "labeler": "ann"}, CHOICE | {"choice": 1, "labeler": "ann"}
+        tmp_path / "votes.jsonl",
+        PAIR,
+        CHOICE | {"choice": 0, "labeler": "ann"},
+        CHOICE | {"choice": 1, "labeler": "ann"},
     )
     counts = load_feedback([path], "pairs").accounting
     assert counts.rejected == {"no_majority": 2} and counts.warned["conflict"].count == 1

@@ -99,7 +99,10 @@ def test_groups_come_back_equal(tmp_path, ending, data):
 
 def test_a_turn_that_is_not_learnt_and_plain_text_come_back(tmp_path):
     turns = (Message("assistant", "a", False), Message("user", "w"), Message("assistant", "b"))
-    groups = [Group((Message("user", "q"),), (Completion(turns),)), Group((), (Completion((Message("text", "once"),)),))]
+    groups = [
+        Group((Message("user", "q"),), (Completion(turns),)),
+        Group((), (Completion((Message("text", "once"),)),)),
+    ]
     for ending in (".jsonl", ".json"):
         path = tmp_path / f"rows{ending}"
         write_rows(map(row_of, groups), path)

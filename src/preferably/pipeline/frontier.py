@@ -96,11 +96,11 @@ def _hints(points: Sequence[Point], chosen: Point | None, grid: Mapping[str, Seq
         for key, values in grid.items():
             numbers = [value for value in values if isinstance(value, int | float)]
             if len(numbers) > 1 and len(numbers) == len(values) and chosen.settings[key] in (min(values), max(values)):
-                hints.append(f"{key} = {chosen.settings[key]:g} is at the edge of the grid: look beyond it")
+                hints.append(f"{key} = {chosen.settings[key]:g} is at the edge of the grid: look beyond it.")
         if len(points) > 1:
             hints.append(
                 "chosen and measured on the same prompts, so its win rate is a little flattered: confirm it by "
-                "`preferably evaluate` on fresh ones"
+                "preferably evaluate on fresh ones."
             )
     failed = [point for point in points if point.state == "failed"]
     if failed:

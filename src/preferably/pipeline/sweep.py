@@ -13,6 +13,7 @@ from preferably.errors import ConfigError, TrainingError
 from preferably.judging.judge import ScoreFunction
 from preferably.models.loading import load
 from preferably.pipeline.frontier import Point, Recommendation, frontier, recommend
+from preferably.reporting.sweep import render_sweep
 from preferably.training.offline import STOPPED, Progress
 from preferably.training.run_directory import RunDirectory
 
@@ -156,13 +157,15 @@ def _point(chosen: dict[str, Any], path: Path) -> Point:
 
 def _store(made: Sweep, job: dict[str, Any], grid: Mapping[str, Sequence[Any]]) -> None:
     found = made.recommendation
-    RunDirectory(made.path).write_json(FILE, job | {
-        "grid": grid, "points": [asdict(point) for point in made.points],
+    record = job | {
+        "grid": dict(grid), "points": [asdict(point) for point in made.points],
         "frontier": [point.path for point in made.frontier],
         "recommendation": {
             "path": found.point.path if found.point else None, "reason": found.reason, "hints": found.hints,
         },
-    })  # fmt: skip
+    }  # fmt: skip
+    RunDirectory(made.path).write_json(FILE, record)
+    render_sweep(made.path, record)
 
 
 def _name(chosen: Mapping[str, Any]) -> str:

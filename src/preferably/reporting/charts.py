@@ -67,8 +67,8 @@ def lines(
     """Curves over steps: training thin, held-out strong with points; the first curve's colour is the accent.
 
     `shares` draws the whole of 0 to 100%, `percent` as much of it as is needed. `level` is a dashed line to compare
-    with, `marks` are steps ticked at the foot (no finite loss), `band` is (step, low, high) around a curve. `colours` by
-    name are those of a legend that the page has for all charts, so that this one draws none.
+    with, `marks` are steps ticked at the foot (no finite loss), `band` is (step, low, high) around a curve. `colours`
+    by name are those of a legend that the page has for all charts, so that this one draws none.
     """
     drawn = [line for line in curves if line.points]
     names = list(dict.fromkeys(line.name for line in drawn))
@@ -101,35 +101,43 @@ def lines(
     return _spec(layers, values)
 
 
-def kl_against_win_rate(points: Sequence[Spec], *, labels: str = "decoding") -> Spec:
-    """Win rates by KL; `labels` says what they are called by.
+def kl_against_win_rate(
+    points: Sequence[Spec], *, labels: str = "decoding", joined: Sequence[Spec] = (), root: bool = False,
+    floor: float = 0.0, names: str = "label",
+) -> Spec:  # fmt: skip
+    """Win rates by KL; `labels` says what they are called by, `joined` are points with a line through them.
+
+    `root` draws KL on a square-root scale, as gains at a small KL and excesses at a large one share a sweep; `floor`
+    is where the axis of win rates begins. `names` is the field that is written beside the points.
 
     Each point: `kl`, `kl_low`, `kl_high`, `win_rate`, `low`, `high`, `label`, its height `label_at`, its `side` (left,
     right) and, unless it is the accent, its `colour`.
     """
     x: Spec = {
         "field": "kl", "type": "quantitative", "title": "KL from the reference (nats per sequence)",
-        "scale": {"zero": True},
+        "scale": {"zero": True, **({"type": "sqrt"} if root else {})},
     }  # fmt: skip
     y: Spec = {
-        "field": "win_rate", "type": "quantitative", "title": "win rate", "scale": {"domain": [0, 1]},
+        "field": "win_rate", "type": "quantitative", "title": "win rate", "scale": {"domain": [floor, 1]},
         "axis": {"format": ".0%", "values": [0, 0.25, 0.5, 0.75, 1]},
     }  # fmt: skip
     start = {
-        "kl": 0, "kl_low": 0, "kl_high": 0, "win_rate": 0.5, "low": 0.5, "high": 0.5, "label": "start",
+        "kl": 0, "kl_low": 0, "kl_high": 0, "win_rate": 0.5, "low": 0.5, "high": 0.5, "label": "start", names: "start",
         "label_at": 0.56, "side": "left", "colour": GREY,
     }  # fmt: skip
     color = {"field": "colour", "type": "nominal", "scale": None}
     both = {"x": x, "y": y, "color": color}
     sides = {start["side"], *(point.get("side") for point in points)}  # a layer without rows is warned of
     layers: list[Spec] = [
-        _rule(0.5),
+        _rule(0.5, y["scale"]),
+        *([{"data": {"values": [start, *joined]}, "mark": {"type": "line", "strokeWidth": 1, "color": ACCENT},
+            "encoding": {"x": x, "y": y}}] if joined else []),
         {"mark": {"type": "rule", "strokeWidth": 1.5},
          "encoding": {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}, "color": color}},
         {"mark": {"type": "rule", "strokeWidth": 1.5},
          "encoding": {"x": {**x, "field": "kl_low"}, "x2": {"field": "kl_high"}, "y": y, "color": color}},
         {"mark": {"type": "point", "filled": True, "size": 55, "opacity": 1}, "encoding": both},
-        *(_labels(side, away, x, y) for side, away in (("left", 9), ("right", -9)) if side in sides),
+        *(_labels(side, away, x, y, names) for side, away in (("left", 9), ("right", -9)) if side in sides),
         _hover(both, [("label", labels, ""), ("kl", "KL (nats)", ".3~g"), ("win_rate", "win rate", ".1%"),
                       ("low", "from", ".1%"), ("high", "to", ".1%")]),
     ]  # fmt: skip
@@ -210,7 +218,7 @@ def _layer(mark: str, style: Spec, encoding: Spec, *, held_out: bool) -> Spec:
     }
 
 
-def _labels(side: str, away: int, x: Spec, y: Spec) -> Spec:
+def _labels(side: str, away: int, x: Spec, y: Spec, names: str) -> Spec:
     return {
         "transform": [{"filter": f"datum.side === '{side}'"}],
         "mark": {
@@ -222,15 +230,15 @@ def _labels(side: str, away: int, x: Spec, y: Spec) -> Spec:
             "fontSize": 11,
             "color": INK,
         },
-        "encoding": {"x": x, "y": {**y, "field": "label_at"}, "text": {"field": "label"}},
+        "encoding": {"x": x, "y": {**y, "field": "label_at"}, "text": {"field": names}},
     }
 
 
-def _rule(level: float) -> Spec:
+def _rule(level: float, scale: Spec | None = None) -> Spec:
     return {
         "data": {"values": [{"level": level}]},
         "mark": {"type": "rule", "strokeDash": [3, 3], "color": "var(--quiet)"},
-        "encoding": {"y": {"field": "level", "type": "quantitative"}},
+        "encoding": {"y": {"field": "level", "type": "quantitative", **({"scale": scale} if scale else {})}},
     }
 
 
