@@ -4,7 +4,7 @@ ENV := .venv
 BIN := $(ENV)/bin
 export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: quickstart test check bench clean
+.PHONY: quickstart test check crash bench clean
 
 quickstart: $(ENV)/installed
 	$(BIN)/preferably quickstart
@@ -16,6 +16,11 @@ check: $(ENV)/installed-dev
 	$(BIN)/ruff check src tests bench
 	$(BIN)/ruff format --check src tests bench
 	$(BIN)/mypy
+
+# Kills, power cuts and full disks at length (docs/reliability.md); KILLS is how many of the first for each method.
+KILLS ?= 200
+crash: $(ENV)/installed-dev
+	PREFERABLY_KILLS=$(KILLS) $(BIN)/python -m pytest tests/crash -s
 
 bench: $(ENV)/installed-dev
 	for script in bench/*.py; do $(BIN)/python $$script || exit 1; done
