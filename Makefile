@@ -4,7 +4,7 @@ ENV := .venv
 BIN := $(ENV)/bin
 export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: quickstart test check fuzz bench clean
+.PHONY: quickstart test check crash fuzz bench clean
 
 quickstart: $(ENV)/installed
 	$(BIN)/preferably quickstart
@@ -20,6 +20,11 @@ check: $(ENV)/installed-dev
 # A million broken rows in every container. `make test` does the same with fewer.
 fuzz: $(ENV)/installed-dev
 	PREFERABLY_FUZZ_ROWS=1000000 timeout 3600 $(BIN)/python -m pytest tests/data/test_mutations.py --durations=0
+
+# Kills, power cuts and full disks at length (docs/reliability.md); KILLS is how many of the first for each method.
+KILLS ?= 200
+crash: $(ENV)/installed-dev
+	PREFERABLY_KILLS=$(KILLS) $(BIN)/python -m pytest tests/crash -s
 
 bench: $(ENV)/installed-dev
 	for script in bench/*.py; do $(BIN)/python $$script || exit 1; done

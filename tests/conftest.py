@@ -199,7 +199,7 @@ def offline(tiny, tmp_path):
         )  # fmt: skip
         run.last = out
         with lock_run(directory.path) as lock:
-            saver = Saver(out.checkpoints, "a", {"seed": made.seed}, made.keep, resume, lock)
+            saver = Saver(directory, {"seed": made.seed}, made.keep, resume, lock)
             out.state = train_offline(
                 policy, reference, TrainData(groups, list(held_out), list(prompts)), tiny.tokenizer(), made, directory,
                 saver, stop_ids={1}, progress=Progress(step=step), stop_asked=stop,

@@ -33,7 +33,7 @@ def train_tokens(
         reference = Reference(loaded.policy, adapters=False, cache=True)
         check_reference(loaded.policy, reference, train, chosen.row, chosen.hyperparameters)
     with lock_run(output) as lock:
-        saver = Saver(output / "checkpoints", "bench", {"seed": chosen.seed}, chosen.keep, False, lock)
+        saver = Saver(run, {"seed": chosen.seed}, chosen.keep, False, lock)
         train_offline(
             loaded.policy, reference, TrainData(train, held_out, prompts), loaded.tokenizer, chosen, run, saver,
             stop_ids=loaded.stop_ids, progress=Progress(),

@@ -22,6 +22,7 @@ from preferably.reporting.card import write_card
 from preferably.reporting.comparison import render_comparison
 from preferably.reporting.report import render_report
 from preferably.training.alarms import Warning
+from preferably.training.disk import telling
 from preferably.training.offline import Progress
 from preferably.training.run import Run
 from preferably.training.run import train as train_settings
@@ -158,8 +159,9 @@ def report(run: str | Path, *, stages: Sequence[Path] = ()) -> Path:
     """Write `report.html` and `MODEL_CARD.md` of a run directory from its files."""
     if not (Path(run) / "evaluation").is_dir() and not (Path(run) / "status.json").exists():
         raise ConfigError(f"{run} is not a run directory: it holds neither status.json nor evaluation/.")
-    write_card(Path(run))
-    return render_report(Path(run), stages=stages)
+    with telling(Path(run) / "report.html"):
+        write_card(Path(run))
+        return render_report(Path(run), stages=stages)
 
 
 def compare_runs(runs: Sequence[str | Path], *, output: str | Path = "comparison.html") -> Path:

@@ -130,6 +130,11 @@ class TrainSettings(BaseModel):
         return resolve_hyperparameters(self.row, set_)
 
     @property
+    def chooses_best(self) -> bool:
+        """Whether the weights with the best held-out loss become the model."""
+        return self.final == "best" or self.patience is not None
+
+    @property
     def peak_learning_rate(self) -> float:
         """The learning rate, or the default of the method."""
         if self.learning_rate is not None:

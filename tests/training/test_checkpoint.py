@@ -2,10 +2,7 @@ import json
 import os
 import random
 import shutil
-import subprocess
-import sys
 from hashlib import sha256
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -19,9 +16,6 @@ from preferably.training.checkpoint import (
     verify,
     write_checkpoint,
 )
-
-DRIVER = Path(__file__).with_name("crash_driver.py")
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
 def put(data):
@@ -231,35 +225,3 @@ def test_steps_are_ordered_as_numbers(tmp_path):
     write(tmp_path, 99_999_999)
     write(tmp_path, 100_000_000)
     assert newest_valid(tmp_path, "a").manifest.step == 100_000_000
-
-
-# What a crash leaves
-
-
-def crash(tmp_path, mode):
-    done = subprocess.run(
-        [sys.executable, "-W", "error", str(DRIVER), str(tmp_path), mode],
-        capture_output=True,
-        text=True,
-        env=ENVIRONMENT,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs fork and /proc")
-@pytest.mark.parametrize("mode", ["kill", "power"])
-def test_a_crash_at_any_fault_point_leaves_a_whole_checkpoint(tmp_path, mode):
-    seen = crash(tmp_path, mode)
-    assert len(seen) > 30 and all(row["killed"] for row in seen[:-1])
-    assert not seen[-1]["killed"] and seen[-1]["status"] == 0 and seen[-1]["step"] == 3
-    for row in seen:
-        assert row["right"] and row["step"] in (2, 3) and row["refused"] == 0 and row["clean"], row
-    assert [row["step"] for row in seen] == sorted(row["step"] for row in seen)  # once it is there it stays
-    assert {row["step"] for row in seen} == {2, 3} and any(row["leftovers"] for row in seen)
-
-
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs fork and /proc")
-def test_the_crash_test_would_notice_files_that_are_not_synced(tmp_path):
-    seen = crash(tmp_path, "unsynced")
-    assert any(row["refused"] for row in seen) and not all(row["right"] for row in seen)

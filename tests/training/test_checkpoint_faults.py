@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from preferably.errors import CheckpointError
 from preferably.training import checkpoint
 from preferably.training.checkpoint import (
-    NoSpaceError,
     environment_facts,
     lock_run,
     name_of,
@@ -21,6 +20,7 @@ from preferably.training.checkpoint import (
     verify,
     write_checkpoint,
 )
+from preferably.training.disk import NoSpaceError
 
 
 def put(data):
@@ -133,6 +133,10 @@ def full(path):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 
+def broken_in_words(path):
+    raise RuntimeError("Error while serializing: I/O error: Input/output error (os error 5)")
+
+
 def full_in_words(path):
     raise RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)")
 
@@ -156,6 +160,12 @@ def test_other_errors_of_the_system_are_told_as_they_are(tmp_path, code):
     with pytest.raises(CheckpointError, match=os.strerror(code)) as caught:
         write_checkpoint(tmp_path, 2, {"a": fail}, {}, run_id="a")
     assert not isinstance(caught.value, NoSpaceError) and steps(tmp_path) == ["step-00000001"]
+
+
+def test_an_error_of_the_system_that_safetensors_tells_in_words_is_one(tmp_path):
+    with pytest.raises(CheckpointError, match="Input/output error") as caught:
+        write_checkpoint(tmp_path, 2, {"a": broken_in_words}, {}, run_id="a")
+    assert not isinstance(caught.value, NoSpaceError) and steps(tmp_path) == []
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError, MemoryError])
@@ -273,6 +283,16 @@ def test_leftovers_are_removed_by_the_holder_of_the_lock_only(tmp_path):
     (checkpoints / "step-00000009.tmp-99-aa").mkdir()
     write(checkpoints, 3, lock=lock)  # released: its holder is nobody
     assert "step-00000009.tmp-99-aa" in steps(checkpoints)
+
+
+@pytest.mark.parametrize("code", [errno.EROFS, errno.EACCES, errno.EIO])
+def test_a_directory_that_cannot_be_locked_is_named(tmp_path, monkeypatch, code):
+    def fail(self, *arguments, **options):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(checkpoint.FileLock, "acquire", fail)
+    with pytest.raises(CheckpointError, match=rf"\.lock was not written: .*{os.strerror(code)}"), lock_run(tmp_path):
+        pass
 
 
 def test_the_module_needs_no_torch():

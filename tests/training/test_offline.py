@@ -83,8 +83,7 @@ def test_three_in_a_row_end_the_run_with_the_checkpoint_before_them(offline, mon
 
 def test_bad_steps_are_counted_across_a_resume(offline, monkeypatch):
     poisoned(monkeypatch, rows_of([3, 4, 5]))
-    asked = iter([False] * 3 + [True])
-    out = offline(save_every=1, held_out=[], stop=lambda: next(asked, False))
+    out = offline(save_every=1, held_out=[], stop=lambda: len(offline.last.metrics) > 4)
     assert out.state.step == 4 and out.state.bad_steps == 2
     saved = json.loads((out.checkpoints / "step-00000004" / "state.json").read_text())
     assert saved["bad_steps"] == 2
@@ -187,8 +186,42 @@ def test_patience_ends_a_run_whose_held_out_loss_does_not_fall(offline, tiny):
     assert out.state.step == 3 and out.state.best_step == 1 and "2 evaluations" in out.state.reason
 
 
-def test_a_stop_that_is_asked_for_ends_after_the_step_with_a_checkpoint(offline):
-    asked = iter([False, True])
-    out = offline(save_every=100, stop=lambda: next(asked, True))
+def test_a_stop_that_is_asked_for_ends_before_the_next_forward_pass_with_a_checkpoint(offline):
+    out = offline(save_every=100, stop=lambda: len(offline.last.metrics) > 2)
     assert out.state.step == 2 and out.state.reason == "asked to stop"
     assert [path.name for path in sorted(out.checkpoints.iterdir())] == ["step-00000000", "step-00000002"]
+    assert not out.policy.inner.model._forward_pre_hooks and all(p.grad is None for p in out.policy.parameters())
+
+
+def test_a_step_that_is_stopped_in_the_middle_has_not_been(offline, monkeypatch):
+    whole = offline(tokens_per_microbatch=10, name="whole")
+    passes = []
+    honest = loop.group_losses
+    monkeypatch.setattr(loop, "group_losses", lambda *a: (passes.append(1), honest(*a))[1])
+    stopped = offline(tokens_per_microbatch=10, save_every=100, stop=lambda: len(passes) > 13)
+    assert stopped.state.reason and 0 < stopped.state.step < 6 and stopped.state.line is None
+    assert same(stopped.policy.parameters(), whole.weights[stopped.state.step])
+    monkeypatch.setattr(loop, "group_losses", honest)
+    resumed = offline(tokens_per_microbatch=10, save_every=100, resume=True)
+    assert same(resumed.policy.parameters(), whole.policy.parameters())
+    assert list(resumed.run.lines("metrics.jsonl")) == list(whole.run.lines("metrics.jsonl"))
+
+
+@pytest.mark.parametrize("at", [0, 4])
+def test_an_evaluation_that_is_stopped_is_made_when_the_run_goes_on(offline, tiny, at):
+    more = {"held_out": tiny.groups([(3, [4, 5]), (2, [2, 6])], seed=5), "prompts": [[3, 4], [5]], "eval_every": 4,
+            "sample_tokens": 4}  # fmt: skip
+    whole = offline(name="whole", **more)
+    passes = []
+
+    def stop():  # after a few passes of the evaluation of step `at`
+        passes.extend([1] * (len(offline.last.metrics) == at))
+        return len(passes) > 3
+
+    stopped = offline(stop=stop, **more)
+    assert stopped.state.step == at and stopped.state.line["step"] == at and stopped.state.reason
+    assert [line["step"] for line in stopped.run.lines("metrics.jsonl")] == list(range(at))
+    resumed = offline(resume=True, **more)
+    assert list(resumed.run.lines("metrics.jsonl")) == list(whole.run.lines("metrics.jsonl"))
+    assert list(resumed.run.lines("warnings.jsonl")) == list(whole.run.lines("warnings.jsonl"))
+    assert same(resumed.policy.parameters(), whole.policy.parameters()) and resumed.state.start == whole.state.start

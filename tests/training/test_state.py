@@ -9,6 +9,7 @@ from preferably.models.policy import Policy
 from preferably.training.checkpoint import lock_run
 from preferably.training.optimizer import adamw
 from preferably.training.reference import Reference
+from preferably.training.run_directory import LOGS, RunDirectory
 from preferably.training.state import Saver, State, refuse_changes
 
 SHAPES = [(5, [4, 7]), (1, [1, 3]), (12, [9, 1]), (3, [2, 2])]
@@ -47,9 +48,10 @@ def test_a_loss_that_is_no_number_is_never_the_best():
     assert judged([0.5, float("nan"), float("nan")], patience=2).reason
 
 
-def saver(directory, lock, resume=False, run_id="a", facts=None, keep=2, refused=None):
-    more = {} if refused is None else {"refused": refused}
-    return Saver(directory / "checkpoints", run_id, facts or {"seed": 1}, keep, resume, lock, **more)
+def saver(directory, lock, resume=False, run_id="a", facts=None, keep=2, warn=lambda *words: None):
+    run = RunDirectory(directory)
+    run.id = run_id
+    return Saver(run, facts or {"seed": 1}, keep, resume, lock, warn)
 
 
 def trained(tiny, seed=0, steps=3):
@@ -69,13 +71,16 @@ def trained(tiny, seed=0, steps=3):
 
 def test_what_is_saved_is_taken_up_to_the_last_bit(tiny, tmp_path):
     policy, optimizer, reference = trained(tiny)
-    state = State(5, 321, {"eval_loss": 0.7}, 0.5, 4, 1, 2, ["kl_high"], "")
+    state = State(
+        step=5, tokens=321, line={"step": 5, "loss": 0.1 + 0.2}, start={"eval_loss": 0.7}, best_loss=0.5, best_step=4,
+        evaluations_without_gain=1, bad_steps=2, alarms=["kl_high"],
+    )  # fmt: skip
     with lock_run(tmp_path) as lock:
         saver(tmp_path, lock).save(policy, optimizer, reference, state)
         fresh, empty, blank = trained(tiny, seed=3, steps=0)
         blank.known.clear()
         again = saver(tmp_path, lock, resume=True).restore(fresh, empty, blank)
-    assert again == state
+    assert again == state and again.logs == dict.fromkeys(LOGS, 0)
     assert all(a.equal(b) for a, b in zip(policy.parameters(), fresh.parameters(), strict=True))
     for mine, theirs in zip(policy.parameters(), fresh.parameters(), strict=True):
         before, after = optimizer.state[mine], empty.state[theirs]
@@ -133,9 +138,10 @@ def test_a_broken_checkpoint_is_named_and_the_one_before_is_used(tiny, tmp_path)
         data = bytearray(file.read_bytes())
         data[-3] ^= 1
         file.write_bytes(data)
-        keep = saver(tmp_path, lock, resume=True, refused=lambda path, why: told.append((path.name, why)))
+        keep = saver(tmp_path, lock, resume=True, warn=lambda *words: told.append(words))
         assert keep.restore(policy, optimizer, reference).step == 1
-    assert [name for name, _ in told] == ["step-00000002"] and "SHA-256 differs" in told[0][1]
+    ((code, message, _),) = told
+    assert code == "checkpoint_refused" and message.startswith("step-00000002: ") and "SHA-256 differs" in message
 
 
 def test_the_best_checkpoint_outlives_newer_ones_and_can_be_loaded(tiny, tmp_path):

@@ -58,15 +58,14 @@ def train(
 
     from preferably import api
     from preferably.cli.watching import watching
-    from preferably.training.offline import STOPPED
 
     with watching() as watch:
         run = api.train(method, resume=resume, progress=watch.training(f"train {method}"), **values)
     console = Console(highlight=False)
     console.print(f"{run.state.reason or 'finished'} after {run.state.step} steps")
-    if run.state.reason == STOPPED:
+    if run.stopped_by is not None:
         console.print("go on with it: the same command and --resume")
-        raise typer.Exit(130)
+        raise typer.Exit(128 + run.stopped_by)
     console.print(f"model   {run.model}\nreport  {run.path / 'report.html'}", soft_wrap=True)
 
 

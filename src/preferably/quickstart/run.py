@@ -16,9 +16,10 @@ from preferably.quickstart import stages
 from preferably.quickstart.phrasing import Prompt, sample_prompts
 from preferably.quickstart.recipe import Recipe
 from preferably.quickstart.truth import score
-from preferably.training.offline import STOPPED, Progress
+from preferably.training.offline import Progress
 from preferably.training.run import Run
 from preferably.training.run_directory import RunDirectory
+from preferably.training.stops import leave
 
 READY_PROMPTS = 64
 KL_PROMPTS = 250
@@ -72,8 +73,8 @@ def quickstart(
 
 def _finished(run: Run) -> Run:
     """The run, unless it was asked to stop: then the job stops too."""
-    if run.state.reason == STOPPED:
-        raise KeyboardInterrupt
+    if run.stopped_by is not None:
+        leave(run.stopped_by)
     return run
 
 

@@ -6,7 +6,6 @@ another name, synced file by file, renamed, synced again and read back; only the
 moment the newest directory that verifies is a whole checkpoint. Files are safetensors and JSON, never pickle.
 """
 
-import errno
 import json
 import os
 import platform
@@ -24,6 +23,7 @@ from typing import Any, NamedTuple
 from filelock import BaseFileLock, FileLock, Timeout
 
 from preferably.errors import CheckpointError
+from preferably.training.disk import NoSpaceError, sync, telling
 
 SCHEMA = 1
 MANIFEST = "MANIFEST.json"
@@ -34,10 +34,6 @@ _LEFTOVER = re.compile(r"step-\d{8,}\.tmp-.+")
 _PACKAGES = ("preferably", "torch", "transformers", "tokenizers", "safetensors", "peft", "numpy")
 
 Writer = Callable[[Path], object]
-
-
-class NoSpaceError(CheckpointError):
-    """The disk is full: nothing was changed, and writing can be tried again later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +91,9 @@ def write_checkpoint(
     plain_facts = _checked(step, files, facts, keep)
     final = directory / name_of(step)
     temporary = _temporary(final)
-    with _telling(final):
+    with telling(final, " Older ones are untouched."):
         directory.mkdir(parents=True, exist_ok=True)
-        _sync(directory.parent)
+        sync(directory.parent)
         if lock is not None and lock.is_locked:
             for path in directory.iterdir():
                 if _LEFTOVER.fullmatch(path.name):
@@ -111,14 +107,14 @@ def write_checkpoint(
                 raise CheckpointError(f"{final}: its writers also left {', '.join(extra)}; name every file.")
             content = _encode({"run_id": run_id, "step": step, "files": entries, "facts": plain_facts})
             _write_file(temporary / MANIFEST, lambda path: path.write_bytes(content))
-            _sync(temporary)
+            sync(temporary)
             if final.exists():  # it does not verify: kept for whoever wants to know why
                 os.rename(final, final.with_name(f"{final.name}.refused-{secrets.token_hex(4)}"))
             os.rename(temporary, final)
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
-        _sync(directory)
+        sync(directory)
     verify(final)
     if keep is not None:
         prune(directory, keep, run_id=run_id, best=best, verified=final)
@@ -201,21 +197,24 @@ def lock_run(directory: Path) -> Iterator[BaseFileLock]:
 
     The lock goes with the process, however that ends: a killed run never has to be unlocked by hand.
     """
-    directory.mkdir(parents=True, exist_ok=True)
     lock, holder = FileLock(directory / ".lock", timeout=0, thread_local=False), directory / ".lock-holder"
+    with telling(directory / ".lock"):
+        directory.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire()
+        except Timeout:
+            who = "another process"
+            with suppress(OSError):
+                who = holder.read_text(encoding="utf-8", errors="replace").strip() or who
+            advice = "wait for it to end or choose another output directory"
+            raise CheckpointError(f"{directory} is in use by {who}; {advice}.") from None
     try:
-        lock.acquire()
-    except Timeout:
-        who = "another process"
-        with suppress(OSError):
-            who = holder.read_text(encoding="utf-8", errors="replace").strip() or who
-        advice = "wait for it to end or choose another output directory"
-        raise CheckpointError(f"{directory} is in use by {who}; {advice}.") from None
-    try:
-        holder.write_text(f"process {os.getpid()} on {platform.node()}\n", encoding="utf-8")
+        with suppress(OSError):  # a courtesy: a full disk is told where it matters
+            holder.write_text(f"process {os.getpid()} on {platform.node()}\n", encoding="utf-8")
         yield lock
     finally:
-        holder.unlink(missing_ok=True)
+        with suppress(OSError):
+            holder.unlink(missing_ok=True)
         lock.release()
 
 
@@ -239,23 +238,6 @@ def _checked(step: int, files: Mapping[str, Writer], facts: Mapping[str, Any], k
         raise ValueError(f"The facts of a checkpoint must be JSON: {error}.") from error
 
 
-@contextmanager
-def _telling(final: Path) -> Iterator[None]:
-    """Turns what the system says while `final` is written into an error that a user can act on."""
-    try:
-        yield
-    except CheckpointError:
-        raise
-    except Exception as error:
-        # safetensors reports a full disk in words only: "I/O error: No space left on device (os error 28)".
-        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
-        if full or "No space left on device" in str(error):
-            raise NoSpaceError(f"{final} was not written: the disk is full. Older ones are untouched.") from error
-        if isinstance(error, OSError):
-            raise CheckpointError(f"{final} was not written: {error}. Older ones are untouched.") from error
-        raise
-
-
 def _temporary(path: Path) -> Path:
     return path.with_name(f"{path.name}.tmp-{os.getpid()}-{secrets.token_hex(4)}")
 
@@ -277,7 +259,8 @@ def _expect_space(directory: Path, run_id: str) -> None:
         needed = int(SPARE * sum(entry.size for entry in manifest.files.values()))
         if (free := shutil.disk_usage(directory).free) < needed:
             sizes = f"{free / 1e6:,.1f} MB free, {needed / 1e6:,.1f} MB wanted"
-            raise NoSpaceError(f"No checkpoint was written in {directory}: {sizes} ({SPARE} x the previous one).")
+            full = f"the disk is full: {sizes} ({SPARE} x the previous one)"
+            raise NoSpaceError(f"No checkpoint was written in {directory}, {full}.")
         return
 
 
@@ -285,24 +268,13 @@ def _write_file(path: Path, write: Writer) -> FileEntry:
     write(path)
     if not path.is_file():
         raise CheckpointError(f"{path.name}: its writer wrote no file.")
-    with path.open("r+b") as stream:
-        os.fsync(stream.fileno())
-        return FileEntry(stream.seek(0, os.SEEK_END), _digest(path))
+    sync(path)
+    return FileEntry(path.stat().st_size, _digest(path))
 
 
 def _digest(path: Path) -> str:
     with path.open("rb") as stream:
         return file_digest(stream, "sha256").hexdigest()
-
-
-def _sync(directory: Path) -> None:
-    if os.name == "nt":  # directories cannot be synced there
-        return
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _encode(body: Mapping[str, Any]) -> bytes:
@@ -346,5 +318,8 @@ def _read_manifest(path: Path, run_id: str | None) -> Manifest:
 def _newest_first(directory: Path) -> list[Path]:
     if not directory.is_dir():
         return []
-    steps = {path: int(named[1]) for path in directory.iterdir() if (named := _NAME.fullmatch(path.name))}
+    try:
+        steps = {path: int(named[1]) for path in directory.iterdir() if (named := _NAME.fullmatch(path.name))}
+    except OSError as error:
+        raise CheckpointError(f"{directory}: cannot be read: {error.strerror}.") from error
     return sorted(steps, key=steps.__getitem__, reverse=True)

@@ -76,8 +76,6 @@ def sample_metrics(
         policy, tokenizer, prompts, Decoding(temperature=1.0, max_tokens=max_tokens),
         stop_ids=stop_ids, samples=samples, seed=seed,
     )  # fmt: skip
-    for prompt, several in list(zip(prompts, drawn, strict=True))[:KEPT]:
-        keep({"prompt": str(tokenizer.decode(list(prompt), skip_special_tokens=True)), "text": several[0].text})
     each = [one for several in drawn for one in several]
     length = fmean(len(one.tokens) for one in each)
     values = {
@@ -91,6 +89,8 @@ def sample_metrics(
         values["objective/kl"] = fmean(kl)
         values["objective/kl_se"] = stdev(kl) / len(kl) ** 0.5 if len(kl) > 1 else float("nan")
         values["objective/kl_per_token"] = fmean(kl) / length
+    for prompt, several in list(zip(prompts, drawn, strict=True))[:KEPT]:  # last: a stop ends a forward pass above
+        keep({"prompt": str(tokenizer.decode(list(prompt), skip_special_tokens=True)), "text": several[0].text})
     return SampleMetrics(values, drawn)
 
 

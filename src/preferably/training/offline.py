@@ -26,6 +26,7 @@ from preferably.training.reference import Reference
 from preferably.training.run_directory import RunDirectory
 from preferably.training.state import Saver, State
 from preferably.training.steps import count_of, group_losses, means, tally
+from preferably.training.stops import until_stopped
 
 BAD_STEPS = 3  # in a row: the run stops
 STOPPED = "asked to stop"
@@ -73,6 +74,7 @@ def train_offline(
 ) -> State:
     """Train `policy` in place and return where it ended (`State.reason` says why).
 
+    A step is made (`update`), then looked at, logged and saved (`close`); a stopped run can lie between the two.
     Raises `TrainingError` after three steps in a row whose loss or gradient was not finite; none of them was applied.
     """
     method, hyperparameters = settings.row, settings.hyperparameters
@@ -91,39 +93,38 @@ def train_offline(
     state = saver.restore(policy, optimizer, reference)
     if state.reason == STOPPED:
         state.reason = ""  # who resumes wants it to go on
-    run.rewind(state.step if state.started else -1)
-    if not state.started:
-        for warning in at_start:
-            run.append("warnings.jsonl", warning)
+    run.rewind(state.logs)
+    for warning in at_start if not state.logs else ():
+        run.append("warnings.jsonl", warning)
     run.status("running", state.step, total)
     progress.start(total)
 
-    def look(step: int) -> dict[str, float]:
-        metrics: dict[str, float] = {}
-        if data.held_out:
-            metrics |= held_out_metrics(
-                policy, reference, data.held_out, method, hyperparameters, settings.tokens_per_microbatch
-            )
-        if data.prompts:
-            metrics |= sample_metrics(
-                policy, reference, tokenizer, data.prompts, stop_ids=stop_ids, max_tokens=settings.sample_tokens,
-                seed=settings.seed * 1_000_003 + step, budget=settings.tokens_per_microbatch,
-                keep=lambda row: run.append("policy_samples.jsonl", {"step": step} | row),
-            ).values  # fmt: skip
-        for warning in [] if step == 0 else raised(step, metrics, state.start or metrics, set(state.alarms)):
-            state.alarms.append(warning.code)
-            run.append("warnings.jsonl", warning)
-            progress.warn(warning.code, warning.message, warning.advice)
-        return metrics
+    def close(line: dict[str, Any], began: float) -> None:
+        step = state.step
+        if step % eval_every == 0 or step == total:
+            # A stop that is asked for meanwhile ends it here, with nothing changed.
+            seen = _look(policy, reference, data, tokenizer, settings, stop_ids, run, step)
+            line = line | seen
+            if step == 0:
+                state.start = seen
+            else:
+                state.judge(seen.get("eval_loss"), settings.patience)
+                for warning in raised(step, seen, state.start or seen, set(state.alarms)):
+                    state.alarms.append(warning.code)
+                    run.append("warnings.jsonl", warning)
+                    progress.warn(warning.code, warning.message, warning.advice)
+        run.append("metrics.jsonl", line)
+        if step > 0:
+            run.append("timing.jsonl", {"step": step, "seconds": round(time.perf_counter() - began, 4)})
+        state.line = None
+        progress.step(step, line)
+        # Weights that give NaN are no good checkpoint to put in the place of an older one.
+        due = step % save_every == 0 and not state.bad_steps
+        if due or step in (total, state.best_step) or state.reason:
+            best = settings.chooses_best and step == state.best_step
+            saver.save(policy, optimizer, reference, state, must=step == total or best or bool(state.reason))
 
-    if not state.started:
-        state.started, state.start = True, look(0)
-        run.append("metrics.jsonl", {"step": 0, "epoch": 0.0} | state.start)
-        progress.step(0, state.start)
-        saver.save(policy, optimizer, reference, state)
-
-    while state.step < total and not state.reason:
-        began = time.perf_counter()
+    def update() -> dict[str, Any]:
         first = state.step * settings.batch_size
         size = min(settings.batch_size, rows - first)
         chosen = batch_indices(state.step, settings.batch_size, len(data.train), settings.seed)[:size]
@@ -172,17 +173,40 @@ def train_offline(
                 "was applied. The last good checkpoint is kept. Lower the learning rate, or look at the rows named in "
                 "warnings.jsonl."
             )
-        if state.step % eval_every == 0 or state.step == total:
-            seen = look(state.step)
-            logged |= seen
-            state.judge(seen.get("eval_loss"), settings.patience)
-        if stop_asked() and not state.reason:
-            state.reason = STOPPED
-        run.append("metrics.jsonl", logged)
-        run.append("timing.jsonl", {"step": state.step, "seconds": round(time.perf_counter() - began, 4)})
-        progress.step(state.step, logged)
-        # Weights that give NaN are no good checkpoint to put in the place of an older one.
-        due = state.step % save_every == 0 and not state.bad_steps
-        if due or state.step in (total, state.best_step) or state.reason:
-            saver.save(policy, optimizer, reference, state)
+        return logged
+
+    with until_stopped(policy, stop_asked):
+        while state.line is not None or (state.step < total and not state.reason):
+            began = time.perf_counter()
+            if state.line is None:
+                state.line = update()
+            close(state.line, began)
+        return state
+    optimizer.zero_grad(set_to_none=True)
+    state.reason = STOPPED
+    saver.save(policy, optimizer, reference, state, must=True)
     return state
+
+
+def _look(
+    policy: Policy,
+    reference: Reference | None,
+    data: TrainData,
+    tokenizer: PreTrainedTokenizerBase,
+    settings: TrainSettings,
+    stop_ids: set[int],
+    run: RunDirectory,
+    step: int,
+) -> dict[str, float]:
+    """What the held-out data and own samples show."""
+    budget = settings.tokens_per_microbatch
+    metrics: dict[str, float] = {}
+    if data.held_out:
+        metrics |= held_out_metrics(policy, reference, data.held_out, settings.row, settings.hyperparameters, budget)
+    if data.prompts:
+        metrics |= sample_metrics(
+            policy, reference, tokenizer, data.prompts, stop_ids=stop_ids, max_tokens=settings.sample_tokens,
+            seed=settings.seed * 1_000_003 + step, budget=budget,
+            keep=lambda row: run.append("policy_samples.jsonl", {"step": step} | row),
+        ).values  # fmt: skip
+    return metrics

@@ -3,10 +3,8 @@
 import hashlib
 import inspect
 import os
-import signal
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,11 +25,13 @@ from preferably.models.adapters import add_adapters
 from preferably.models.loading import Loaded, load, save
 from preferably.training.alarms import Warning
 from preferably.training.checkpoint import environment_facts, lock_run
-from preferably.training.offline import Progress, TrainData, total_steps, train_offline
+from preferably.training.disk import new_directory
+from preferably.training.offline import STOPPED, Progress, TrainData, total_steps, train_offline
 from preferably.training.reference import Reference
 from preferably.training.run_directory import RunDirectory
 from preferably.training.selfcheck import check_balance, check_packing, check_reference
 from preferably.training.state import Saver, State
+from preferably.training.stops import Stop, leave, listening
 from preferably.training.trackers import require, tracked
 
 MAX_LENGTH = 2048  # tokens, unless settings or the model's context say less
@@ -45,6 +45,7 @@ class Run:
     state: State
     loaded: Loaded  # the trained model
     held_out: list[Group]  # records that were not trained on
+    stopped_by: int | None = None  # the signal that ended it early, where one did
 
     @property
     def warnings(self) -> list[dict[str, Any]]:
@@ -71,14 +72,14 @@ def train(
     `before` is shown the starting model and the held-out records before training (readiness is asked there), and says
     what is to be warned of.
 
-    Writes the run directory (docs/run-directory.md) and returns the run. SIGINT and SIGTERM end it after the step in
-    hand, with a checkpoint. Raises a `PreferablyError` for anything that the user can mend.
+    Writes the run directory (docs/run-directory.md) and returns the run. SIGINT, SIGTERM and SIGHUP end it with a
+    checkpoint (docs/reliability.md). Raises a `PreferablyError` for anything that the user can mend.
     """
     require(settings.track)
     progress = progress or Progress()
     run = RunDirectory(Path(settings.output))
     run.make()
-    with lock_run(run.path) as lock, _signals() as stop_asked, ExitStack() as at_end:
+    with lock_run(run.path) as lock, listening() as stop, ExitStack() as at_end:
         run.create(resume=resume)  # under the lock: another process may be about to begin here
         total = 0
         try:
@@ -96,26 +97,22 @@ def train(
             if run.fresh:
                 _describe(run, settings, facts, in_memory=groups is not None)
                 at_start += before(loaded, held_out) if before is not None else []
-            saver = Saver(
-                run.path / "checkpoints", run.id, facts, settings.keep, resume, lock,
-                lambda path, why: progress.warn("checkpoint_refused", f"{path.name}: {why}", "an older one is used"),
-            )  # fmt: skip
+            saver = Saver(run, facts, settings.keep, resume, lock, progress.warn)
             at_end.enter_context(tracked(run, settings.track, progress.warn))
+            stop.waits = True
             state = train_offline(
                 loaded.policy, reference, data, loaded.tokenizer, settings, run, saver,
-                stop_ids=loaded.stop_ids, progress=progress, at_start=at_start, stop_asked=stop_asked,
+                stop_ids=loaded.stop_ids, progress=progress, at_start=at_start, stop_asked=stop.asked,
             )  # fmt: skip
-            if settings.final == "best" or settings.patience is not None:
+            if settings.chooses_best:
                 saver.load_best(loaded.policy, state)
-            save(loaded, run.path / "model")
+            with new_directory(run.path / "model") as place:
+                save(loaded, place)
             run.status("stopped" if state.reason else "finished", state.step, total, state.reason)
         except BaseException as error:
-            # A resume that was refused has changed nothing, so the run stands as it did.
-            if not (resume and isinstance(error, CheckpointError)):
-                reason = str(error) if isinstance(error, PreferablyError) else f"{type(error).__name__}: {error}"
-                run.status("failed", _last_step(run), total, reason)
+            _tell_end(run, error, stop, total)
             raise
-    return Run(run.path, state, loaded, held_out)
+    return Run(run.path, state, loaded, held_out, stop.number if state.reason == STOPPED else None)
 
 
 def _data(
@@ -156,12 +153,10 @@ def _data(
     if run.fresh:
         counts = {"train": len(train), "held_out": len(measured)}
         run.write_json("data.json", accounting.as_json() | account | counts)
-        (run.path / "held_out.jsonl").unlink(missing_ok=True)
-        for record in kept:
-            run.append("held_out.jsonl", row_of(record))
+        run.write_lines("held_out.jsonl", map(row_of, kept))
     if settings.held_out_data and not measured:
         raise DataError(f"All held-out groups were rejected, so nothing could be measured. {accounting.describe()}")
-    if not measured and (settings.patience is not None or settings.final == "best"):
+    if not measured and settings.chooses_best:
         raise ConfigError("patience and final = best choose by the held-out loss; hold something out (held_out > 0).")
     if not train:
         raise DataError(f"No group is left to train on. {accounting.describe()}")
@@ -219,22 +214,27 @@ def _facts(settings: TrainSettings, loaded: Loaded, data: TrainData) -> dict[str
     environment = environment_facts(
         device=str(policy.device), dtype=str(policy.compute).removeprefix("torch."), threads=torch.get_num_threads()
     )
-    job = settings.model_dump(
-        mode="json", exclude={"output", "model", "data", "held_out_data", "keep", "threads", "track"}
-    )
-    digest = hashlib.sha256()
-    for group in [*data.train, *data.held_out]:
-        for part in (group.prompt, *group.completions, *group.train):
-            digest.update(np.ascontiguousarray(part).tobytes() + b"|")
-        digest.update(str(group.label).encode())
+    aside = {"output", "model", "data", "held_out_data", "keep", "threads", "track"}
+    job = settings.model_dump(mode="json", exclude=aside)
+    parts = {"train": data.train, "held_out": data.held_out}
+    tokens = {name: {"groups": len(part), "digest": _digest(part)} for name, part in parts.items()}
     weights = hashlib.sha256()
     for name, parameter in policy.named_parameters():
         weights.update(name.encode() + parameter.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
     own = [inspect.getsource(load_function(part.loss)) for _, part in settings.row.parts if ":" in part.loss]
     return {
-        "settings": job, "data": digest.hexdigest(), "start_weights": weights.hexdigest(), "packed": policy.packed,
+        "settings": job, "data": tokens, "start_weights": weights.hexdigest(), "packed": policy.packed,
         "environment": environment,
     } | ({"objective": own} if own else {})  # fmt: skip
+
+
+def _digest(groups: Sequence[TokenGroup]) -> str:
+    digest = hashlib.sha256()
+    for group in groups:
+        for part in (group.prompt, *group.completions, *group.train):
+            digest.update(np.ascontiguousarray(part).tobytes() + b"|")
+        digest.update(str(group.label).encode())
+    return digest.hexdigest()
 
 
 def _describe(run: RunDirectory, settings: TrainSettings, facts: dict[str, Any], *, in_memory: bool) -> None:
@@ -246,27 +246,14 @@ def _describe(run: RunDirectory, settings: TrainSettings, facts: dict[str, Any],
     run.write_json("environment.json", facts["environment"] | {"packed": facts["packed"], "cores": os.cpu_count()})
 
 
-def _last_step(run: RunDirectory) -> int:
-    return max((line["step"] for line in run.lines("metrics.jsonl")), default=0)
-
-
-@contextmanager
-def _signals() -> Iterator[Any]:
-    """SIGINT and SIGTERM ask the loop to stop after the step in hand; a second one acts at once."""
-    asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():  # signals belong to the main thread
-        yield asked.is_set
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def ask(number: int, frame: object) -> None:
-        asked.set()
-        signal.signal(number, before[signal.Signals(number)])
-
-    for number in before:
-        signal.signal(number, ask)
-    try:
-        yield asked.is_set
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _tell_end(run: RunDirectory, error: BaseException, stop: Stop, total: int) -> None:
+    """Say in status.json how a run ended by `error`; leave if a signal was the cause."""
+    stopped = stop.number if isinstance(error, KeyboardInterrupt) else None
+    if run.fresh or run.state:  # before a resumed run goes on it has changed nothing, so it stands as it did
+        last = max((line["step"] for line in run.lines("metrics.jsonl")), default=0)
+        reason = str(error) if isinstance(error, PreferablyError) else f"{type(error).__name__}: {error}"
+        state, reason = ("failed", reason) if stopped is None else ("stopped", STOPPED)
+        with suppress(CheckpointError):  # from a disk that takes nothing; what it did first is told
+            run.status(state, last, total, reason)
+    if stopped is not None:
+        leave(stopped)

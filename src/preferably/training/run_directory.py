@@ -4,7 +4,8 @@ import json
 import math
 import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ from typing import Any
 import yaml
 
 from preferably.errors import ConfigError
+from preferably.training.disk import NoSpaceError, sync, telling, write_whole
 
 SCHEMA = 1
+LOGS = ("metrics.jsonl", "timing.jsonl", "warnings.jsonl", "policy_samples.jsonl")  # what a training run adds lines to
 
 
 class RunDirectory:
@@ -24,11 +27,15 @@ class RunDirectory:
         self.fresh = True  # false once `create` took up a run that had begun
         self.id = uuid.uuid4().hex  # a resumed run keeps its own
         self.listeners: list[Callable[[str, dict[str, Any]], None]] = []  # told of every line: file, values
+        self.state = ""  # what `status` said last
+        self.waiting: dict[str, bytes] = {}  # lines that a full disk did not take yet
 
     def make(self) -> None:
         """Make the folder if it is not there; a `ConfigError` if it cannot be."""
         try:
             (self.path / "evaluation").mkdir(parents=True, exist_ok=True)
+            with suppress(OSError):  # who may not read the folder above cannot sync it
+                sync(self.path.parent)
         except OSError as error:
             reason = error.strerror or error
             raise ConfigError(f"Cannot make the run directory {self.path}: {reason}; give another --output.") from None
@@ -36,7 +43,8 @@ class RunDirectory:
     def create(self, *, resume: bool) -> None:
         """Begin in the folder, or take it up again; a `ConfigError` if a run is there already and `resume` is false.
 
-        A run that failed before it made anything (a mistyped model) is no run yet.
+        A run that failed before it made anything (a mistyped model) is no run yet, and one that was killed before its
+        first checkpoint begins anew.
         """
         made_something = any((self.path / name).exists() for name in ("checkpoints", "metrics.jsonl", "model"))
         if made_something and not resume:
@@ -46,62 +54,99 @@ class RunDirectory:
             )
         self.make()
         known = self.path / "run-id"
-        self.fresh = not (made_something and known.exists())
+        begun = any("." not in path.name for path in (self.path / "checkpoints").glob("step-*"))
+        self.fresh = not (begun and known.exists())
         if self.fresh:
-            known.write_text(self.id + "\n", encoding="utf-8")
+            write_whole(known, f"{self.id}\n".encode())
         else:
             self.id = known.read_text(encoding="utf-8").strip()
 
     def write_json(self, name: str, values: dict[str, Any]) -> None:
         """Write `name` whole or not at all; `schema` is added."""
         target = self.path / name
-        target.parent.mkdir(parents=True, exist_ok=True)
+        with telling(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps({"schema": SCHEMA} | _plain(values), indent=1, ensure_ascii=False) + "\n"
-        temporary = target.with_name(target.name + ".tmp")
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, target)
+        write_whole(target, text.encode())
 
     def write_yaml(self, name: str, values: dict[str, Any]) -> None:
         """Write settings as YAML."""
-        (self.path / name).write_text(yaml.safe_dump(_plain(values), sort_keys=False), encoding="utf-8")
+        write_whole(self.path / name, yaml.safe_dump(_plain(values), sort_keys=False).encode())
+
+    def write_lines(self, name: str, rows: Iterable[Any]) -> None:
+        """Write a line file whole, one object a line."""
+        write_whole(self.path / name, b"".join(map(_line, rows)))
 
     def status(self, state: str, step: int, total: int, reason: str = "") -> None:
         """Say how the run stands: running, finished, stopped or failed."""
+        self.state = state
         self.write_json("status.json", {"state": state, "step": step, "total_steps": total, "reason": reason})
 
     def append(self, name: str, values: Any) -> None:
-        """Add one object as a line. Numbers that are not finite become null: JSON has no word for them."""
-        values = _plain(asdict(values) if is_dataclass(values) and not isinstance(values, type) else values)
-        with (self.path / name).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(values, ensure_ascii=False) + "\n")
+        """Add one object as a line. Numbers that are not finite become null: JSON has no word for them.
+
+        On a full disk a line of the `LOGS` waits for room, until `mark`; for other files it is a `NoSpaceError`.
+        """
+        plain = _plain(asdict(values) if is_dataclass(values) and not isinstance(values, type) else values)
+        lines = self.waiting.pop(name, b"") + _line(plain)
+        try:
+            self._put(name, lines)
+        except NoSpaceError:
+            if name not in LOGS:
+                raise
+            self.waiting[name] = lines
         for listen in self.listeners:
-            listen(name, values)
+            listen(name, plain)
 
     def lines(self, name: str) -> Iterator[dict[str, Any]]:
-        """The objects of a line file, up to a line that a killed process left half-written; none if it is not there."""
+        """The objects of a line file; none if it does not exist. What does not end in a newline is no line yet."""
         if (self.path / name).exists():
-            for line in (self.path / name).read_text(encoding="utf-8", errors="replace").split("\n"):
-                try:
-                    if line:
-                        yield json.loads(line)
-                except ValueError:
-                    return
+            for line in (self.path / name).read_text(encoding="utf-8").split("\n")[:-1]:
+                if line:
+                    yield json.loads(line)
 
-    def rewind(self, step: int) -> None:
-        """Forget what was logged after `step`, so that a resumed run logs it once."""
-        for name in ("metrics.jsonl", "timing.jsonl", "warnings.jsonl", "policy_samples.jsonl"):
-            path = self.path / name
-            if not path.exists():
-                continue
-            # A line that a killed process left half-written is after `step` too, for a checkpoint is written last.
-            kept = []
-            for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
-                try:
-                    if line and json.loads(line)["step"] <= step:
-                        kept.append(line + "\n")
-                except ValueError:
-                    break
-            path.write_text("".join(kept), encoding="utf-8")
+    def mark(self) -> dict[str, int]:
+        """Wait until the logs are on the disk; the bytes of each, which `rewind` takes.
+
+        Raises `NoSpaceError` while lines still wait for room.
+        """
+        sizes = dict.fromkeys(LOGS, 0)
+        with telling(self.path):
+            for name in LOGS:
+                path = self.path / name
+                if name in self.waiting:
+                    self._put(name, self.waiting[name])
+                    del self.waiting[name]
+                if path.exists():
+                    sync(path)
+                    sizes[name] = path.stat().st_size
+            sync(self.path)
+        return sizes
+
+    def rewind(self, sizes: Mapping[str, int]) -> None:
+        """Forget what was logged after `mark` gave `sizes`, so that a resumed run logs it once."""
+        for name in LOGS:
+            path, size = self.path / name, sizes.get(name, 0)
+            if path.exists() and path.stat().st_size > size:
+                with telling(path):
+                    os.truncate(path, size)
+
+    def _put(self, name: str, lines: bytes) -> None:
+        """Write all of it or, on an error, nothing."""
+        rest = memoryview(lines)
+        with telling(self.path / name), (self.path / name).open("ab", buffering=0) as file:
+            end = file.seek(0, os.SEEK_END)
+            try:
+                while rest:
+                    rest = rest[file.write(rest) :]
+            except OSError:
+                file.truncate(end)
+                raise
+
+
+def _line(values: Any) -> bytes:
+    values = asdict(values) if is_dataclass(values) and not isinstance(values, type) else values
+    return (json.dumps(_plain(values), ensure_ascii=False) + "\n").encode()
 
 
 def _plain(value: Any) -> Any:

@@ -15,7 +15,18 @@ from torch import Tensor
 from preferably.errors import CheckpointError
 from preferably.models.policy import Policy
 from preferably.training import checkpoint
+from preferably.training.disk import NoSpaceError
 from preferably.training.reference import Reference
+from preferably.training.run_directory import RunDirectory
+
+FAILURES = 3  # checkpoints in a row that a full disk did not take: the run stops
+# What a digest says, in words.
+_OTHER = "are not the same (other rows, another order or another tokenizer)"
+CHANGED = {
+    "data.train.digest": f"data: the tokens to train on {_OTHER}",
+    "data.held_out.digest": f"data: the held-out tokens {_OTHER}",
+    "start_weights": "model: its weights are not those that the run started from",
+}
 
 
 @dataclass(slots=True)
@@ -24,7 +35,9 @@ class State:
 
     step: int = 0
     tokens: int = 0
-    started: bool = False  # whether the evaluation before any update was made
+    # The metrics of a step that was made but not yet evaluated and logged; step 0 is the model before any update.
+    line: dict[str, Any] | None = field(default_factory=lambda: {"step": 0, "epoch": 0.0})
+    logs: dict[str, int] = field(default_factory=dict)  # bytes of each log at the last checkpoint; none before it
     start: dict[str, float] = field(default_factory=dict)  # the evaluation before any update
     best_loss: float | None = None  # held-out
     best_step: int | None = None
@@ -49,16 +62,53 @@ class State:
 class Saver:
     """Writes and reads the checkpoints of one run."""
 
-    directory: Path
-    run_id: str
+    run: RunDirectory
     facts: dict[str, Any]  # of the machine, versions, settings and data: kept in every manifest
     keep: int
     resume: bool
     lock: BaseFileLock
-    refused: Callable[[Path, str], None] = lambda path, reason: None
+    warn: Callable[[str, str, str], None] = lambda code, message, advice: None
+    saved: int | None = None  # the step of the newest checkpoint
+    failures: int = 0  # in a row
 
-    def save(self, policy: Policy, optimizer: torch.optim.Optimizer, reference: Reference | None, state: State) -> None:
-        """Write a checkpoint of everything, then prune older ones (never the best)."""
+    @property
+    def directory(self) -> Path:
+        """Where the checkpoints are."""
+        return self.run.path / "checkpoints"
+
+    def save(
+        self,
+        policy: Policy,
+        optimizer: torch.optim.Optimizer,
+        reference: Reference | None,
+        state: State,
+        *,
+        must: bool = False,
+    ) -> None:
+        """Write a checkpoint of everything, unless this step has one, then prune older ones (never the best).
+
+        A full disk is warned of, for there will be another time; `NoSpaceError` where it `must` be now, and when it was
+        the third time in a row.
+        """
+        if state.step == self.saved:
+            return
+        try:
+            state.logs = self.run.mark()
+            self._write(policy, optimizer, reference, state)
+        except NoSpaceError as error:
+            self.failures += 1
+            if must or self.failures == FAILURES:
+                newest = "it has no checkpoint" if self.saved is None else f"its newest checkpoint is step {self.saved}"
+                todo = "Make room and go on with it by --resume."
+                raise NoSpaceError(f"{error} The run stops at step {state.step}; {newest}. {todo}") from error
+            advice = f"make room: the next checkpoint is the next try, and after {FAILURES} in a row the run stops"
+            self.warn("disk_full", str(error), advice)
+        else:
+            self.saved, self.failures = state.step, 0
+
+    def _write(
+        self, policy: Policy, optimizer: torch.optim.Optimizer, reference: Reference | None, state: State
+    ) -> None:
         files = {
             "weights.safetensors": _writer(_trainable(policy)),
             "optimizer.safetensors": _writer(_moments(policy, optimizer)),
@@ -67,16 +117,16 @@ class Saver:
         }
         checkpoint.write_checkpoint(
             self.directory, state.step, files, self.facts,
-            run_id=self.run_id, keep=self.keep, best=state.best_step, lock=self.lock,
+            run_id=self.run.id, keep=self.keep, best=state.best_step, lock=self.lock,
         )  # fmt: skip
 
     def restore(self, policy: Policy, optimizer: torch.optim.Optimizer, reference: Reference | None) -> State:
         """Take up the newest checkpoint that verifies, naming the ones refused; a fresh state if there is none."""
         if not self.resume:
             return State()
-        found = checkpoint.newest_valid(self.directory, self.run_id)
+        found = checkpoint.newest_valid(self.directory, self.run.id)
         for path, reason in found.refused:
-            self.refused(path, reason)
+            self.warn("checkpoint_refused", f"{path.name}: {reason}", "an older one is used")
         if found.path is None or found.manifest is None:
             if found.refused:
                 raise CheckpointError(
@@ -89,6 +139,7 @@ class Saver:
         _restore_moments(policy, optimizer, load_file(found.path / "optimizer.safetensors"))
         if reference is not None:
             reference.restore(load_file(found.path / "reference.safetensors"))
+        self.saved = found.manifest.step
         return State(**json.loads((found.path / "state.json").read_text(encoding="utf-8")))
 
     def load_weights(self, policy: Policy, path: Path) -> None:
@@ -103,7 +154,7 @@ class Saver:
         """Put the weights with the best held-out loss into the policy."""
         if state.best_step is not None and state.best_step != state.step:
             path = self.directory / checkpoint.name_of(state.best_step)
-            checkpoint.verify(path, run_id=self.run_id)
+            checkpoint.verify(path, run_id=self.run.id)
             self.load_weights(policy, path)
 
 
@@ -111,7 +162,7 @@ def refuse_changes(then: dict[str, Any], now: dict[str, Any], path: Path) -> Non
     """Raise `CheckpointError` listing what differs between the run that wrote `path` and this one."""
     before, after = dict(_flat(then)), dict(_flat(now))
     changed = [
-        f"{key}: {before.get(key)!r} then, {after.get(key)!r} now"
+        CHANGED.get(key) or f"{key}: {before.get(key)!r} then, {after.get(key)!r} now"
         for key in sorted(before | after)
         if before.get(key) != after.get(key)
     ]

@@ -1,0 +1,62 @@
+"""Jobs small enough to be killed hundreds of times."""
+
+import json
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from crash_runs import EVERY, Warm, final, rows
+
+
+def pytest_collection_modifyitems(items):
+    here = Path(__file__).parent
+    for item in items:
+        if os.name == "nt" and here in item.path.parents:
+            item.add_marker(pytest.mark.skip(reason="needs signals and fork"))
+
+
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory, tiny_model_directory):
+    made = Warm(tmp_path_factory.mktemp("warm"), tiny_model_directory)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def job(tmp_path_factory, tiny_model_directory):
+    """`job(method, name, **changes)`: settings of 8 steps, checkpoints at 3 and 6, evaluations at 4 and 8."""
+    place = tmp_path_factory.mktemp("job")
+
+    def make(method, name, **changes):
+        data = place / f"{method}.jsonl"
+        data.write_text("".join(json.dumps(row) + "\n" for row in rows(method)))
+        return {
+            "method": method, "model": str(tiny_model_directory), "data": str(data), "output": str(place / name),
+            "held_out": 8, "batch_size": 4, "learning_rate": 1e-2, "save_every": EVERY, "eval_every": 4, "sample_prompts": 4,
+            "sample_tokens": 6, "tokens_per_microbatch": 40, "device": "cpu", "dtype": "float32",
+        } | changes  # fmt: skip
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def whole(job, warm):
+    """Runs that nothing interrupted, by method: made once. `seconds` of the run, `startup` before its first step."""
+    made = {}
+
+    def run(method):
+        if method not in made:
+            values = job(method, f"whole-{method}")
+            first = warm.run(values)
+            assert first.code == 0, first.said
+            path = Path(values["output"])
+            ended = final(path)
+            again = warm.run(values, resume=True)  # nothing is left to do but to start
+            assert again.code == 0 and final(path) == ended, again.said
+            made[method] = SimpleNamespace(
+                path=path, final=ended, seconds=first.seconds, startup=again.seconds, values=values
+            )
+        return made[method]
+
+    return run
