@@ -33,7 +33,8 @@ def job(tmp_path_factory, tiny_model_directory):
         data.write_text("".join(json.dumps(row) + "\n" for row in rows(method)))
         return {
             "method": method, "model": str(tiny_model_directory), "data": str(data), "output": str(place / name),
-            "held_out": 8, "batch_size": 4, "learning_rate": 1e-2, "save_every": EVERY, "eval_every": 4, "sample_prompts": 4,
+            "held_out": 8,
+            "batch_size": 4, "learning_rate": 1e-2, "save_every": EVERY, "eval_every": 4, "sample_prompts": 4,
             "sample_tokens": 6, "tokens_per_microbatch": 40, "device": "cpu", "dtype": "float32",
         } | changes  # fmt: skip
 

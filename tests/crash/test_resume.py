@@ -11,6 +11,7 @@ from crash_runs import command, digest, results, status, steps
 
 from preferably.config import settings
 from preferably.errors import CheckpointError, ConfigError
+from preferably.training.alarms import Warning
 from preferably.training.checkpoint import lock_run
 from preferably.training.offline import Progress
 from preferably.training.run import train
@@ -46,6 +47,24 @@ def test_what_was_logged_after_the_checkpoint_is_logged_once(job, whole):
     lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
     losses = [line["eval_loss"] for line in lines if "eval_loss" in line]
     assert losses[-1] < 0.9 * losses[0]  # it learnt: the sameness is not that of runs that do nothing
+
+
+def test_what_was_warned_of_at_the_start_outlives_a_death_before_the_first_checkpoint(job):
+    def before(loaded, held_out):
+        return [Warning(0, "not_ready", "it cannot", "teach it")]
+
+    values = job("dpo", "early", max_steps=1)
+
+    def die(step, metrics):
+        raise Pulled
+
+    with pytest.raises(Pulled):
+        train(settings(values), progress=Progress(step=die), before=before)
+    path = Path(values["output"])
+    assert not (path / "checkpoints").exists() and steps(path) == [0]
+    train(settings(values), resume=True, before=before)
+    assert [json.loads(line)["code"] for line in (path / "warnings.jsonl").read_text().splitlines()] == ["not_ready"]
+    assert steps(path) == [0, 1]
 
 
 def test_a_broken_newest_checkpoint_costs_steps_but_no_bits(job, whole):

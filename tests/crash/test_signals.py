@@ -5,10 +5,12 @@ import os
 import random
 import shutil
 import signal
+import threading
 from pathlib import Path
 
 import pytest
 from crash_runs import KILLS, LONG, OURS, command, newest, results, status
+from safetensors.torch import load_file
 
 from preferably.training.stops import listening
 
@@ -37,7 +39,7 @@ def test_a_signal_saves_and_leaves_and_the_run_goes_on_the_same(job, warm, whole
         pytest.skip("make crash")
     values = job("dpo", f"{name}-{during}")
     path = Path(values["output"])
-    line = {"argv": command(values)} if during in ("starting", "step") else {}
+    line = {"argv": command(values), "bare": True} if during in ("starting", "step") else {}
     done = warm.run(values, call=[*WHILE[during], name], limit=SOON, **line)
     assert done.code == CODES[name], done.said
     assert "Traceback" not in done.said
@@ -54,6 +56,19 @@ def test_a_signal_saves_and_leaves_and_the_run_goes_on_the_same(job, warm, whole
     again = warm.run(values, resume=True)
     assert again.code == 0, again.said
     assert results(path) == results(whole("dpo").path)
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
+def test_a_stop_while_the_adapters_are_off_leaves_them_on(job, warm):
+    """The pass that ends is the reference's."""
+    values, straight = job("dpo", "lora-stopped", lora=True), job("dpo", "lora-whole", lora=True)
+    path = Path(values["output"])
+    done = warm.run(values, call=["preferably.training.offline.collate", 9, "SIGTERM"], limit=SOON)
+    assert done.code == 143 and 0 < saved(path)["step"] < 8, done.said
+    newest_one = path / "checkpoints" / f"step-{newest(path):08d}"
+    assert load_file(newest_one / "weights.safetensors")
+    assert warm.run(values, resume=True).code == warm.run(straight).code == 0
+    assert results(path) == results(Path(straight["output"]))
 
 
 @pytest.mark.parametrize("method", OURS)
@@ -109,6 +124,19 @@ def test_a_terminal_that_closes_stops_the_run_and_breaks_nothing(job, warm):
     assert done.code == 129
     assert status(path)["state"] == "stopped" and 3 <= saved(path)["step"] == status(path)["step"] < 500
     assert (path / "report.html").exists()  # what comes after was not broken by it either
+
+
+def test_in_another_thread_nobody_listens():
+    before, seen = signal.getsignal(signal.SIGTERM), []
+
+    def work():
+        with listening() as stop:
+            seen.append((stop.asked(), signal.getsignal(signal.SIGTERM) == before))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join(SOON)
+    assert seen == [(False, True)]
 
 
 def test_what_was_told_to_ignore_hangups_does():

@@ -4,7 +4,7 @@ Reads a request a line (JSON) and answers with a line. It trains nothing itself 
 before each fork: then a fork is as good as a new process. Each run is waited for, but no longer than `limit`.
 
     train     settings of the run; resume: whether it goes on
-    argv      what follows `preferably` on the command line, which is then what runs
+    argv      what follows `preferably` on the command line, which is then what runs; bare: without the report
     signals   [{"after": seconds} or {"when": a path that exists, "wait": seconds}, each with "name"]; HANGUP closes the
               terminal of a run with `pty`
     fate      [point, kill|half|errno, whether it stays]: what happens at a fault point (fault_points.py)
@@ -33,7 +33,7 @@ torch.set_num_threads(1)
 
 from fault_points import FaultPoints  # noqa: E402
 
-from preferably import api  # noqa: E402, F401
+from preferably import api  # noqa: E402
 from preferably.cli.main import main  # noqa: E402
 from preferably.config import settings  # noqa: E402
 from preferably.errors import PreferablyError  # noqa: E402
@@ -81,6 +81,8 @@ def child(request, log, report):
             looks.append((number, *look()))
 
     values = request.get("train")
+    if request.get("bare"):
+        api.report = lambda run: None
     if "call" in request:
         at_call(*request["call"])
     points = FaultPoints(values["output"], *request.get("fate", [0]))
