@@ -24,6 +24,7 @@ def test_sums_hold_and_codes_are_counted():
     accounting.close()
     assert accounting.as_json() | {"rejects": []} == {
         "read": 12, "used": 7, "deduplicated": 2, "rejected": {"equal": 2, "empty": 1}, "rejects": [],
+        "repaired": {}, "warned": {},
     }  # fmt: skip
     assert accounting.as_json()["rejects"][1] == {
         "file": "a.jsonl", "line": 2, "field": "rejected", "code": "empty", "reason": "the same",

@@ -26,9 +26,9 @@ def test_the_default_template_writes_the_bos_that_the_tokenizer_would_add(charac
 
 def test_a_template_that_is_there_is_kept(characters):
     tokenizer = characters()
-    tokenizer.chat_template = "{{ messages | length }}"
+    tokenizer.chat_template = "{% for message in messages %}|{{ message['content'] }}{% endfor %}"
     assert not ensure_template(tokenizer)
-    assert render(TALK, tokenizer, False) == "4"
+    assert render(TALK, tokenizer, False) == "|Be brief.|Hi|Ho|Bye"
 
 
 def test_plain_text_needs_no_template(characters):

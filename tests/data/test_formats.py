@@ -5,12 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from preferably.data.accounting import CODES, Reject
+from preferably.data.accounting import CODES, NO_FAULT, Reject
 from preferably.data.formats import parse_row
-from preferably.data.load import load_feedback
+from preferably.data.load import VIEWS, load_feedback
 from preferably.data.readers import read_rows
 from preferably.errors import DataError
-from preferably.feedback.records import Judged, Message, Preference
+from preferably.feedback.records import Group, Judged, Message, Preference
+from preferably.feedback.views import no_verdict, prompts
 
 
 def user(text):
@@ -32,7 +33,8 @@ def parsed(row, feedback="pairs"):
         assert (made.file, made.line) == ("a.jsonl", 4) and made.field and made.reason
         return made.code
     assert made.group.place == ("a.jsonl", 4)
-    parts = [made.group.prompt, *(completion.messages for completion in made.group.completions)]
+    group = prompts([made])[0] if feedback == "prompts" else made.group
+    parts = [group.prompt, *(completion.messages for completion in group.completions)]
     return tuple([(message.role, message.content) for message in part] for part in parts)
 
 
@@ -71,6 +73,18 @@ TRANSCRIPT = "\n\nHuman: It is what?\n\nAssistant: Which?\n\nHuman: The sky.\n\n
         ),
         ({"instruction": "q", "input": "", "output": "?", "chosen": "yes", "rejected": "no"}, (U, A, N)),
         ({"instruction": "q", "input": "w", "chosen": "yes", "rejected": "no"}, ([("user", "q\n\nw")], A, N)),
+        (
+            {"instruction": "q", "history": [["a", "b"]], "system": "be brief", "chosen": "yes", "rejected": "no"},
+            ([*S, ("user", "a"), ("assistant", "b"), *U], A, N),
+        ),
+        # LLaMA-Factory's: the turns before, and one turn each
+        (
+            {"conversations": [{"from": "human", "value": "q"}], "chosen": {"from": "gpt", "value": "yes"},
+             "rejected": {"from": "gpt", "value": "no"}, "system": "be brief"},
+            (S + U, A, N),
+        ),
+        ({"chosen": [{"from": "Human ", "value": "q"}, YES], "rejected": [Q, NO]}, (U, A, N)),
+        ({"messages": [Q], "chosen": "yes", "rejected": "no"}, (U, A, N)),
     ],
 )  # fmt: skip
 def test_pairs(row, expected):
@@ -90,6 +104,9 @@ def test_pairs(row, expected):
         ({"instruction": "q", "input": None, "output": "yes"}, (U, A)),
         ({"instruction": "q", "system": "be brief", "output": "yes"}, (S + U, A)),
         ({"text": "once upon"}, ([], [("text", "once upon")])),
+        ({"input": "q", "output": "yes"}, (U, A)),
+        ({"conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "yes"}]}, (U, A)),
+        ({"conversations": [{"from": "system", "value": "be brief"}, Q, YES], "system": "be brief"}, (S + U, A)),
     ],
 )  # fmt: skip
 def test_demonstrations(row, expected):
@@ -126,7 +143,8 @@ BAD_PAIRS = [
     ("missing_field", pair(chosen="absent", Chosen="c")),
     ("missing_field", {}),
     ("missing_field", chat({"role": "user"}, YES)),
-    ("missing_field", chat({"from": "human", "value": "q"}, YES)),
+    ("missing_field", chat({"from": "human"}, YES)),
+    ("missing_field", chat({"value": "q"}, YES)),
     ("wrong_type", pair(chosen=None)),
     ("wrong_type", pair(rejected=3)),
     ("wrong_type", pair(prompt=True)),
@@ -136,8 +154,19 @@ BAD_PAIRS = [
     ("wrong_type", chat({"role": 1, "content": "q"}, YES)),
     ("wrong_type", pair(chosen=[YES], rejected=None)),
     ("unsupported", chat(user([{"type": "text", "text": "q"}]), YES)),
-    ("unsupported", chat(Q, YES | {"tool_calls": [{}]})),
-    ("unsupported", {"instruction": "q", "history": [["a", "b"]], "chosen": "yes", "rejected": "no"}),
+    ("unsupported", pair(images=["a.png"])),
+    ("bad_tool_call", chat(Q, YES | {"tool_calls": [{}]})),
+    ("bad_tool_call", chat(Q, YES | {"tool_calls": "f(1)"})),
+    ("bad_tool_call", chat(Q, YES | {"tool_calls": [{"name": "f", "arguments": "[1]"}]})),
+    ("bad_tool_call", chat(Q, {"from": "function_call", "value": "f(1)"})),
+    ("bad_tool_call", chat(Q, YES) | {"tools": "not JSON"}),
+    ("bad_tool_call", chat(Q, YES) | {"tools": [{"description": "no name"}]}),
+    ("wrong_type", {"instruction": "q", "history": ["a"], "chosen": "yes", "rejected": "no"}),
+    ("wrong_type", chat(Q, YES | {"train": "no"})),
+    ("wrong_type", chat(Q, YES | {"weight": 0.5})),
+    ("wrong_type", pair(labeler=["me"])),
+    ("nothing_to_learn", chat(Q, YES | {"train": False})),
+    ("mixed_forms", chat(system("be brief"), Q, YES) | {"rejected": [system("be brief"), Q, NO], "system": "be long"}),
     ("mixed_forms", pair(chosen=[YES])),
     ("mixed_forms", pair(prompt=[Q])),
     ("mixed_forms", pair(chosen=[YES], rejected=[NO])),
@@ -146,7 +175,9 @@ BAD_PAIRS = [
     ("empty", pair(prompt="")),
     ("empty", chat(Q, assistant(" "))),
     ("no_messages", pair(prompt=[Q], chosen=[], rejected=[NO])),
-    ("unknown_role", chat({"role": "tool", "content": "q"}, YES)),
+    ("unknown_role", chat({"role": "critic", "content": "q"}, YES)),
+    ("unknown_role", chat({"from": "critic", "value": "q"}, YES)),
+    ("starts_with_assistant", {"messages": [{"role": "tool", "content": "q"}], "chosen": "yes", "rejected": "no"}),
     ("system_not_first", chat(Q, system("be brief"), YES)),
     ("starts_with_assistant", {"chosen": [YES], "rejected": [NO]}),
     ("ends_with_user", chat(Q, YES, user("w"))),
@@ -170,7 +201,7 @@ BAD_DEMONSTRATIONS = [
     ("missing_field", {"prompt": "p"}),
     ("missing_field", {"completion": "c"}),
     ("missing_field", {"instruction": "q"}),
-    ("missing_field", {"conversations": []}),
+    ("no_messages", {"conversations": []}),
     ("wrong_type", {"messages": "hello"}),
     ("wrong_type", {"messages": None}),
     ("wrong_type", {"text": 4}),
@@ -215,22 +246,30 @@ def test_only_the_assistant_is_learnt_by_role():
     assert made.group.completions[0].messages[1] == Message("user", "w")
 
 
-KEYS = st.sampled_from(["role", "content", "x"])
+KEYS = st.sampled_from(["role", "content", "from", "value", "tool_calls", "name", "train", "x"])
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    st.none() | st.booleans() | st.integers(-1, 3) | st.floats() | st.text(max_size=5) | st.sampled_from(
+        ["user", "assistant", "human", "gpt", "tie", "model_a", "[]", "{}"]
+    ),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
     max_leaves=6,
 )  # fmt: skip
 COLUMNS = st.sampled_from(
-    ["prompt", "chosen", "rejected", "messages", "completion", "instruction", "input", "output", "text", "system"]
+    """prompt chosen rejected messages conversations completion completions choice ranks ratings label strength
+    instruction input output output_1 output_2 response_a response_b winner text system tools history labeler""".split()
 )
 
 
 @settings(max_examples=400, deadline=None)
-@given(st.dictionaries(COLUMNS, VALUES, max_size=5), st.sampled_from(["pairs", "demonstrations", "prompts"]))
+@given(st.dictionaries(COLUMNS, VALUES, max_size=5), st.sampled_from([None, *VIEWS]))
 def test_any_row_gives_a_record_or_a_reject(row, feedback):
     made = parse_row(row, feedback, ("a", 1))
-    assert isinstance(made, Judged) or made.code in CODES
+    if isinstance(made, Reject):
+        assert made.code in CODES
+        return
+    for view in VIEWS.values():
+        assert all(isinstance(group, Group) for group in view([made]))
+    assert no_verdict(made) in NO_FAULT
 
 
 def mutated(rng: random.Random, lines: list[bytes]) -> bytes:
@@ -283,11 +322,3 @@ def test_mutated_files_end_in_rows_rejects_or_one_error(tmp_path):
         except DataError:
             refused += 1
     assert 0 < refused < 1500
-
-
-def test_an_answer_labelled_bad_is_no_demonstration() -> None:
-    row = {"prompt": "2 + 2?", "completion": "5", "label": False}
-    refused = parse_row(row, "demonstrations", ("a.jsonl", 1))
-    assert isinstance(refused, Reject)
-    assert refused.code == "bad_example"
-    assert isinstance(parse_row({**row, "label": True}, "demonstrations", ("a.jsonl", 1)), Judged)

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from preferably.data.load import load_feedback
-from preferably.errors import DataError
+from preferably.errors import ConfigError, DataError
 
 
 def lines(path, rows):
@@ -43,5 +43,9 @@ def test_views_of_one_file(tmp_path):
     assert [len(group.completions) for group in load_feedback([path], "pairs").groups] == [2, 2]
     prompts = load_feedback([path], "prompts")
     assert [group.completions for group in prompts.groups] == [()] and prompts.accounting.deduplicated == 1
-    with pytest.raises(DataError, match="missing_field"):
-        load_feedback([path], "demonstrations")
+    assert [group.completions[0].text for group in load_feedback([path], "demonstrations").groups] == ["c", "d"]
+    labels = load_feedback([path], "labels")
+    assert [group.label for group in labels.groups] == [True, False, True, False] and labels.accounting.used == 2
+    assert [group.ranks for group in load_feedback([path], "rankings").groups] == [(1, 2), (1, 2)]
+    with pytest.raises(ConfigError, match="axes of this data: none"):
+        load_feedback([path], "pairs", axis="helpful")

@@ -164,7 +164,7 @@ def test_a_turn_that_is_not_to_be_learnt_is_not(characters):
 
 def test_templates_that_cannot_be_used_are_refused(characters):
     tokenizer = characters()
-    tokenizer.chat_template = "{{ messages | length }}{{ messages[-1]['content'] }}"
+    tokenizer.chat_template = "{{ messages | length }}{% for m in messages %}{{ '|' + m['content'] }}{% endfor %}"
     group = chat_group([("user", "q")], [("assistant", "a")])
     with pytest.raises(DataError, match=r"a.jsonl:1 .* not incremental"):
         encode([group], tokenizer, max_length=99)

@@ -32,6 +32,6 @@ def test_the_order_of_display_does_not_change_the_choice():
 
 
 def test_demonstrations_and_prompts():
-    judged = [Judged(group("a")), Judged(group("a", "b"), (Preference(0),))]
-    assert shown(demonstrations(judged)) == [["a"]]
+    judged = [Judged(group("a")), Judged(group("a", "b"), (Preference(1),))]
+    assert shown(demonstrations(judged)) == [["a"], ["b"]]
     assert shown(prompts(judged)) == [[], []]

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from preferably import __version__
-from preferably.cli import evaluating, quickstarting, training
+from preferably.cli import data, evaluating, quickstarting, training
 from preferably.errors import PreferablyError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app.command("ready")(evaluating.ready)
 app.command("chat")(evaluating.chat)
 app.command("report")(evaluating.report)
 app.command("methods")(training.methods)
+app.add_typer(data.app, name="data")
 
 
 @app.callback()

@@ -1,8 +1,10 @@
 """Messages to text, by the tokenizer's chat template."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from preferably.data.messages import tool_name
 from preferably.errors import DataError
 from preferably.feedback.records import Message
 
@@ -27,6 +29,10 @@ DEFAULT_TEMPLATE = (
     "{% endfor %}"
     "{{ '\\n\\nAssistant:' if add_generation_prompt else '' }}"
 )
+
+
+class TemplateRefuses(DataError):
+    """The template raised on these turns: it wants others, or another order of them."""
 
 
 def ensure_template(tokenizer: "PreTrainedTokenizerBase") -> bool:
@@ -64,23 +70,52 @@ def is_text(messages: Sequence[Message]) -> bool:
     return kinds != {False}
 
 
-def render(messages: Sequence[Message], tokenizer: "PreTrainedTokenizerBase", add_generation_prompt: bool) -> str:
+def render(
+    messages: Sequence[Message], tokenizer: "PreTrainedTokenizerBase", add_generation_prompt: bool, tools: str = ""
+) -> str:
     """The text of `messages`: plain text as it stands, chat turns by the tokenizer's template.
 
-    `add_generation_prompt` ends chat turns with what makes the assistant speak. `DataError`, with the roles, where the
-    template refuses the messages.
+    `add_generation_prompt` ends chat turns with what makes the assistant speak. `tools` is a JSON list.
+    `TemplateRefuses` where the template raises on the messages, `DataError` where it leaves something out: a message, a
+    call, a tool. (What it trims, or writes as JSON, is there; so is an answer whose thoughts it leaves out.)
     """
     if is_text(messages):
         return "".join(message.content for message in messages)
-    turns = [{"role": message.role, "content": message.content} for message in messages]
+    turns = [turn_of(message) for message in messages]
+    functions = json.loads(tools) if tools else None
     try:
-        text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=add_generation_prompt)
+        text = tokenizer.apply_chat_template(
+            turns, tools=functions, tokenize=False, add_generation_prompt=add_generation_prompt
+        )
     except Exception as problem:  # a template is foreign code and raises what it likes
-        raise DataError(
+        raise TemplateRefuses(
             f"The chat template refuses turns with the roles {_roles(messages)}: {problem}. "
             "Change the rows, or the template of the tokenizer."
         ) from problem
+    for what, said in _parts(messages, functions or []):
+        if said not in text and json.dumps(said, ensure_ascii=False)[1:-1] not in text:
+            raise DataError(
+                f"The chat template drops {what}: {said[:60]!r} is not in what it makes of these turns "
+                f"({_roles(messages)}). Use a template that shows it, or leave it out of the rows."
+            )
     return str(text)
+
+
+def turn_of(message: Message) -> dict[str, Any]:
+    """A message as chat templates read it; beside calls, no text is null, as templates ask for it."""
+    fields = json.loads(message.fields) if message.fields else {}
+    content = None if "tool_calls" in fields and not message.content else message.content
+    return {"role": message.role, "content": content} | fields
+
+
+def _parts(messages: Sequence[Message], tools: Sequence[Any]) -> Iterator[tuple[str, str]]:
+    """What has to be in the text, each with a name for people."""
+    for message in messages:
+        yield f"the message of the {message.role}", message.content.split("</think>")[-1].strip()
+        for call in json.loads(message.fields).get("tool_calls", ()) if message.fields else ():
+            yield "the call of a tool", tool_name(call) or ""
+    for tool in tools:
+        yield "the tool", tool_name(tool) or ""
 
 
 def end_of_turn(tokenizer: "PreTrainedTokenizerBase") -> int | None:

@@ -1,65 +1,33 @@
-"""Turns: lists of messages and transcripts, and what makes a prompt and a completion of them."""
+"""Conversations: lists of messages and transcripts, and what makes a prompt and completions of them."""
 
 import re
 import unicodedata
-from typing import Any, NoReturn, cast
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
 
+from preferably.data.columns import BadRow, Row, list_of, text_of
+from preferably.data.messages import turn
 from preferably.feedback.records import Message, Role
 
 Turns = tuple[Message, ...]
 
-ROLES = ("system", "user", "assistant")
 SPEAKERS: dict[str, Role] = {"Human": "user", "Assistant": "assistant"}
 SPEAKER = re.compile(r"(?:\A\s*|\n\n)(Human|Assistant):")
 
 
-class BadRow(Exception):
-    """Why a row cannot be used; `formats` makes a `Reject` of it. Never leaves this package."""
-
-    def __init__(self, field: str, code: str, reason: str) -> None:
-        super().__init__(reason)
-        self.field, self.code, self.reason = field, code, reason
-
-
-def text_of(value: Any, field: str, *, may_be_blank: bool = False) -> str:
-    """`value`, if it is text and says something."""
-    if not isinstance(value, str):
-        raise BadRow(field, "wrong_type", f"expected text, got {'null' if value is None else type(value).__name__}")
-    if not may_be_blank and not value.strip():
-        raise BadRow(field, "empty", "empty, or only whitespace")
-    return value
-
-
-def turns(value: Any, field: str) -> Turns:
-    """The messages of a list of `{"role": ..., "content": ...}`, checked one by one and in their order."""
-    if not isinstance(value, list):
-        raise BadRow(field, "wrong_type", f"expected a list of messages, got {type(value).__name__}")
-    if not value:
+def turns(value: Any, field: str, row: Row) -> Turns:
+    """The messages of a list, checked one by one and in their order. One message alone is a list of one."""
+    items = [value] if isinstance(value, dict) else list_of(value, field)
+    if not items:
         raise BadRow(field, "no_messages", "the list of messages is empty")
-    made = tuple(_turn(item, f"{field}[{index}]") for index, item in enumerate(value))
-    for index, message in enumerate(made):
-        if message.role == "system" and index:
+    made = tuple(turn(item, f"{field}[{index}]", row) for index, item in enumerate(items))
+    for index, (before, message) in enumerate(pairwise(made), 1):
+        if message.role == "system":
             raise BadRow(f"{field}[{index}].role", "system_not_first", "a system message after another turn")
+        if message.role == before.role != "tool":
+            row.warnings["same_role_twice"] = f"{field}[{index}]"
     return made
-
-
-def _turn(item: Any, field: str) -> Message:
-    # ShareGPT's turns, {"from": "human" | "gpt", "value": ...}, belong here once they are read.
-    if not isinstance(item, dict):
-        raise BadRow(field, "wrong_type", f"expected a message (an object), got {type(item).__name__}")
-    for key in ("role", "content"):
-        if key not in item:
-            hint = "; ShareGPT's from/value is not read, convert it to role/content" if "value" in item else ""
-            raise BadRow(f"{field}.{key}", "missing_field", f"a message needs role and content{hint}")
-    if item.get("tool_calls"):
-        raise BadRow(f"{field}.tool_calls", "unsupported", "tool calls cannot be learnt yet")
-    role = text_of(item["role"], f"{field}.role").strip().lower()
-    if role not in ROLES:
-        raise BadRow(f"{field}.role", "unknown_role", f"{role[:40]!r} is none of {', '.join(ROLES)}")
-    if isinstance(item["content"], list):
-        raise BadRow(f"{field}.content", "unsupported", "content in parts (images, audio) is not read; expected text")
-    content = text_of(item["content"], f"{field}.content", may_be_blank=role == "system")
-    return Message(cast(Role, role), content)
 
 
 def is_transcript(text: str) -> bool:
@@ -79,21 +47,25 @@ def transcript(text: str, field: str) -> Turns:
 
 
 def check_prompt(prompt: Turns, field: str) -> Turns:
-    """`prompt`, if the assistant is next to speak."""
+    """`prompt`, if the user opens it and the assistant is next to speak."""
     spoken = [message.role for message in prompt if message.role != "system"]
     if not spoken or spoken[0] == "assistant":
         raise BadRow(field, "starts_with_assistant", "no user turn comes before the assistant's")
+    if spoken[0] == "tool":
+        raise BadRow(field, "starts_with_assistant", "a tool speaks before any user")
     if spoken[-1] == "assistant":
         raise BadRow(field, "ends_with_assistant", "the prompt already ends with an answer")
     return prompt
 
 
 def check_completion(completion: Turns, field: str) -> Turns:
-    """`completion`, if the assistant begins and ends it."""
+    """`completion`, if the assistant begins and ends it, and something of it is to be learnt."""
     if completion[0].role != "assistant":
         raise BadRow(field, "completion_role", f"begins with the {completion[0].role}, expected the assistant")
     if completion[-1].role != "assistant":
         raise BadRow(field, "ends_with_user", f"ends with the {completion[-1].role}, expected the assistant")
+    if not any(message.train for message in completion if message.role == "assistant"):
+        raise BadRow(field, "nothing_to_learn", "every turn of the assistant says train: false (or weight: 0)")
     return completion
 
 
@@ -106,35 +78,43 @@ def split_conversation(conversation: Turns, field: str) -> tuple[Turns, Turns]:
     return check_prompt(conversation[:start], field), check_completion(conversation[start:], field)
 
 
-def split_pair(chosen: Turns, rejected: Turns) -> tuple[Turns, Turns, Turns]:
-    """(prompt, chosen, rejected) of two conversations: the prompt is what they share, in whole turns.
+def split_shared(conversations: Sequence[Turns], fields: Sequence[str]) -> tuple[Turns, tuple[Turns, ...]]:
+    """(prompt, completions) of conversations with one beginning: the prompt is what they share, in whole turns.
 
-    They must part at a turn of the assistant: two that part at a turn of the user answer different prompts.
+    They must part at a turn of the assistant: those that part at a turn of the user answer different prompts.
     """
-    for field, conversation in (("chosen", chosen), ("rejected", rejected)):
+    for field, conversation in zip(fields, conversations, strict=True):
         if conversation[-1].role != "assistant":
             raise BadRow(field, "ends_with_user", f"ends with the {conversation[-1].role}, expected the assistant")
-    if same_text(chosen, rejected):
-        refuse_equal()
-    shared, shorter = 0, min(len(chosen), len(rejected))
-    while shared < shorter and chosen[shared] == rejected[shared]:
+    if all(same_text(conversations[0], other) for other in conversations[1:]):
+        raise equal(fields[0], fields[1])
+    first, shorter = conversations[0], min(map(len, conversations))
+    shared = 0
+    while shared < shorter and all(other[shared] == first[shared] for other in conversations[1:]):
         shared += 1
-    if shared == shorter:  # one goes on where the other has ended: the last answer in common is part of both
+    if shared == shorter:  # one goes on where another has ended: the last answer in common is part of all
         shared -= 1
-    if chosen[shared].role != "assistant" or rejected[shared].role != "assistant":
-        raise BadRow("chosen", "prompts_differ", f"chosen and rejected part at turn {shared + 1}, before any answer")
-    return check_prompt(chosen[:shared], "chosen"), chosen[shared:], rejected[shared:]
+    if any(conversation[shared].role != "assistant" for conversation in conversations):
+        raise BadRow(
+            fields[0], "prompts_differ", f"{' and '.join(fields)} part at turn {shared + 1}, before any answer"
+        )
+    prompt = check_prompt(first[:shared], fields[0])
+    rest = zip(conversations, fields, strict=True)
+    return prompt, tuple(check_completion(conversation[shared:], field) for conversation, field in rest)
 
 
 def same_text(one: Turns, other: Turns) -> bool:
     """Whether two completions read the same: equal up to Unicode composition and surrounding whitespace."""
-    return [_plain(message) for message in one] == [_plain(message) for message in other]
+    return plain(one) == plain(other)
 
 
-def refuse_equal() -> NoReturn:
+def plain(said: Turns) -> tuple[tuple[str, str, str], ...]:
+    """`said` up to Unicode composition and surrounding whitespace."""
+    return tuple(
+        (message.role, unicodedata.normalize("NFC", message.content).strip(), message.fields) for message in said
+    )
+
+
+def equal(one: str, other: str) -> BadRow:
     """There is nothing to prefer."""
-    raise BadRow("rejected", "equal", "chosen and rejected are the same text")
-
-
-def _plain(message: Message) -> tuple[str, str]:
-    return message.role, unicodedata.normalize("NFC", message.content).strip()
+    return BadRow(other, "equal", f"{one} and {other} are the same text")

@@ -1,57 +1,249 @@
 """Files to groups, with every row accounted for."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from preferably.data.accounting import Accounting, Reject
+from preferably.data.columns import BadRow, Row, shown
 from preferably.data.formats import Feedback, parse_row
 from preferably.data.readers import read_rows
+from preferably.errors import ConfigError
 from preferably.feedback import views
-from preferably.feedback.records import Completion, Group, Message
+from preferably.feedback.records import Group, Judged, Judgment, Label, Message, Place, Preference, Ranking, Rating
 
-VIEWS = {
-    "pairs": views.pairs, "demonstrations": views.demonstrations, "labels": views.labelled, "prompts": views.prompts,
+View = Callable[..., list[Group]]
+VIEWS: dict[Feedback, View] = {
+    "pairs": views.pairs, "labels": views.labelled, "rankings": views.rankings,
+    "demonstrations": views.demonstrations, "prompts": views.prompts,
 }  # fmt: skip
+
+# What one group says: prompt, tools, completions, label, ranks. (Strength is not part of it: it is no other verdict.)
+Said = tuple[tuple[Message, ...], str, tuple[tuple[Message, ...], ...], bool | None, tuple[int, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The groups that can be used, in the order of the files, and what became of every row."""
+    """The groups that can be used, in the order of the files, and what became of every row.
+
+    `records` are what the groups were made from, one for each `Group.place`; `shapes` counts the rows of each shape.
+    """
 
     groups: list[Group]
     accounting: Accounting
+    records: list[Judged]
+    shapes: Counter[str]
 
 
 def load_feedback(
-    paths: Sequence[str | Path], feedback: Feedback, *, max_rejected: float = 0.01, limit: int | None = None
+    paths: Sequence[str | Path],
+    feedback: Feedback,
+    *,
+    max_rejected: float = 0.01,
+    limit: int | None = None,
+    axis: str | None = None,
 ) -> Loaded:
-    """The groups that `paths` hold: pairs (chosen first), demonstrations, or prompts without completions.
+    """The groups that `paths` hold: pairs (chosen first), labelled answers, rankings (best first), demonstrations, or
+    prompts without completions.
 
-    A group that says exactly what an earlier one said is counted as a duplicate. `limit` stops reading after so many
-    groups. Raises `DataError` for a file that cannot be read, for no usable row, and where more than the share
-    `max_rejected` (0 to 1) of the rows is rejected.
+    Rows that name a `labeler` and speak of the same completions are one record, of which the majority decides. A row
+    that says exactly what an earlier one said is counted as a duplicate. Of ratings the mean over the axes counts, or
+    `axis` alone. `limit` stops reading after so many groups. Raises `DataError` for a file that cannot be read, for no
+    usable row, and where more than the share `max_rejected` (0 to 1) of the rows is at fault.
     """
-    groups: list[Group] = []
-    accounting = Accounting()
-    seen: set[tuple[tuple[tuple[Message, ...], tuple[Completion, ...], bool | None], ...]] = set()
-    for path in paths:
-        for line, row in read_rows(path):
-            parsed = row if isinstance(row, Reject) else parse_row(row, feedback, (str(path), line))
-            if isinstance(parsed, Reject):
-                accounting.reject(parsed)
-                continue
-            made = VIEWS[feedback]([parsed])
-            said = tuple((group.prompt, group.completions, group.label) for group in made)
-            if said in seen:
-                accounting.deduplicate()
-                continue
-            seen.add(said)
-            groups += made
-            accounting.use()
-            if len(groups) == limit:
-                break
-        if len(groups) == limit:
+    loaded = read_feedback(paths, feedback, limit=limit, axis=axis)
+    loaded.accounting.enforce(max_rejected)
+    return loaded
+
+
+def read_feedback(
+    paths: Sequence[str | Path],
+    feedback: Feedback,
+    *,
+    limit: int | None = None,
+    axis: str | None = None,
+    expand: Callable[[dict[str, Any]], Iterable[dict[str, Any]]] | None = None,
+) -> Loaded:
+    """The same, whatever became of the rows: for whoever wants to say what is wrong with them.
+
+    `expand` makes the rows to be read of each row of the files, where one holds several.
+    """
+    loading = _Loading(feedback, axis)
+    files: dict[str, int] = {}
+    for place, columns in rows_of(paths, loading.accounting):
+        files.setdefault(place[0], len(files))
+        if isinstance(columns, Reject):
+            loading.accounting.reject(columns)
+        else:
+            for row in [columns] if expand is None else expand(columns):
+                loading.add(row, place)
+        if limit is not None and len(loading.groups) + len(loading.open) >= limit:
             break
-    accounting.enforce(max_rejected)
-    return Loaded(groups, accounting)
+    for record in loading.open.values():
+        loading.settle(record)
+    if axis is not None and axis not in loading.axes:
+        known = ", ".join(sorted(loading.axes)) or "none"
+        raise ConfigError(f"No row has ratings on the axis {axis!r}; the axes of this data: {known}.")
+
+    def where(group: Group) -> tuple[int, int]:
+        file, line = group.place or ("", 0)
+        return files[file], line
+
+    loading.groups.sort(key=where)
+    loading.records.sort(key=lambda record: where(record.group))
+    return Loaded(loading.groups, loading.accounting, loading.records, loading.shapes)
+
+
+def rows_of(paths: Sequence[str | Path], account: Accounting) -> Iterator[tuple[Place, dict[str, Any] | Reject]]:
+    """The rows of all files with their places. `account` is told of what was mended or passed over."""
+    for path in paths:
+        for line, columns in read_rows(path):
+            yield (str(path), line), columns
+
+
+@dataclass(slots=True)
+class _Record:
+    """What one row said, and what later rows of other labelers say of the same completions."""
+
+    judged: Judged
+    places: list[Place]
+
+
+@dataclass(slots=True)
+class _Loading:
+    """Rows as they come, and what has been made of them."""
+
+    feedback: Feedback
+    axis: str | None
+    groups: list[Group] = field(default_factory=list)
+    records: list[Judged] = field(default_factory=list)
+    accounting: Accounting = field(default_factory=Accounting)
+    shapes: Counter[str] = field(default_factory=Counter)
+    axes: set[str] = field(default_factory=set)
+    open: dict[Any, _Record] = field(default_factory=dict)  # records that further labelers may speak of
+    seen: set[tuple[Said, ...]] = field(default_factory=set)
+    ids: dict[str, Any] = field(default_factory=dict)
+    id_type: type | None = None
+
+    def add(self, columns: dict[str, Any], place: Place) -> None:
+        """Enter a row: it makes a record, joins one, or is rejected."""
+        row = Row(columns, self.feedback)
+        judged = parse_row(columns, self.feedback, place, row)
+        self.shapes[row.shape or "none"] += 1
+        if isinstance(judged, Judged):
+            try:
+                self._identify(row, judged)
+            except BadRow as bad:
+                judged = Reject(*place, bad.field, bad.code, bad.reason)
+        if isinstance(judged, Reject):
+            self.accounting.reject(judged)
+            return
+        for code in row.repairs:
+            self.accounting.repair(code)
+        for code, about in row.warnings.items():
+            self.accounting.warn(code, f"{place[0]}:{place[1]} {about}")
+        self.axes |= {said.axis for said in judged.judgments if isinstance(said, Rating)}
+        if any(said.labeler for said in judged.judgments):
+            self._join(judged, place)
+        else:
+            self.settle(_Record(judged, [place]))
+
+    def _identify(self, row: Row, judged: Judged) -> None:
+        """An id names one prompt with its completions; whoever names two with it has mixed up rows."""
+        name = row.columns.get("id")
+        if name is None or isinstance(name, list | dict | bool):
+            return
+        what = (judged.group.prompt, frozenset(completion.messages for completion in judged.group.completions))
+        if self.ids.setdefault(str(name), what) != what:
+            raise BadRow("id", "repeated_id", f"an earlier row has the id {shown(name)} and says something else")
+        self.id_type = self.id_type or type(name)
+        if type(name) is not self.id_type:
+            row.repairs["id_type"] = str(name)
+
+    def _join(self, judged: Judged, place: Place) -> None:
+        """Add what a labeler said to the record of the same completions, in whatever order either has them."""
+        group = judged.group
+        texts = [completion.messages for completion in group.completions]
+        key = (group.prompt, group.tools, frozenset(Counter(texts).items()))
+        record = self.open.get(key)
+        if record is None:
+            self.open[key] = _Record(judged, [place])
+            return
+        known = [completion.messages for completion in record.judged.group.completions]
+        to: list[int] = []
+        for text in texts:  # of texts that are there twice, each takes a place of its own
+            to.append(next(index for index, other in enumerate(known) if other == text and index not in to))
+        said = tuple(_moved(judgment, to) for judgment in judged.judgments)
+        if set(said) <= set(record.judged.judgments):
+            self.accounting.deduplicate()
+            return
+        if any(_reverses(one, other) for one in said for other in record.judged.judgments):
+            self.accounting.warn("conflict", f"{place[0]}:{place[1]} labeler {said[0].labeler}")
+        record.judged = replace(record.judged, judgments=record.judged.judgments + said)
+        record.places.append(place)
+
+    def settle(self, record: _Record) -> None:
+        """Make groups of a record, and account for its rows."""
+        first, *others = record.places
+        made = VIEWS[self.feedback]([record.judged], self.axis)
+        if not made:
+            self.records.append(record.judged)
+            code = views.no_verdict(record.judged, self.axis)
+            for place in record.places:
+                self.accounting.reject(Reject(*place, "row", code, "nothing can be learnt from this verdict"))
+            return
+        said = tuple(_said(group) for group in made)
+        if said in self.seen:
+            for _ in record.places:
+                self.accounting.deduplicate()
+            return
+        self.seen.add(said)
+        if _reverse(said) in self.seen:
+            self.accounting.warn("conflict", f"{first[0]}:{first[1]}")
+        self.groups += made
+        self.records.append(record.judged)
+        for _ in record.places:
+            self.accounting.use()
+        if others:
+            self.accounting.merged[first] = others
+
+
+def _said(group: Group) -> Said:
+    texts = tuple(completion.messages for completion in group.completions)
+    return group.prompt, group.tools, texts, group.label, group.ranks
+
+
+def _reverse(said: tuple[Said, ...]) -> tuple[Said, ...] | None:
+    """What a row would say that contradicts `said`: the other one of two is better, the answer is bad and not good."""
+    prompt, tools, texts, label, ranks = said[0]
+    if len(said) == 1 and label is not None:
+        return ((prompt, tools, texts, not label, ranks),)
+    if len(said) == 1 and len(texts) == 2:
+        return ((prompt, tools, texts[::-1], label, ranks),)
+    if len(said) == 2 and label is not None:  # a pair, as two labels
+        return (prompt, tools, said[1][2], label, ranks), (prompt, tools, texts, said[1][3], ranks)
+    return None
+
+
+def _moved(judgment: Judgment, to: Sequence[int]) -> Judgment:
+    """`judgment` of completions that stand at the places `to` of another group, as a judgment of that group."""
+    back = sorted(range(len(to)), key=to.__getitem__)
+    if isinstance(judgment, Preference):
+        chosen = to[judgment.choice] if isinstance(judgment.choice, int) else judgment.choice
+        return replace(judgment, choice=chosen, order=tuple(to[index] for index in judgment.order))
+    if isinstance(judgment, Ranking):
+        return replace(judgment, ranks=tuple(judgment.ranks[index] for index in back))
+    if isinstance(judgment, Rating):
+        return replace(judgment, scores=tuple(judgment.scores[index] for index in back))
+    return replace(judgment, completion=to[judgment.completion])
+
+
+def _reverses(one: Judgment, other: Judgment) -> bool:
+    """Whether a labeler contradicts an earlier judgment of their own."""
+    if one.labeler != other.labeler:
+        return False
+    if isinstance(one, Preference) and isinstance(other, Preference):
+        return isinstance(one.choice, int) and isinstance(other.choice, int) and one.choice != other.choice
+    return isinstance(one, Label) and isinstance(other, Label) and one.desirable != other.desirable

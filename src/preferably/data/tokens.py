@@ -13,13 +13,14 @@ The rules, for text and for chat alike:
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from preferably.data.accounting import Accounting, Reject
-from preferably.data.chat import is_text, leading_special_tokens, render
+from preferably.data.chat import TemplateRefuses, is_text, leading_special_tokens, render
 from preferably.errors import DataError, ModelError
 from preferably.feedback.records import Group, Message, Place
 
@@ -44,11 +45,15 @@ class TokenGroup:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """The token groups in the order of the records, the records that gave none, and how many groups were cut."""
+    """The token groups in the order of the records, the records that gave none, and how many groups were cut.
+
+    `lengths` are tokens of the prompt and of the longest completion of every group, before anything was cut.
+    """
 
     groups: list[TokenGroup]
     rejects: list[Reject]
     truncated: int
+    lengths: list[tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +76,13 @@ def encode(
     """Token groups of at most `max_length` tokens, the prompt and any one completion together.
 
     What is longer is rejected (`reject`), loses the end of its completions, and with it their EOS (`keep_start`), or
-    the start of its prompt, after BOS (`keep_end`). `accounting`, where given, is told of rejected groups. Raises
-    `ModelError` for a tokenizer without EOS or without character offsets, `DataError` for a template that cannot say
-    where a completion begins.
+    the start of its prompt, after BOS (`keep_end`). `accounting`, where given, is told of the rows of which no group is
+    left, and of those that lost some. Raises `ModelError` for a tokenizer without EOS or without character offsets,
+    `DataError` for a template that cannot say where a completion begins, or that leaves something out.
     """
     made: list[TokenGroup] = []
     rejects: list[Reject] = []
+    lengths: list[tuple[int, int]] = []
     truncated = 0
     encoder = _Encoder(tokenizer)
     size = BATCH // 3 + 1  # groups whose prompts and completions are about BATCH texts
@@ -84,6 +90,7 @@ def encode(
         for whole in encoder.token_groups(groups, range(start, min(start + size, len(groups)))):
             fitted = whole
             if isinstance(whole, TokenGroup):
+                lengths.append((len(whole.prompt), max(map(len, whole.completions), default=0)))
                 fitted = _fit(whole, _place(groups, whole.row), max_length, truncation, encoder.bos)
             if isinstance(fitted, Reject):
                 rejects.append(fitted)
@@ -91,9 +98,19 @@ def encode(
                 truncated += fitted is not whole
                 made.append(replace(fitted, label=groups[fitted.row].label))
     if accounting:
-        for reject in rejects:
+        _account(accounting, {_place(groups, group.row) for group in made}, rejects)
+        for file, line in encoder.spelled:
+            accounting.warn("special_token_in_text", f"{file}:{line}")
+    return Encoded(made, rejects, truncated, lengths)
+
+
+def _account(accounting: Accounting, kept: set[Place], rejects: Sequence[Reject]) -> None:
+    """A row is rejected once, and only where none of its groups is `kept`."""
+    for (file, line), reject in {(reject.file, reject.line): reject for reject in reversed(rejects)}.items():
+        if (file, line) in kept:
+            accounting.warn("partly_used", f"{file}:{line} {reject.code}")
+        else:
             accounting.reject_later(reject)
-    return Encoded(made, rejects, truncated)
 
 
 def encode_prompts(groups: Sequence[Group], tokenizer: "PreTrainedTokenizerBase", max_length: int) -> list[list[int]]:
@@ -105,7 +122,7 @@ def encode_prompts(groups: Sequence[Group], tokenizer: "PreTrainedTokenizerBase"
     prompts: list[list[int]] = []
     for start in range(0, len(groups), BATCH):
         batch = groups[start : start + BATCH]
-        texts = [render(group.prompt, tokenizer, True) for group in batch]
+        texts = [render(group.prompt, tokenizer, True, group.tools) for group in batch]
         for group, (ids, _) in zip(batch, encoder.tokenise(texts), strict=True):
             whole = encoder.begin(ids, is_text(group.prompt)) or encoder.bos
             if not whole:
@@ -119,6 +136,26 @@ def encode_prompts(groups: Sequence[Group], tokenizer: "PreTrainedTokenizerBase"
             f"{place[0]}:{place[1]} ({len(prompts[long[0]])} tokens). Raise the length or leave them out."
         )
     return prompts
+
+
+def learnt_runs(group: TokenGroup, tokenizer: "PreTrainedTokenizerBase") -> list[list[tuple[str, bool]]]:
+    """The exact text of the prompt with each completion, in runs of (text, whether it is learnt).
+
+    A group without completions has one text, that of its prompt.
+    """
+    texts = []
+    none = (np.zeros(0, dtype=np.int64),), (np.zeros(0, dtype=np.bool_),)
+    for ids, train in zip(*((group.completions, group.train) if group.completions else none), strict=True):
+        whole = np.concatenate([group.prompt, ids])
+        learnt = np.concatenate([np.zeros(len(group.prompt), dtype=np.bool_), train])
+        ends = [*(np.flatnonzero(np.diff(learnt)) + 1).tolist(), len(whole)]
+        runs, before = [], ""
+        for end in ends:  # the text so far grows; a piece decoded alone could lose its leading space
+            text = str(tokenizer.decode(whole[:end], clean_up_tokenization_spaces=False))
+            runs.append((text[len(before) :], bool(learnt[end - 1])))
+            before = text
+        texts.append(runs)
+    return texts
 
 
 class _Encoder:
@@ -135,6 +172,7 @@ class _Encoder:
         self.leading = leading_special_tokens(tokenizer)
         added = tokenizer.added_tokens_decoder.values()
         self.special = tuple({token.content for token in added if token.special} | set(tokenizer.all_special_tokens))
+        self.spelled: dict[Place, None] = {}  # rows of plain text that spell out a special token
 
     def token_groups(self, groups: Sequence[Group], rows: range) -> list[TokenGroup | Reject]:
         """Each group as tokens, not yet cut to any length, or why it cannot be one."""
@@ -178,28 +216,44 @@ class _Encoder:
     def _texts(self, group: Group, place: Place) -> list[_Text] | Reject:
         """The prompt, then the prompt with each completion."""
         plain = is_text(_all_messages(group))
-        for message in () if plain else _all_messages(group):
-            if forged := next((token for token in self.special if token in message.content), None):
+        for message in _all_messages(group):
+            said = message.content + message.fields
+            if plain:
+                said = said.removeprefix(self.tokenizer.bos_token or "").removesuffix(self.tokenizer.eos_token)
+            if not (forged := next((token for token in self.special if token in said), None)):
+                continue
+            if not plain:
                 field = "prompt" if message in group.prompt else "completion"
                 return Reject(*place, field, "special_token", f"the text spells out {forged!r}")
+            self.spelled[place] = None
+        try:
+            return self._rendered(group, plain)
+        except DataError as problem:
+            # Two turns of one role in a row are what many templates refuse; that is the row's doing. Anything else that
+            # a template cannot show would be missed in every row alike.
+            if isinstance(problem, TemplateRefuses) and _same_role_twice(group):
+                return Reject(*place, "messages", "template_refuses", f"{problem.__cause__}"[:200])
+            raise DataError(f"{place[0]}:{place[1]} {problem}") from problem
+
+    def _rendered(self, group: Group, plain: bool) -> list[_Text]:
         # An end of turn is any special token in chat. Plain text may hold what it likes; only EOS ends it.
         ends = (self.tokenizer.eos_token,) if plain else self.special
-        prompt = render(group.prompt, self.tokenizer, True)
+        prompt = render(group.prompt, self.tokenizer, True, group.tools)
         texts = [_Text(prompt)]
         for completion in group.completions:
             before, pieces, spans = group.prompt, [prompt], []
             for message in completion.messages:
-                start = render(before, self.tokenizer, True) if len(pieces) > 1 else prompt
+                start = render(before, self.tokenizer, True, group.tools) if len(pieces) > 1 else prompt
                 before = (*before, message)
                 if message.role not in ("assistant", "text"):
                     continue
-                end = render(before, self.tokenizer, False)
+                end = render(before, self.tokenizer, False, group.tools)
                 if end.rstrip().endswith(ends):
                     end = end.rstrip()  # the line break that templates put behind a turn is never sampled
                 pieces += [start, end]
                 if message.train:
                     spans.append((len(start), len(end)))
-            _refuse_unless_nested(pieces, place)
+            _refuse_unless_nested(pieces)
             texts.append(_Text(pieces[-1], tuple(spans), pieces[-1].endswith(ends)))
         return texts
 
@@ -244,12 +298,17 @@ def _all_messages(group: Group) -> tuple[Message, ...]:
     return group.prompt + tuple(message for completion in group.completions for message in completion.messages)
 
 
-def _refuse_unless_nested(pieces: list[str], place: Place) -> None:
+def _same_role_twice(group: Group) -> bool:
+    conversations = [group.prompt + completion.messages for completion in group.completions] or [group.prompt]
+    return any(one.role == other.role for turns in conversations for one, other in pairwise(turns))
+
+
+def _refuse_unless_nested(pieces: list[str]) -> None:
     """Each piece must begin with the one before it, or lengths of text say nothing about where a turn begins."""
     for shorter, longer in zip(pieces, pieces[1:], strict=False):
         if not longer.startswith(shorter):
             raise DataError(
-                f"{place[0]}:{place[1]} The chat template is not incremental: the text of a conversation does not "
+                f"The chat template is not incremental: the text of a conversation does not "
                 f"begin with the text of its own beginning (which ends {shorter[-40:]!r}), so nobody can say where a "
                 "completion starts. Use a template that only appends; many models have one for training."
             )

@@ -1,23 +1,161 @@
-"""Groups back to rows that every reader of this package (and of TRL) takes."""
+"""Groups back to rows that every reader of this package (and of TRL) takes, and rows to files."""
 
-from collections.abc import Sequence
-from typing import Any
+import csv
+import gzip
+import io
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
 
 from preferably.data.chat import is_text
+from preferably.errors import ConfigError, DataError
 from preferably.feedback.records import Group, Message
+
+ENDINGS = (".jsonl", ".json", ".csv", ".parquet")
+LIKE_MESSAGES = re.compile(r"\s*\[\s*\{")
+CSV_CELL = 128 * 1024  # characters of a cell that the reader takes for text and not for a quote that is never closed
 
 
 def row_of(group: Group) -> dict[str, Any]:
-    """`prompt`; with one completion also `completion`, with two `chosen` and `rejected`. `ValueError` for more."""
+    """`prompt`, and with ranks `completions` and `ranks`; else with one completion `completion`, with two `chosen` and
+    `rejected`; beside them `label`, `strength` and `tools`, where the group has them.
+
+    Plain text without a prompt is `text`. `ValueError` for more than two completions without ranks.
+    """
     names = {0: (), 1: ("completion",), 2: ("chosen", "rejected")}.get(len(group.completions))
-    if names is None:
-        raise ValueError(f"a row holds at most two completions; got {len(group.completions)}")
+    if names is None and not group.ranks:
+        raise ValueError(f"a row without ranks holds at most two completions; got {len(group.completions)}")
     parts = [group.prompt, *(completion.messages for completion in group.completions)]
     if any(is_text(part) for part in parts):
-        texts = ["".join(message.content for message in part) for part in parts]
-        return dict(zip(("prompt", *names) if group.prompt else ("prompt", "text"), texts, strict=True))
-    return dict(zip(("prompt", *names), map(_turns, parts), strict=True))
+        said: list[Any] = ["".join(message.content for message in part) for part in parts]
+    else:
+        said = [[_turn(message) for message in part] for part in parts]
+    prompt, *answers = said
+    if group.ranks:
+        row = {"prompt": prompt, "completions": answers, "ranks": list(group.ranks)}
+    elif not group.prompt and len(answers) == 1:
+        row = {"text": answers[0]}
+    else:
+        row = {"prompt": prompt} | dict(zip(names or (), answers, strict=True))
+    more = {"label": group.label, "strength": group.strength, "tools": json.loads(group.tools or "null")}
+    return row | {name: value for name, value in more.items() if value is not None}
 
 
-def _turns(messages: Sequence[Message]) -> list[dict[str, str]]:
-    return [{"role": message.role, "content": message.content} for message in messages]
+def _turn(message: Message) -> dict[str, Any]:
+    fields = json.loads(message.fields) if message.fields else {}
+    return {"role": message.role, "content": message.content} | fields | ({} if message.train else {"train": False})
+
+
+def ending_of(path: str | Path) -> str:
+    """How a file of rows is written, by its name: one of `ENDINGS`. `ConfigError` for any other name."""
+    name = str(path).lower().removesuffix(".gz")
+    found = next((ending for ending in ENDINGS if name.endswith(ending)), None)
+    if found is None:
+        raise ConfigError(f"{path} does not say how to write it; expected a name that ends in {', '.join(ENDINGS)}.")
+    return found
+
+
+def write_rows(rows: Iterable[dict[str, Any]], path: str | Path) -> int:
+    """Write rows as the name of the file says (also with .gz behind it) and return how many there were.
+
+    Raises `DataError` where the file exists already or cannot be written, and where the rows do not fit into the kind
+    of file: CSV and Parquet have one type for a column. What was begun is removed then.
+    """
+    ending = ending_of(path)
+    with _new_file(Path(path)) as file:
+        if ending == ".parquet":
+            return _write_parquet(list(rows), file, path)
+        text = io.TextIOWrapper(file, "utf-8", newline="")
+        count = _write_csv(list(rows), text, path) if ending == ".csv" else _write_json(rows, text, ending == ".json")
+        text.flush()
+        text.detach()
+        return count
+
+
+@contextmanager
+def _new_file(path: Path) -> Iterator[IO[bytes]]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        raw = open(path, "xb")
+    except FileExistsError as problem:
+        raise DataError(f"{path} exists already, and nothing is overwritten; name another file.") from problem
+    except OSError as problem:
+        raise DataError(f"{path} cannot be written: {problem.strerror}.") from problem
+    try:
+        with raw:
+            if path.name.lower().endswith(".gz"):
+                with gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as zipped:  # same rows, same bytes
+                    yield zipped  # type: ignore[misc]
+            else:
+                yield raw
+    except BaseException as problem:
+        path.unlink(missing_ok=True)
+        if isinstance(problem, OSError):
+            raise DataError(f"{path} cannot be written: {problem.strerror or problem}.") from problem
+        raise
+
+
+def _write_json(rows: Iterable[dict[str, Any]], text: IO[str], array: bool) -> int:
+    count = 0
+    for count, row in enumerate(rows, 1):
+        if array:
+            text.write("[\n" if count == 1 else ",\n")
+        text.write(json.dumps(row, ensure_ascii=False, allow_nan=False))
+        if not array:
+            text.write("\n")
+    if array:
+        text.write("\n]\n" if count else "[]\n")
+    return count
+
+
+def _columns(rows: Sequence[dict[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(name for row in rows for name in row))
+
+
+def _write_csv(rows: Sequence[dict[str, Any]], text: IO[str], path: str | Path) -> int:
+    columns = _columns(rows)
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow([_cell(name, row, path) for name in columns])
+    return len(rows)
+
+
+def _cell(name: str, row: dict[str, Any], path: str | Path) -> str:
+    value = row.get(name)
+    if value is None and name in ("prompt", "completion", "chosen", "rejected", "text"):
+        raise DataError(f"{path}: CSV cannot leave out {name!r} in some rows, an empty cell is empty text; use .jsonl.")
+    cell = value if isinstance(value, str) else "" if value is None else json.dumps(value, ensure_ascii=False)
+    if len(cell) > CSV_CELL:
+        raise DataError(f"{path}: a cell of {len(cell)} characters is more than CSV is read back with; use .jsonl.")
+    if isinstance(value, str) and LIKE_MESSAGES.match(cell):
+        raise DataError(f"{path}: the text {cell[:40]!r} would be read back from CSV as messages; use .jsonl.")
+    return cell
+
+
+def _write_parquet(rows: Sequence[dict[str, Any]], file: IO[bytes], path: str | Path) -> int:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError as missing:
+        raise DataError(f"{path} is to be Parquet, which needs pyarrow: pip install 'preferably[data]'.") from missing
+    columns = _columns(rows)
+    try:
+        table = pyarrow.table({name: pyarrow.array([_flat(row.get(name), name) for row in rows]) for name in columns})
+        parquet.write_table(table, file)
+    except (pyarrow.ArrowException, TypeError, ValueError) as problem:
+        reason = str(problem).splitlines()[0][:200]
+        raise DataError(f"{path}: the rows do not fit into columns of one type ({reason}); use .jsonl.") from problem
+    return len(rows)
+
+
+def _flat(value: Any, name: str = "") -> Any:
+    """`value`, with tools and calls of them as JSON text: their keys differ from row to row, as no column's may."""
+    if value is not None and name in ("tools", "tool_calls"):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, dict):
+        return {key: _flat(item, key) for key, item in value.items()}
+    return [_flat(item) for item in value] if isinstance(value, list) else value

@@ -45,10 +45,11 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A prompt and its K completions: K = 0 is a prompt, 1 a demonstration or labelled answer, 2 a pair, more a ranking.
+    """A prompt and its K completions: 0 for a prompt, 1 for a demonstration or labelled answer, 2 for a pair, or more.
 
-    An empty prompt is allowed (plain text to learn from). `label` and `strength` are what a view of the judgments says:
-    whether the one completion is desirable, and by how much the first of a pair is better than the second.
+    An empty prompt is allowed (plain text to learn from). `label`, `strength` and `ranks` are what a view of the
+    judgments says: whether the one completion is desirable, by how much the first of a pair is better than the second,
+    and the rank of each completion (1 is the best, equal ranks a tie).
     """
 
     prompt: tuple[Message, ...]
@@ -57,6 +58,7 @@ class Group:
     tools: str = ""  # the functions that the assistant may call, for the chat template: a JSON list
     label: bool | None = None
     strength: float | None = None
+    ranks: tuple[int, ...] = ()
 
     @property
     def prompt_text(self) -> str:
@@ -74,7 +76,7 @@ class Preference:
     """
 
     choice: int | Literal["tie", "both_bad", "unsure"] | None
-    strength: float | None = None  # how much better, on the labeler's own scale, above 0
+    strength: float | None = None  # how much better, on the labeler's own scale, 0 or more
     labeler: str = ""
     order: tuple[int, ...] = (0, 1)  # the order in which the completions were shown
     state: State = "ok"

@@ -1,56 +1,204 @@
-"""What training and evaluation see of the feedback. Views are computed from judgments, never stored beside them."""
+"""What training and evaluation see of the feedback. Views are computed from judgments, never stored beside them.
 
-from collections import Counter
-from collections.abc import Iterable
+Every judgment is a vote on pairs of completions: a preference on one pair, a ranking on all, a labeler's ratings on all
+that were rated. The majority decides. A record can give several groups, which all have its `place`.
+"""
 
-from dataclasses import replace
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import combinations
+from statistics import fmean
 
-from preferably.feedback.records import Group, Judged, Label, Preference
+from preferably.feedback.records import Group, Judged, Label, Preference, Ranking, Rating
 
 
-def pairs(judged: Iterable[Judged]) -> list[Group]:
-    """Groups of two completions, the chosen one first.
+@dataclass(slots=True)
+class _Votes:
+    """Who is said to be better than whom: counts by (better, worse), and how much better where that was said."""
 
-    Where several labelers judged the same two completions, the majority decides. Ties between them, verdicts other
-    than a choice, and judgments whose state is not `ok` make no pair.
+    counts: Counter[tuple[int, int]] = field(default_factory=Counter)
+    ties: Counter[tuple[int, int]] = field(default_factory=Counter)  # under both orders
+    strengths: dict[tuple[int, int], list[float]] = field(default_factory=lambda: defaultdict(list))
+
+    def add(self, better: int, worse: int, strength: float | None = None) -> None:
+        """One vote."""
+        self.counts[better, worse] += 1
+        if strength is not None:
+            self.strengths[better, worse].append(strength)
+
+    def tie(self, one: int, other: int) -> None:
+        """One vote that neither is better."""
+        self.ties[one, other] += 1
+        self.ties[other, one] += 1
+
+    def compare(self, values: Mapping[int, float], strong: bool) -> None:
+        """One vote on every pair of `values`, of which the larger is better; by how much, if that means anything."""
+        for one, other in combinations(values, 2):
+            better, worse = (one, other) if values[one] > values[other] else (other, one)
+            apart = values[better] - values[worse]
+            if apart:
+                self.add(better, worse, apart if strong else None)
+            else:
+                self.tie(one, other)
+
+    def won(self) -> list[tuple[int, int]]:
+        """The pairs on which one verdict has more votes than the reverse and than a tie, in the order of votes."""
+        return [pair for pair, n in self.counts.items() if n > max(self.counts[pair[::-1]], self.ties[pair])]
+
+    def spoken(self) -> list[int]:
+        """The completions that were compared."""
+        return sorted({index for pair in (*self.counts, *self.ties) for index in pair})
+
+
+def _votes(item: Judged, axis: str | None) -> _Votes:
+    """What was said of the completions; where a labeler ordered them, that outweighs what ratings would make of it."""
+    votes = _Votes()
+    said = [judgment for judgment in item.judgments if judgment.state == "ok"]
+    for judgment in said if axis is None else ():
+        if isinstance(judgment, Preference):
+            one, other = judgment.order
+            if isinstance(judgment.choice, int):
+                votes.add(judgment.choice, other if judgment.choice == one else one, judgment.strength)
+            elif judgment.choice in ("tie", "both_bad"):
+                votes.tie(one, other)
+        if isinstance(judgment, Ranking):
+            votes.compare({index: -rank for index, rank in enumerate(judgment.ranks)}, strong=False)
+    if not votes.spoken():
+        for scores in _scores(said, axis):
+            votes.compare(scores, strong=True)
+    return votes
+
+
+def _scores(said: Sequence[object], axis: str | None) -> list[dict[int, float]]:
+    """Each labeler's mean score over the axes (or the score on `axis`) of every completion rated on all of them."""
+    by_labeler: dict[str, list[Rating]] = defaultdict(list)
+    for judgment in said:
+        if isinstance(judgment, Rating) and axis in (None, judgment.axis):
+            by_labeler[judgment.labeler].append(judgment)
+    found = []
+    for ratings in by_labeler.values():
+        columns = zip(*(rating.scores for rating in ratings), strict=True)
+        whole = {index: [score for score in column if score is not None] for index, column in enumerate(columns)}
+        found.append({index: fmean(scores) for index, scores in whole.items() if len(scores) == len(ratings)})
+    return found
+
+
+def pairs(judged: Iterable[Judged], axis: str | None = None) -> list[Group]:
+    """Groups of two completions, the chosen one first: every pair of completions on which there is a majority.
+
+    Of ratings, the mean over all axes counts, or `axis` alone. Ties, verdicts other than a choice, and judgments whose
+    state is not `ok` make no pair. `Group.strength` is the mean strength of the votes that won, where they have one.
     """
     made = []
     for item in judged:
-        votes: Counter[tuple[int, int]] = Counter()
-        for judgment in item.judgments:
-            if isinstance(judgment, Preference) and judgment.state == "ok" and isinstance(judgment.choice, int):
-                one, other = judgment.order
-                votes[(one, other) if judgment.choice == one else (other, one)] += 1
-        for (better, worse), count in votes.items():
-            if count > votes[worse, better]:
-                both = (item.group.completions[better], item.group.completions[worse])
-                made.append(replace(item.group, completions=both))
+        votes = _votes(item, axis)
+        for better, worse in votes.won():
+            both = (item.group.completions[better], item.group.completions[worse])
+            strengths = votes.strengths.get((better, worse))
+            made.append(replace(item.group, completions=both, strength=fmean(strengths) if strengths else None))
     return made
 
 
-def labelled(judged: Iterable[Judged]) -> list[Group]:
-    """Groups of one completion with a `label`: from thumbs, the majority deciding, and from pairs, which give two."""
+def rankings(judged: Iterable[Judged], axis: str | None = None) -> list[Group]:
+    """Groups of K completions with their `ranks`, the best first; those that nobody compared are left out.
+
+    Several labelers' orders are joined by counting, for each completion, the majorities that it won less those that it
+    lost (Copeland). One order, or one set of scores, comes out as it went in. A record of ties alone gives none.
+    """
     made = []
     for item in judged:
-        votes: Counter[int] = Counter()
-        for judgment in item.judgments:
-            if isinstance(judgment, Label) and judgment.state == "ok":
-                votes[judgment.completion] += 1 if judgment.desirable else -1
-        for index, vote in votes.items():
-            if vote:
-                one = (item.group.completions[index],)
-                made.append(replace(item.group, completions=one, label=vote > 0))
-        for pair in pairs([item]):
-            for completion, label in zip(pair.completions, (True, False), strict=True):
-                made.append(replace(pair, completions=(completion,), label=label))
+        votes = _votes(item, axis)
+        if not (won := votes.won()):
+            continue
+        points = dict.fromkeys(votes.spoken(), 0)
+        for better, worse in won:
+            points[better] += 1
+            points[worse] -= 1
+        levels = sorted(set(points.values()), reverse=True)
+        order = sorted(points, key=lambda index: -points[index])
+        best_first = tuple(item.group.completions[index] for index in order)
+        ranks = tuple(levels.index(points[index]) + 1 for index in order)
+        made.append(replace(item.group, completions=best_first, ranks=ranks))
     return made
 
 
-def demonstrations(judged: Iterable[Judged]) -> list[Group]:
-    """Groups of one completion, as they are."""
-    return [item.group for item in judged if len(item.group.completions) == 1]
+def labelled(judged: Iterable[Judged], axis: str | None = None) -> list[Group]:
+    """Groups of one completion with a `label`: from thumbs, the majority deciding, and from pairs, which give two.
+
+    Rankings and ratings say what is better, not what is good, and give none.
+    """
+    made = []
+    for item in judged:
+        thumbs = _thumbs(item)
+        for index, vote in thumbs.items():
+            if vote:
+                made.append(replace(item.group, completions=(item.group.completions[index],), label=vote > 0))
+        compared = tuple(judgment for judgment in item.judgments if isinstance(judgment, Preference))
+        for pair in pairs([replace(item, judgments=compared)]):
+            for completion, label in zip(pair.completions, (True, False), strict=True):
+                made.append(replace(pair, completions=(completion,), label=label, strength=None))
+    return made
 
 
-def prompts(judged: Iterable[Judged]) -> list[Group]:
+def _thumbs(item: Judged) -> Counter[int]:
+    """Thumbs up less thumbs down of every completion that has any."""
+    thumbs: Counter[int] = Counter()
+    for judgment in item.judgments:
+        if isinstance(judgment, Label) and judgment.state == "ok":
+            thumbs[judgment.completion] += 1 if judgment.desirable else -1
+    return thumbs
+
+
+def demonstrations(judged: Iterable[Judged], axis: str | None = None) -> list[Group]:
+    """Groups of one completion: those that are alone and not labelled as bad, and the best of those that were compared.
+
+    The best of several is each one that shares the first rank of `rankings`; of a pair it is the chosen one.
+    """
+    made = []
+    for item in judged:
+        if len(item.group.completions) == 1:
+            if all(vote > 0 for vote in _thumbs(item).values()):
+                made.append(item.group)
+            continue
+        for ranking in rankings([item], axis):
+            best = [one for one, rank in zip(ranking.completions, ranking.ranks, strict=True) if rank == 1]
+            made += [replace(item.group, completions=(one,)) for one in best]
+    return made
+
+
+def prompts(judged: Iterable[Judged], axis: str | None = None) -> list[Group]:
     """The prompts alone, as groups without completions."""
     return [replace(item.group, completions=()) for item in judged]
+
+
+def verdicts(item: Judged) -> dict[str, dict[tuple[int, ...], int]]:
+    """What each labeler said, question by question: of two completions (i, j), i < j, 1 if i is better, -1 if j is, 0
+    for a tie; of one completion (i,), 1 for good and -1 for bad."""
+    found: dict[str, dict[tuple[int, ...], int]] = {}
+    for name in dict.fromkeys(judgment.labeler for judgment in item.judgments if judgment.state == "ok"):
+        own = replace(item, judgments=tuple(judgment for judgment in item.judgments if judgment.labeler == name))
+        votes = _votes(own, None)
+        said: dict[tuple[int, ...], int] = {(index,): (vote > 0) - (vote < 0) for index, vote in _thumbs(own).items()}
+        for pair in combinations(votes.spoken(), 2):
+            one, other = votes.counts[pair], votes.counts[pair[::-1]]
+            if one or other or votes.ties[pair]:
+                said[pair] = (one > other) - (one < other)
+        if said:
+            found[name] = said
+    return found
+
+
+def no_verdict(item: Judged, axis: str | None = None) -> str:
+    """Why a record gives no group: a code of `data.accounting` that is no fault of the row."""
+    said = [judgment for judgment in item.judgments if judgment.state == "ok"]
+    words = {judgment.choice for judgment in said if isinstance(judgment, Preference) and judgment.choice is not None}
+    thumbs = _thumbs(item)
+    if any(vote < 0 for vote in thumbs.values()):
+        return "bad_example"
+    if len(words) == 1 and (word := words.pop()) in ("tie", "both_bad", "unsure"):
+        return str(word)
+    votes = _votes(item, axis)
+    if votes.counts or thumbs:
+        return "no_majority"
+    return "tie" if votes.ties else "unsure" if words else "unjudged"
