@@ -9,6 +9,7 @@ from preferably.errors import DataError
 
 SHOWN = 3  # rejects that a message quotes
 STORED = 100  # rejects that `data.json` holds
+PLACES = 3  # places of a warning that are kept
 
 # Every code that a row can be rejected with. Codes are part of the interface: `data.json` holds them, scripts match on
 # them; a meaning may be worded better, a code is never renamed.
@@ -21,8 +22,11 @@ CODES: dict[str, str] = {
     "lone_surrogate": "half of a surrogate pair, which no file can store as UTF-8",
     "nul": "a NUL character",
     "too_deep": "nested too deep to read",
-    "too_large": "one row is larger than the reader's limit",
+    "too_large": "one row, or one cell of CSV, is larger than the reader's limit",
     "not_an_object": "the row is JSON but not an object",
+    "invalid_csv": "the row is not CSV: a quote that is not doubled, or is never closed",
+    "wrong_columns": "more or fewer cells than the header has columns",
+    "bad_cell": "a cell whose column does not hold text, and that cannot be read",
     # shape
     "missing_field": "a column or key that this feedback needs is not there",
     "wrong_type": "null, a number or a list where text belongs, or the reverse",
@@ -51,6 +55,29 @@ CODES: dict[str, str] = {
     "no_shared_start": "no prompt, no BOS, and completions that share no first token to condition on",
 }
 
+# What was read in another way than it was written, so that the rows could be used.
+REPAIRS: dict[str, str] = {
+    "bom": "files with a byte order mark in front",
+    "utf16": "files in UTF-16",
+    "array_in_jsonl": "files named .jsonl that hold one JSON array",
+    "crlf": "lines of JSON that end with CR LF",
+    "lone_cr": "rows that are parted by CR alone",
+    "blank_line": "lines without a row",
+    "boolean_spelling": "cells of CSV with True or FALSE for true or false",
+    "messages_in_cell": "cells of CSV that hold a list of messages as JSON",
+}
+
+# What is used as it is, and what a person should look at.
+WARNINGS: dict[str, str] = {
+    "not_data": "files in a directory that are no data and were passed over",
+    "control_character": "rows with control characters, such as the escapes that color a terminal",
+    "hidden_character": "rows with characters that are invisible or reorder the text",
+    "homoglyph": "rows with Cyrillic or Greek letters inside of Latin words",
+    "composition": "rows that differ from an earlier one in Unicode composition only",
+    "mojibake": "rows with text that was decoded wrongly, such as \u00c3\u00a9 for \u00e9",
+    "replacement_character": "rows with U+FFFD, which stands for what was lost, or with private-use characters",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Reject:
@@ -67,17 +94,35 @@ class Reject:
             raise ValueError(f"{self.code!r} is not in preferably.data.accounting.CODES")
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line} {self.field}: {self.code} ({self.reason})"
+        return printable(f"{self.file}:{self.line} {self.field}: {self.code} ({self.reason})")
+
+
+def printable(text: str) -> str:
+    """`text` of others for a terminal: what hides, reorders or controls is written as `<U+202E>`."""
+    return "".join(character if character.isprintable() else f"<U+{ord(character):04X}>" for character in text)
+
+
+@dataclass(slots=True)
+class Warned:
+    """How often a warning was given, and the first places."""
+
+    count: int = 0
+    first: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class Accounting:
-    """The counts of rows. Each row is entered once, by `use`, `reject` or `deduplicate`, so the sums always hold."""
+    """The counts of rows. Each row is entered once, by `use`, `reject` or `deduplicate`, so the sums always hold.
+
+    Repairs and warnings are beside the sums: a row can have several, and some are about whole files.
+    """
 
     read: int = 0
     used: int = 0
     deduplicated: int = 0
     rejects: list[Reject] = field(default_factory=list)
+    repaired: Counter[str] = field(default_factory=Counter)
+    warned: dict[str, Warned] = field(default_factory=dict)
 
     def use(self) -> None:
         """A row was read and is used."""
@@ -99,12 +144,32 @@ class Accounting:
         self.used -= 1
         self.rejects.append(reject)
 
+    def repair(self, code: str, count: int = 1) -> None:
+        """Something of `REPAIRS` was mended, `count` times."""
+        if code not in REPAIRS:
+            raise ValueError(f"{code!r} is not in preferably.data.accounting.REPAIRS")
+        self.repaired[code] += count
+
+    def warn(self, code: str, place: str) -> None:
+        """Something of `WARNINGS` is at `place`, and is used as it is."""
+        if code not in WARNINGS:
+            raise ValueError(f"{code!r} is not in preferably.data.accounting.WARNINGS")
+        self._warned(code, Warned(1, [place]))
+
+    def _warned(self, code: str, more: Warned) -> None:
+        warned = self.warned.setdefault(code, Warned())
+        warned.count += more.count
+        warned.first = [*warned.first, *more.first][:PLACES]
+
     def merge(self, other: "Accounting") -> None:
         """Add the counts of another source."""
         self.read += other.read
         self.used += other.used
         self.deduplicated += other.deduplicated
         self.rejects.extend(other.rejects)
+        self.repaired.update(other.repaired)
+        for code, warned in other.warned.items():
+            self._warned(code, warned)
 
     @property
     def rejected(self) -> dict[str, int]:
@@ -119,19 +184,30 @@ class Accounting:
         assert self.read == self.used + len(self.rejects) + self.deduplicated, f"rows were lost: {self.as_json()}"
 
     def as_json(self) -> dict[str, Any]:
-        """The part of `data.json` that is about rows: the counts, the counts by code and the first rejects."""
+        """The part of `data.json` that is about rows: the counts, the counts by code, and the first places."""
         return {
             "read": self.read,
             "used": self.used,
             "deduplicated": self.deduplicated,
             "rejected": self.rejected,
             "rejects": [asdict(reject) for reject in self.rejects[:STORED]],
+            "repaired": dict(self.repaired),
+            "warned": {code: asdict(warned) for code, warned in self.warned.items()},
         }
 
     def describe(self) -> str:
-        """One paragraph for people: the counts, the counts by code and the first rejects."""
-        text = f"{self.read} rows read: {self.used} used, {len(self.rejects)} rejected, {self.deduplicated} duplicates."
-        return f"{text} {self._rejected_text()}" if self.rejects else text
+        """One paragraph for people: the counts, the counts by code, and the first places."""
+        said = [
+            f"{self.read} rows read: {self.used} used, {len(self.rejects)} rejected, {self.deduplicated} duplicates."
+        ]
+        if self.rejects:
+            said.append(self._rejected_text())
+        if self.repaired:
+            said.append(f"Repaired: {', '.join(f'{code} {count}' for code, count in self.repaired.items())}.")
+        if self.warned:
+            items = (f"{code} {it.count} ({printable('; '.join(it.first))})" for code, it in self.warned.items())
+            said.append(f"To look at: {', '.join(items)}.")
+        return " ".join(said)
 
     def enforce(self, max_rejected: float) -> None:
         """Raise `DataError` where nothing is left, or more than the share `max_rejected` (0 to 1) was rejected."""

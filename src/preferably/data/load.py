@@ -7,6 +7,8 @@ from pathlib import Path
 from preferably.data.accounting import Accounting, Reject
 from preferably.data.formats import Feedback, parse_row
 from preferably.data.readers import read_rows
+from preferably.data.sources import sources
+from preferably.data.suspicious import Watch
 from preferably.feedback import views
 from preferably.feedback.records import Completion, Group, Message
 
@@ -26,6 +28,8 @@ def load_feedback(
 ) -> Loaded:
     """The groups that `paths` hold: pairs (chosen first), demonstrations, or prompts without completions.
 
+    A path is a file, a directory of files, or a data set of the hub (`data.readers`, `data.sources`).
+
     A group that says exactly what an earlier one said is counted as a duplicate. `limit` stops reading after so many
     groups. Raises `DataError` for a file that cannot be read, for no usable row, and where more than the share
     `max_rejected` (0 to 1) of the rows is rejected.
@@ -33,9 +37,10 @@ def load_feedback(
     groups: list[Group] = []
     accounting = Accounting()
     seen: set[tuple[tuple[Message, ...], tuple[Completion, ...]]] = set()
-    for path in paths:
-        for line, row in read_rows(path):
-            parsed = row if isinstance(row, Reject) else parse_row(row, feedback, (str(path), line))
+    watch = Watch(accounting)
+    for file in (file for path in paths for file in sources(path, accounting)):
+        for line, row in read_rows(file, accounting):
+            parsed = row if isinstance(row, Reject) else parse_row(row, feedback, (file, line))
             if isinstance(parsed, Reject):
                 accounting.reject(parsed)
                 continue
@@ -45,6 +50,7 @@ def load_feedback(
                 accounting.deduplicate()
                 continue
             seen.add(said)
+            watch.look([group])
             groups.append(group)
             accounting.use()
             if len(groups) == limit:
