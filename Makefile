@@ -4,7 +4,7 @@ ENV := .venv
 BIN := $(ENV)/bin
 export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: quickstart test check bench clean
+.PHONY: quickstart test check fuzz bench clean
 
 quickstart: $(ENV)/installed
 	$(BIN)/preferably quickstart
@@ -16,6 +16,10 @@ check: $(ENV)/installed-dev
 	$(BIN)/ruff check src tests bench
 	$(BIN)/ruff format --check src tests bench
 	$(BIN)/mypy
+
+# A million broken rows in every container. `make test` does the same with fewer.
+fuzz: $(ENV)/installed-dev
+	PREFERABLY_FUZZ_ROWS=1000000 timeout 3600 $(BIN)/python -m pytest tests/data/test_mutations.py --durations=0
 
 bench: $(ENV)/installed-dev
 	for script in bench/*.py; do $(BIN)/python $$script || exit 1; done

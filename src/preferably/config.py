@@ -58,7 +58,7 @@ class TrainSettings(BaseModel):
 
     method: str = Field(description="which method (see `preferably methods`)")
     model: str = Field(description="a directory or hub id of a causal LM; the run starts from it and is held to it")
-    data: tuple[str, ...] = Field(default=(), description="files of feedback: .jsonl or .json, also .gz")
+    data: tuple[str, ...] = Field(default=(), description="feedback: files, directories, or owner/name of the hub")
     output: str = Field(description="the run directory to write")
 
     held_out_data: tuple[str, ...] = Field(default=(), description="files to hold out, instead of a part of `data`")

@@ -77,3 +77,34 @@ def test_enforce_names_counts_first_rejects_and_the_way_out():
 def test_nothing_left_is_refused_at_any_tolerance():
     with pytest.raises(DataError, match="None of the 2 rows"):
         filled(0, 2).enforce(1.0)
+
+
+def test_repairs_and_warnings_stand_beside_the_sums():
+    one, other = filled(3, 0), filled(1, 0)
+    for line in range(5):
+        one.warn("hidden_character", f"a\u202e.jsonl:{line} U+202E")
+    one.repair("bom")
+    other.repair("crlf", 7)
+    other.repair("bom")
+    other.warn("hidden_character", "b.jsonl:1 U+202E")
+    other.warn("mojibake", "b.jsonl:2 U+00C3")
+    other.merge(one)
+    other.close()
+    made = other.as_json()
+    assert made["read"] == 4 and made["repaired"] == {"crlf": 7, "bom": 2}
+    assert made["warned"]["mojibake"] == {"count": 1, "first": ["b.jsonl:2 U+00C3"]}
+    assert made["warned"]["hidden_character"]["count"] == 6 and len(made["warned"]["hidden_character"]["first"]) == 3
+    assert one.warned["hidden_character"].count == 5  # a merge leaves the other as it was
+    text = other.describe()
+    assert "Repaired: crlf 7, bom 2." in text
+    assert "hidden_character 6 (b.jsonl:1 U+202E; a<U+202E>.jsonl:0 U+202E;" in text and "\u202e" not in text
+    with pytest.raises(ValueError, match="REPAIRS"):
+        one.repair("no_such_code")
+    with pytest.raises(ValueError, match="WARNINGS"):
+        one.warn("no_such_code", "a")
+
+
+def test_what_a_message_quotes_cannot_steer_a_terminal():
+    assert str(Reject("a\x1b[2J.jsonl", 1, "x\ny", "equal", "\u202egnp")) == (
+        "a<U+001B>[2J.jsonl:1 x<U+000A>y: equal (<U+202E>gnp)"
+    )

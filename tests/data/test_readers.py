@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from preferably.data import readers
+from preferably.data import json_rows
 from preferably.data.accounting import Reject
 from preferably.data.readers import read_rows
 from preferably.errors import DataError
@@ -55,7 +55,7 @@ BAD_LINES = {
     "not_utf8": [b'{"a": "\xff"}', "{\"a\": \"é\"}".encode("latin-1")],
     "invalid_json": [
         b'{"a": ', b'{"a": 1,}', b"{'a': 1}", GOOD + GOOD, b"# a comment", b'{"a": "\x00"}', b"not json",
-        b'{"a": 1}\r{"a": 2}', b"{", b'{"a": "cut', b'{"a": "tab\there"}',
+        b"{", b'{"a": "cut', b'{"a": "tab\there"}',
     ],
     "duplicate_key": [b'{"a": 1, "a": 2}', b'{"b": [{"a": 1, "a": 1}]}'],
     "bad_number": [b'{"a": NaN}', b'{"a": [-Infinity]}', b'{"a": 1e400}', b'{"a": ' + b"9" * 5000 + b"}"],
@@ -78,8 +78,8 @@ def test_escaped_surrogate_pairs_are_characters(tmp_path):
 
 
 def test_bad_elements_of_an_array_spoil_only_themselves(tmp_path):
-    content = rb'[{"a": NaN}, {"a": 1, "a": 2}, 7, {"a": "\ud800"}, {"a": "x"}]'
-    codes = ["bad_number", "duplicate_key", "not_an_object", "lone_surrogate", {"a": "x"}]
+    content = rb'[{"a": NaN}, {"a": 1, "a": 2}, 7, {"a": "\ud800"}, {"a": "' + b"\xff" + rb'"}, {"a": "x"}]'
+    codes = ["bad_number", "duplicate_key", "not_an_object", "lone_surrogate", "not_utf8", {"a": "x"}]
     assert read(tmp_path, content) == list(enumerate(codes, 1))
 
 
@@ -94,11 +94,12 @@ def test_bad_elements_of_an_array_spoil_only_themselves(tmp_path):
         (b"[{} {}]", "comma"),
         (b'[{"a": 1}\n', "not a whole JSON array"),
         (b'[\n{"a": 1}] x', "more after the end"),
-        (b'[\n{"a": "\xff"}]', "not UTF-8"),
+        (b'[\n{"a": 1}, \xff]', "line 2 column 11"),
         (b"[\n" + b"[" * 100_000, "nested too deep"),
         (b'{\n  "a": 1,\n  "b": 2\n}\n', "one row per line"),
         (b'{"data": [\n{"a": 1}]}', "one row per line"),
-        ('{"a": 1}'.encode("utf-16"), "UTF-16"),
+        ('{"a": 1}'.encode("utf-32"), "UTF-32"),
+        ('{"a": 1}'.encode("utf-16-le"), "UTF-16 without a byte order mark"),
         (b"PAR1....", "Parquet"),
         (b"PK\x03\x04....", "zip"),
         (gzip.compress(GOOD * 1000)[:-9], "cannot be read"),
@@ -125,11 +126,33 @@ def test_paths_that_are_no_files(tmp_path):
 
 
 def test_a_huge_row_is_skipped_in_pieces(tmp_path, monkeypatch):
-    monkeypatch.setattr(readers, "ROW_BYTES", 64)
+    monkeypatch.setattr(json_rows, "ROW_BYTES", 64)
     content = GOOD + b'\n{"a": "' + b"x" * 500 + b'"}\n' + GOOD
     assert read(tmp_path, content) == [(1, {"a": "x"}), (2, "too_large"), (3, {"a": "x"})]
     assert read(tmp_path, content.split(b"\n", 1)[1]) == [(1, "too_large"), (2, {"a": "x"})]
     assert len(read(tmp_path, b"[" + b",".join([GOOD] * 50) + b"]")) == 50
-    monkeypatch.setattr(readers, "ARRAY_BYTES", 300)
-    with pytest.raises(DataError, match="array of more than"):
-        read(tmp_path, b"[\n" + b",".join([GOOD] * 50) + b"]")
+
+
+def test_an_array_is_read_through_a_window(tmp_path, monkeypatch):
+    """Cut at every byte: in names, in numbers, in escapes, in characters, between elements."""
+    rows = [{"a": "\u00e9\U0001f600\\"}, {"b": [1.5e3, -2, None, True]}, {"c": "[{]},"}, {}]
+    text = json.dumps(rows, indent=1) + "\n\n"
+    for content in (text, json.dumps(rows, ensure_ascii=False)):
+        for size in (1, 2, 3, 5, 7):
+            monkeypatch.setattr(json_rows, "PIECE", size)
+            assert read(tmp_path, content.encode(), "a.json") == list(enumerate(rows, 1))
+    assert read(tmp_path, b'[1.25, -3e2, "x", {"a": 10}]', "a.json")[-1] == (4, {"a": 10})
+
+
+@pytest.mark.parametrize("size", [1, 8, 2**18])
+def test_an_error_in_an_array_names_the_place(tmp_path, monkeypatch, size):
+    monkeypatch.setattr(json_rows, "PIECE", size)
+    with pytest.raises(DataError, match=r"line 4 column 8 \(element 3\)"):
+        read(tmp_path, b'[\n{"a": "\xc3\xa9"},\n{"a": 2}, \n {"b": oops}]', "a.json")
+
+
+def test_an_element_without_an_end_is_not_held(tmp_path, monkeypatch):
+    monkeypatch.setattr(json_rows, "ROW_BYTES", 1000)
+    monkeypatch.setattr(json_rows, "PIECE", 64)
+    with pytest.raises(DataError, match="no end of the element in 1000 bytes"):
+        read(tmp_path, b'[{"a": 1},\n{"a": "' + b"x" * 9000 + b'"}]', "a.json")

@@ -10,6 +10,8 @@ from preferably.data.accounting import Accounting, Reject
 from preferably.data.columns import BadRow, Row, shown
 from preferably.data.formats import Feedback, parse_row
 from preferably.data.readers import read_rows
+from preferably.data.sources import sources
+from preferably.data.suspicious import Watch
 from preferably.errors import ConfigError
 from preferably.feedback import views
 from preferably.feedback.records import Group, Judged, Judgment, Label, Message, Place, Preference, Ranking, Rating
@@ -47,6 +49,8 @@ def load_feedback(
 ) -> Loaded:
     """The groups that `paths` hold: pairs (chosen first), labelled answers, rankings (best first), demonstrations, or
     prompts without completions.
+
+    A path is a file, a directory of files, or a data set of the hub (`data.readers`, `data.sources`).
 
     Rows that name a `labeler` and speak of the same completions are one record, of which the majority decides. A row
     that says exactly what an earlier one said is counted as a duplicate. Of ratings the mean over the axes counts, or
@@ -98,9 +102,9 @@ def read_feedback(
 
 def rows_of(paths: Sequence[str | Path], account: Accounting) -> Iterator[tuple[Place, dict[str, Any] | Reject]]:
     """The rows of all files with their places. `account` is told of what was mended or passed over."""
-    for path in paths:
-        for line, columns in read_rows(path):
-            yield (str(path), line), columns
+    for file in (file for path in paths for file in sources(path, account)):
+        for line, columns in read_rows(file, account):
+            yield (file, line), columns
 
 
 @dataclass(slots=True)
@@ -126,6 +130,10 @@ class _Loading:
     seen: set[tuple[Said, ...]] = field(default_factory=set)
     ids: dict[str, Any] = field(default_factory=dict)
     id_type: type | None = None
+    watch: Watch = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.watch = Watch(self.accounting)
 
     def add(self, columns: dict[str, Any], place: Place) -> None:
         """Enter a row: it makes a record, joins one, or is rejected."""
@@ -202,6 +210,7 @@ class _Loading:
         self.seen.add(said)
         if _reverse(said) in self.seen:
             self.accounting.warn("conflict", f"{first[0]}:{first[1]}")
+        self.watch.look(made)
         self.groups += made
         self.records.append(record.judged)
         for _ in record.places:

@@ -1,245 +1,202 @@
-"""Files to rows: JSON lines or a JSON array, plain or gzipped, told apart by what they hold and not by their names."""
+"""One file or data set to rows. What a file holds decides how it is read; its name decides only for CSV."""
 
-import gzip
+import errno
 import io
-import json
+import os
+import re
+import shutil
+import stat
+import tempfile
 import zlib
-from collections import Counter
 from collections.abc import Iterator
-from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Literal
 
-from preferably.data.accounting import Reject
+from preferably.data.accounting import Accounting, Reject
+from preferably.data.csv_rows import csv_rows, names_columns
+from preferably.data.hub import HubId, hub_id, hub_rows
+from preferably.data.json_rows import json_rows
+from preferably.data.parquet_rows import parquet_rows
+from preferably.data.sources import is_data
+from preferably.data.streams import PIECE, buffered, inflated, transcoded
 from preferably.errors import DataError
 
-ROW_BYTES = 64 * 2**20  # a longer line is skipped in pieces, so that memory stays flat
-ARRAY_BYTES = 2**30  # an array is held in memory as a whole
-BOM = b"\xef\xbb\xbf"
-WHITESPACE = b" \t\r\n"  # what JSON calls whitespace; bytes.strip() would take more
+Rows = Iterator[tuple[int, dict[str, Any] | Reject]]
+Container = Literal["JSON", "CSV", "Parquet"]
 
-# The first bytes of files that people pass by mistake.
+GZIP = b"\x1f\x8b"
+PARQUET = b"PAR1"
+BOM = b"\xef\xbb\xbf"
+
+# The first bytes of files that people pass by mistake, and what to say of them. Nothing is ever unpacked but gzip.
 FOREIGN = {
-    b"PK\x03\x04": "a zip archive",
-    b"PAR1": "a Parquet file",
+    GZIP: "gzip inside of gzip",
+    b"PK\x03\x04": "a zip archive (or a spreadsheet)",
+    b"PK\x05\x06": "a zip archive",
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive",
+    b"Rar!": "a rar archive",
     b"\x28\xb5\x2f\xfd": "compressed with zstd",
+    b"\x04\x22\x4d\x18": "compressed with lz4",
     b"BZh": "compressed with bzip2",
     b"\xfd7zXZ": "compressed with xz",
-    b"\xff\xfe": "UTF-16 text",
-    b"\xfe\xff": "UTF-16 text",
+    b"ARROW1": "an Arrow file (write it with to_parquet)",
+    b"\xff\xff\xff\xff": "an Arrow stream (write it with to_parquet)",
+    b"PARE": "an encrypted Parquet file",
+    b"Obj\x01": "an Avro file",
+    b"SQLite format 3": "an SQLite database",
+    b"\x93NUMPY": "a NumPy file",
+    b"\x89HDF": "an HDF5 file",
+    b"\x80\x04": "a pickle, which is a program and never loaded",
+    b"\x80\x05": "a pickle, which is a program and never loaded",
+    b"%PDF": "a PDF document",
+    b"<!DOCTYPE": "an HTML page (was the link that of the page and not of the file?)",
+    b"<html": "an HTML page (was the link that of the page and not of the file?)",
+    b"version https://git-lfs": "a Git LFS pointer (fetch the file itself: git lfs pull)",
+    b"\xff\xfe\0\0": "UTF-32 text",
+    b"\0\0\xfe\xff": "UTF-32 text",
+}
+UTF16 = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
+NAMED: dict[str, Container] = {
+    ".jsonl": "JSON", ".ndjson": "JSON", ".json": "JSON", ".csv": "CSV", ".parquet": "Parquet",
+}  # fmt: skip
+# In a file name: a newline forges a line of the log, half a character cannot be written to it.
+UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+SPECIAL = {
+    stat.S_ISFIFO: "a pipe",  # it can block for ever
+    stat.S_ISCHR: "a device",  # it may never end
+    stat.S_ISBLK: "a device",
+    stat.S_ISSOCK: "a socket",
 }
 
 
-def read_rows(path: str | Path) -> Iterator[tuple[int, dict[str, Any] | Reject]]:
-    """Each row of a file as (line, row), or (line, `Reject`) where the row cannot be read.
+def read_rows(path: str | Path, account: Accounting | None = None) -> Rows:
+    """Each row of a file or of a data set of the hub as (line, row), or (line, `Reject`) where it cannot be read.
 
-    Lines count from 1; elements of a JSON array are counted as lines. Blank lines are no rows. A file that cannot be
-    read at all raises `DataError`, at the first `next()` or, for a broken gzip stream, where it breaks.
+    Lines count from 1: the line on which a row of JSON lines or of CSV starts; the number of the row in a JSON array,
+    in Parquet and on the hub. `account` is told what was mended on the way. Directories are expanded by
+    `sources.sources`. Raises `DataError`, at the first `next()` or where the file breaks, for what cannot be read as a
+    whole: no file, no rows, a broken container, a file that changes while it is read.
     """
     file = str(path)
-    if Path(path).is_dir():
-        raise DataError(f"{file} is a directory; give the files in it, one by one.")
-    if not Path(path).exists():
-        raise DataError(f"{file} does not exist.")
-    if not Path(path).is_file():  # a pipe can block for ever, a device never ends
-        raise DataError(f"{file} is not a regular file; save the rows as a .jsonl file first.")
+    account = Accounting() if account is None else account
+    wanted = None if os.path.lexists(file) else _on_hub(file)
     empty = True
-    try:
-        with open(path, "rb") as raw:
-            for line, row in _rows(_decompressed(raw, file), file):
-                empty = False
-                yield line, row
-    except (OSError, EOFError, zlib.error) as problem:
-        raise DataError(f"{file} cannot be read: {problem}. Is the file complete?") from problem
+    for row in hub_rows(wanted, file) if wanted else _file_rows(file, account):
+        empty = False
+        yield row
     if empty:
         raise DataError(f"{file} holds no rows.")
 
 
-def _decompressed(raw: io.BufferedReader, file: str) -> io.BufferedReader:
-    stream = raw
-    if raw.peek(2)[:2] == b"\x1f\x8b":
-        stream = io.BufferedReader(gzip.GzipFile(fileobj=raw))
-    head = stream.peek(8)
-    for magic, kind in FOREIGN.items():
-        if head.startswith(magic):
-            raise DataError(f"{file} is {kind}; save it as JSON lines (.jsonl or .jsonl.gz) in UTF-8.")
-    return stream
+def _on_hub(file: str) -> HubId | None:
+    """A mistyped path is not asked of the hub: the name of a data file, or of something in a directory that is here."""
+    return None if is_data(file) or os.path.isdir(file.partition("/")[0]) else hub_id(file)
 
 
-def _rows(stream: io.BufferedReader, file: str) -> Iterator[tuple[int, dict[str, Any] | Reject]]:
-    """Decide between lines and an array from the first two lines that are not blank."""
-    lines = _lines(stream)
-    first, second = next(lines, None), next(lines, None)
-    if first is None:
-        return
-    start = first[1] or b""
-    if start.startswith(b"[") and (second is None or not _is_json(start)):
-        # A whole array, on one line or over many. (An array on a line with others after it is a bad row.)
-        document = b"\n".join([start, second[1] or b"", stream.read(ARRAY_BYTES)]) if second else start
-        if len(document) > ARRAY_BYTES or (second and second[1] is None):
-            raise DataError(f"{file} is a JSON array of more than {ARRAY_BYTES} bytes; save it as JSON lines.")
-        yield from _array(document, file)
-        return
-    # A first line that stops where a row cannot stop is pretty-printed JSON, unless a whole row follows it.
-    opens = start.startswith(b"{") and start[-1:] in b"{[:," and not start.endswith(b"},")
-    if opens and second is not None and not _is_json(start) and not _is_json(second[1] or b""):
+def _file_rows(file: str, account: Accounting) -> Rows:
+    before = _stamp(file)
+    broken: Exception | None = None
+    try:
+        with open(file, "rb", buffering=PIECE) as raw:
+            yield from _rows(raw, before[0], file, account)
+    except (DataError, OSError, EOFError, zlib.error) as problem:
+        broken = problem
+    try:
+        changed = _stamp(file) != before
+    except DataError:
+        changed = True
+    if changed:
+        raise DataError(f"{file} changed while it was read; wait until it is complete, and start again.") from broken
+    if isinstance(broken, DataError):
+        raise broken
+    if isinstance(broken, OSError) and broken.strerror:
+        raise DataError(f"{file} cannot be read: {broken.strerror}.") from broken
+    if broken:
+        raise DataError(f"{file} cannot be read: {broken}. Is the file complete?") from broken
+
+
+def _stamp(file: str) -> tuple[int, ...]:
+    """Size, time of change and identity of a regular file with a name that can be shown; `DataError` otherwise."""
+    if UNPRINTABLE.search(file):
+        raise DataError(f"The file name {ascii(file)} has characters that cannot be shown; rename the file.")
+    try:
+        found = os.stat(file)
+    except OSError as problem:
+        if problem.errno == errno.ELOOP:
+            raise DataError(f"{file} is a symbolic link that leads back to itself.") from problem
+        if os.path.islink(file):
+            raise DataError(f"{file} is a symbolic link to {os.readlink(file)!r}, which does not exist.") from problem
+        missing = isinstance(problem, FileNotFoundError)
         raise DataError(
-            f"{file} holds a JSON value that is spread over lines; expected one row per line, "
-            "or one array of rows: [{...}, {...}]."
+            f"{file} {'does not exist' if missing else f'cannot be read: {problem.strerror}'}."
+        ) from problem
+    if stat.S_ISDIR(found.st_mode):
+        raise DataError(f"{file} is a directory; give the files in it.")
+    for special, kind in SPECIAL.items():
+        if special(found.st_mode):
+            raise DataError(f"{file} is {kind}, not a regular file; save the rows as a .jsonl file first.")
+    return found.st_size, found.st_mtime_ns, found.st_ino, found.st_dev
+
+
+def _rows(raw: IO[bytes], size: int, file: str, account: Accounting) -> Rows:
+    assert isinstance(raw, io.BufferedReader)
+    zipped = raw.peek()[:2] == GZIP
+    stream = buffered(inflated(raw, file)) if zipped else raw
+    head = stream.peek()
+    if not head:
+        return
+    _refuse_foreign(head, file)
+    if head.startswith(PARQUET):
+        _refuse_name(file, "Parquet")
+        with tempfile.TemporaryFile() if zipped else raw as source:
+            if zipped:  # Parquet is read from its end
+                shutil.copyfileobj(stream, source, PIECE)
+                size = source.tell()
+            yield from parquet_rows(source, size, file)
+        return
+    encoding = UTF16.get(head[:2])
+    if encoding:
+        stream.read(2)
+        stream = buffered(transcoded(stream, encoding, file))
+        account.repair("utf16")
+    elif head.startswith(BOM):
+        stream.read(3)
+        account.repair("bom")
+    container = _text_container(stream.peek(), file)
+    _refuse_name(file, container)
+    yield from (csv_rows if container == "CSV" else json_rows)(stream, file, account)
+
+
+def _refuse_foreign(head: bytes, file: str) -> None:
+    kind = next((kind for magic, kind in FOREIGN.items() if head.startswith(magic)), None)
+    if kind is None and head[257:262] == b"ustar":
+        kind = "a tar archive"
+    if kind is None and 0 in head[:2]:
+        kind = "binary, or UTF-16 without a byte order mark"
+    if kind:
+        raise DataError(f"{file} is {kind}; expected JSON lines, a JSON array, CSV (in UTF-8) or Parquet, also .gz.")
+
+
+def _text_container(head: bytes, file: str) -> Container:
+    """JSON begins with a bracket. CSV can begin with anything: it is told by its name, or by columns that we know."""
+    start = head.lstrip(b" \t\r\n")
+    if start.startswith((b"{", b"[")):
+        return "JSON"
+    if _named(file) == "Parquet":
+        raise DataError(f"{file} is named as Parquet and does not begin as Parquet does. Is the file complete?")
+    first = start[:10_000].decode("utf-8", "replace").partition("\n")[0]
+    return "CSV" if _named(file) == "CSV" or names_columns(first) else "JSON"
+
+
+def _named(file: str) -> Container | None:
+    """The container that the name claims."""
+    return NAMED.get(os.path.splitext(file.lower().removesuffix(".gz"))[1])
+
+
+def _refuse_name(file: str, container: Container) -> None:
+    claimed = _named(file)
+    if claimed and claimed != container:
+        raise DataError(
+            f"{file} is named as {claimed} and holds {container}. If it is the right file, rename it: "
+            "its name must say what it holds, or say nothing."
         )
-    decoder = _Decoder()
-    for line, text in chain([first], [second] if second else [], lines):
-        if text is None:
-            yield line, Reject(file, line, "row", "too_large", "larger than the reader holds in memory")
-        else:
-            yield line, _line(text, file, line, decoder)
-
-
-def _lines(stream: io.BufferedReader) -> Iterator[tuple[int, bytes | None]]:
-    r"""(number, text) of each line that is not blank, cut at \n alone; None for the text of one that is too long."""
-    head = stream.peek(64)
-    limit = ARRAY_BYTES if head.removeprefix(BOM).lstrip(WHITESPACE).startswith(b"[") else ROW_BYTES
-    number = 0
-    while text := stream.readline(limit):
-        number += 1
-        if number == 1:
-            text = text.removeprefix(BOM)
-        if len(text) >= limit and not text.endswith(b"\n"):
-            while (piece := stream.readline(limit)) and not piece.endswith(b"\n"):
-                pass
-            yield number, None
-        elif text := text.strip(WHITESPACE):
-            yield number, text
-
-
-def _is_json(text: bytes) -> bool:
-    try:
-        json.loads(text)
-    except RecursionError:
-        return True  # deep, but nothing says that it is broken
-    except ValueError:
-        return False
-    return True
-
-
-def _line(text: bytes, file: str, line: int, decoder: "_Decoder") -> dict[str, Any] | Reject:
-    try:
-        decoded = text.decode("utf-8")
-        value, end = decoder.decode(decoded, 0)
-        if end < len(decoded):
-            raise json.JSONDecodeError("more after the end of the value", decoded, end)
-    except UnicodeDecodeError as problem:
-        reason = f"byte {problem.start + 1} is not UTF-8; save the file as UTF-8"
-        return Reject(file, line, "row", "not_utf8", reason)
-    except RecursionError:
-        return Reject(file, line, "row", "too_deep", "nested too deep")
-    except json.JSONDecodeError as problem:
-        return Reject(file, line, "row", "invalid_json", f"{problem.msg} at column {problem.pos + 1}")
-    return _checked(value, decoded, file, line, decoder)
-
-
-def _array(document: bytes, file: str) -> Iterator[tuple[int, dict[str, Any] | Reject]]:
-    """The elements one by one: a bad value spoils its row, broken JSON spoils the file, as no row ends are known."""
-    decoder, position, index, text = _Decoder(), 0, 0, ""
-    try:
-        text = document.decode("utf-8")
-        position = _skip(text, 1)
-        while text[position : position + 1] != "]" or index:
-            start, index = position, index + 1
-            value, position = decoder.decode(text, position)
-            yield index, _checked(value, text[start:position], file, index, decoder)
-            position = _skip(text, position)
-            if text[position : position + 1] == "]":
-                break
-            if text[position : position + 1] != ",":
-                raise json.JSONDecodeError("expected a comma or the end of the array", text, position)
-            position = _skip(text, position + 1)
-        if text[position + 1 :].strip():
-            raise json.JSONDecodeError("more after the end of the array", text, position + 1)
-    except UnicodeDecodeError as problem:
-        raise DataError(f"{file} is not UTF-8 at byte {problem.start + 1}; save it as UTF-8.") from problem
-    except RecursionError as problem:
-        raise DataError(f"{file} is nested too deep in element {index} of the array.") from problem
-    except json.JSONDecodeError as problem:
-        where = f"line {problem.lineno} column {problem.colno} (element {index})"
-        raise DataError(f"{file} is not a whole JSON array: {problem.msg} at {where}.") from problem
-
-
-def _skip(text: str, position: int) -> int:
-    while text[position : position + 1] in (" ", "\t", "\r", "\n"):
-        position += 1
-    return position
-
-
-def _checked(value: Any, text: str, file: str, line: int, decoder: "_Decoder") -> dict[str, Any] | Reject:
-    """What JSON allows and a row must not hold."""
-    if decoder.problem:
-        return Reject(file, line, "row", *decoder.problem)
-    if not isinstance(value, dict):
-        return Reject(file, line, "row", "not_an_object", f"a row is an object, this is a {_kind(value)}")
-    if "\\u" in text and (problem := _bad_character(value)):  # UTF-8 itself can hold neither of the two
-        return Reject(file, line, "row", *problem)
-    return value
-
-
-def _kind(value: Any) -> str:
-    names = {list: "list", str: "string", bool: "boolean", int: "number", float: "number"}
-    return names.get(type(value), "null")
-
-
-def _bad_character(value: Any) -> tuple[str, str] | None:
-    pending = [value]
-    while pending:  # a stack of our own: a deep row must not exhaust Python's
-        item = pending.pop()
-        if isinstance(item, dict):
-            pending.extend(item.keys())
-            pending.extend(item.values())
-        elif isinstance(item, list):
-            pending.extend(item)
-        elif isinstance(item, str):
-            if "\0" in item:
-                return "nul", "a NUL character in a string"
-            if any("\ud800" <= character <= "\udfff" for character in item):
-                return "lone_surrogate", "half of a surrogate pair in a string"
-    return None
-
-
-class _Decoder:
-    """JSON as the standard has it. Python's decoder keeps the last of two equal keys and reads NaN; this one tells."""
-
-    def __init__(self) -> None:
-        self.problem: tuple[str, str] | None = None  # (code, reason) of the value that was decoded last
-        self._json = json.JSONDecoder(
-            object_pairs_hook=self._object,
-            parse_float=self._float,
-            parse_int=self._int,
-            parse_constant=self._constant,
-        )
-
-    def decode(self, text: str, position: int) -> tuple[Any, int]:
-        """The value at `position` and where it ends; raises what `json` raises."""
-        self.problem = None
-        return self._json.raw_decode(text, position)
-
-    def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        made = dict(pairs)
-        if len(made) < len(pairs):
-            twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
-            self.problem = ("duplicate_key", f"the key {twice!r} is there twice")
-        return made
-
-    def _float(self, text: str) -> float:
-        number = float(text)
-        if number in (float("inf"), float("-inf")):
-            self.problem = ("bad_number", "a number too large to hold")
-        return number
-
-    def _int(self, text: str) -> int:
-        if len(text) > 1000:  # Python refuses to convert more than 4300 digits, and no id or label has so many
-            self.problem = ("bad_number", f"an integer of {len(text)} digits")
-            return 0
-        return int(text)
-
-    def _constant(self, name: str) -> float:
-        self.problem = ("bad_number", f"{name} is not JSON")
-        return 0.0
