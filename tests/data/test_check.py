@@ -56,7 +56,9 @@ def test_what_a_run_would_refuse_is_refused(tmp_path):
 
 
 def test_json_holds_all_of_it(tmp_path):
-    path = lines(tmp_path / "a.jsonl", [CHOICE | {"choice": 0, "labeler": "ann"}, CHOICE | {"choice": 0, "labeler": "bob"}])
+    path = lines(
+        tmp_path / "a.jsonl", [CHOICE | {"choice": 0, "labeler": "ann"}, CHOICE | {"choice": 0, "labeler": "bob"}]
+    )
     found = json.loads(json.dumps(check_files([path], held_out=[path]).as_json()))
     assert found["rows"]["read"] == 2 and found["groups"] == 1 and found["leaked"] == 1 and found["stops"]
     assert found["labelers"]["agreement"]["value"] == 1 and found["labelers"]["labelers"]["ann"]["records"] == 1
@@ -97,8 +99,11 @@ def test_agreement_is_over_questions_that_two_answered():
 
 
 def test_tokens_say_what_a_run_would_reject(tmp_path, characters):
-    rows = [{"prompt": "abcd", "chosen": "xyz", "rejected": "xy"}, {"prompt": "abc", "chosen": "x" * 20, "rejected": "y"},
-            {"prompt": "q", "chosen": "x", "rejected": "x</s>"}]  # fmt: skip
+    rows = [
+        {"prompt": "abcd", "chosen": "xyz", "rejected": "xy"},
+        {"prompt": "abc", "chosen": "x" * 20, "rejected": "y"},
+        {"prompt": "q", "chosen": "x", "rejected": "x</s>"},
+    ]
     path = lines(tmp_path / "a.jsonl", rows)
     found = check_files([path], reading=Reading("tiny", characters(), 12))
     assert found.accounting.rejected == {"equal_tokens": 1, "too_long": 1} and found.stops

@@ -100,9 +100,10 @@ WORDS = "apple river engine cloud violin harbour tiger lantern meadow copper".sp
 
 
 def many(n):
-    rows = [{"prompt": f"{WORDS[at % 10]} {at} of {WORDS[at // 10 % 10]}?", "chosen": "c", "rejected": f"r{at}", "id": at}
-            for at in range(n)]  # fmt: skip
-    return rows + [row | {"prompt": f"  {row['prompt'].upper()}!!", "id": -1 - row["id"]} for row in rows[:10]] + rows[:2]
+    prompts = [f"{WORDS[at % 10]} {at} of {WORDS[at // 10 % 10]}?" for at in range(n)]
+    rows = [{"prompt": text, "chosen": "c", "rejected": f"r{at}", "id": at} for at, text in enumerate(prompts)]
+    near = [row | {"prompt": f"  {row['prompt'].upper()}!!", "id": -1 - row["id"]} for row in rows[:10]]
+    return rows + near + rows[:2]
 
 
 def test_split_loses_no_row_and_no_prompt_is_on_both_sides(tmp_path):
@@ -119,7 +120,9 @@ def test_split_loses_no_row_and_no_prompt_is_on_both_sides(tmp_path):
     assert (tmp_path / "again" / "train.jsonl").read_text() == (tmp_path / "parts" / "train.jsonl").read_text()
     assert again.train == done.train
     other = split_files([path], 0.25, 4, tmp_path / "other")
-    assert (tmp_path / "other" / "train.jsonl").read_text() != (tmp_path / "parts" / "train.jsonl").read_text() and other
+    assert (tmp_path / "other" / "train.jsonl").read_text() != (
+        tmp_path / "parts" / "train.jsonl"
+    ).read_text() and other
 
 
 def test_split_takes_rows_of_any_kind_and_counts_what_it_cannot_read(tmp_path):
@@ -140,4 +143,6 @@ def test_converted_pairs_are_what_training_would_see(tmp_path):
     path = lines(tmp_path / "in.jsonl", [RANKED, RATED])
     convert_files([path], "pairs", tmp_path / "pairs.jsonl")
     one, other = (load_feedback([file], "pairs").groups for file in (path, tmp_path / "pairs.jsonl"))
-    assert [(a.prompt, a.completions, a.strength) for a in one] == [(a.prompt, a.completions, a.strength) for a in other]
+    assert [(a.prompt, a.completions, a.strength) for a in one] == [
+        (a.prompt, a.completions, a.strength) for a in other
+    ]

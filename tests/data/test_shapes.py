@@ -84,6 +84,7 @@ TALK_B = [{"role": "user", "content": "p"}, {"role": "assistant", "content": "b"
         # columns of nulls, as tables have them, are as good as none
         (PAIR | {"completions": None, "messages": None, "label": None, "strength": None}, "pair", (Preference(0),)),
         ({"prompt": "p", "completion": "c", "chosen": None, "rejected": None, "label": None}, "completion", ()),
+        ({"prompt": "", "completion": "", "text": "", "instruction": "q", "output": "a"}, "instruction", ()),
     ],
 )  # fmt: skip
 def test_a_row_is_read_by_its_columns(row, shape, judgments):
@@ -233,7 +234,10 @@ def test_labelers_who_differ_give_nothing_and_are_no_fault(tmp_path):
 
 def test_a_labeler_who_contradicts_themself_is_warned_of(tmp_path):
     path = lines(
-        tmp_path / "votes.jsonl", PAIR, CHOICE | {"choice": 0, "labeler": "ann"}, CHOICE | {"choice": 1, "labeler": "ann"}
+        tmp_path / "votes.jsonl",
+        PAIR,
+        CHOICE | {"choice": 0, "labeler": "ann"},
+        CHOICE | {"choice": 1, "labeler": "ann"},
     )
     counts = load_feedback([path], "pairs").accounting
     assert counts.rejected == {"no_majority": 2} and counts.warned["conflict"].count == 1
