@@ -142,7 +142,7 @@ WARNED = [
 def test_used_and_warned_of(tmp_path, field, text, code, shown):
     found = loaded(tmp_path, [PAIR, PAIR | {field: text, "note": text}])
     assert [group.prompt_text for group in found.groups][1:] == [text if field == "prompt" else "p"]
-    assert {kind: warned.count for kind, warned in found.accounting.warned.items()} == {code: 1}
+    assert {kind: warned.count for kind, warned in found.accounting.warned.items()} == {code: 1, "unread_column": 1}
     assert found.accounting.warned[code].first == [f"{tmp_path / 'rows.jsonl'}:2 {shown}"]
     assert text not in found.accounting.describe() and shown in found.accounting.describe()
 

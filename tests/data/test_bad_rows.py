@@ -31,6 +31,8 @@ P = {"prompt": "p", "chosen": "c", "rejected": "r"}
 Q, YES, NO = user("q"), assistant("yes"), assistant("no")
 TALK = {"chosen": [Q, YES], "rejected": [Q, NO]}
 CHOICE = {"prompt": "p", "completions": ["a", "b"]}
+THREE = {"prompt": "p", "completions": ["a", "b", "c"]}
+ARENA = {"prompt": "p", "response_a": "a", "response_b": "b"}
 LABEL = {"prompt": "p", "completion": "c"}
 
 
@@ -62,13 +64,13 @@ REJECTED = [
       for value in (-1, 2, "A", 0.5, 1, "true")),
     *(("40-choice-" + str(value), "bad_choice", "choice", CHOICE | {"choice": value}, "pairs")
       for value in (-1, 2, "A", 0.5, True, 1.0, [0])),
-    ("40-winner", "bad_choice", "winner", {"prompt": "p", "response_a": "a", "response_b": "b", "winner": "me"}, "pairs"),
+    ("40-winner", "bad_choice", "winner", ARENA | {"winner": "me"}, "pairs"),
     ("40-outputs", "bad_choice", "label", {"input": "p", "output_1": "a", "output_2": "b", "label": 0}, "pairs"),
     *(("40-rank-" + str(value), "bad_rank", "ranks[1]", CHOICE | {"ranks": [1, value]}, "pairs")
       for value in (0, 1.5, "2", None, True)),
     ("40-too-few-ranks", "wrong_number", "ranks", CHOICE | {"ranks": [1]}, "pairs"),
     ("40-one-completion", "wrong_number", "completions", {"prompt": "p", "completions": ["a"], "ranks": [1]}, "pairs"),
-    ("40-choice-of-three", "wrong_number", "completions", CHOICE | {"completions": ["a", "b", "c"], "choice": 0}, "pairs"),
+    ("40-choice-of-three", "wrong_number", "completions", THREE | {"choice": 0}, "pairs"),
     ("41-text", "bad_score", "ratings[0]", CHOICE | {"ratings": ["4", 2]}, "pairs"),
     ("41-text-of-an-axis", "bad_score", "ratings[1].x", CHOICE | {"ratings": [{"x": 4}, {"x": "2"}]}, "pairs"),
     ("41-strength", "bad_score", "strength", P | {"strength": "much"}, "pairs"),
@@ -239,6 +241,7 @@ def test_kind_55_special_tokens(characters):
     assert not accounting.warned
 
 
+PLACE = ("a.jsonl", 1)
 NO_SYSTEM = "{% for m in messages %}{% if m['role'] != 'system' %}{{ '|' + m['content'] }}{% endif %}{% endfor %}"
 CALLS = '{"tool_calls": [{"type": "function", "function": {"name": "find", "arguments": {}}}]}'
 
@@ -251,7 +254,7 @@ CALLS = '{"tool_calls": [{"type": "function", "function": {"name": "find", "argu
             "drops the message of the system: 'be brief'", id="kind-56-system",
         ),
         pytest.param(
-            None, Group((Message("user", "q"),), (Completion((Message("assistant", "", True, CALLS),)),), ("a.jsonl", 1)),
+            None, Group((Message("user", "q"),), (Completion((Message("assistant", "", True, CALLS),)),), PLACE),
             "drops the call of a tool: 'find'", id="kind-56-call",
         ),
         pytest.param(
@@ -259,7 +262,8 @@ CALLS = '{"tool_calls": [{"type": "function", "function": {"name": "find", "argu
             "drops the tool: 'find'", id="kind-56-tools",
         ),
         pytest.param(
-            "{{ raise_exception('no roles here') }}", chat("q", "a", "b"), "refuses .* no roles here", id="kind-56-raises"
+            "{{ raise_exception('no roles here') }}", chat("q", "a", "b"), "refuses .* no roles here",
+            id="kind-56-raises",
         ),
         pytest.param(
             "{{ bos_token * 2 }}{% for m in messages %}{{ '|' + m['content'] }}{% endfor %}", chat("q", "a", "b"),
@@ -279,7 +283,8 @@ def test_kind_56_what_is_trimmed_escaped_or_thought_is_no_loss(characters):
     tokenizer = characters()
     tokenizer.chat_template = (
         "{% for m in messages %}|{% if m['role'] == 'tool' %}{{ m['content'] | tojson }}{% else %}"
-        "{{ m['content'].split('</think>')[-1] | trim }}{% endif %}{% endfor %}{{ '|' if add_generation_prompt else '' }}"
+        "{{ m['content'].split('</think>')[-1] | trim }}{% endif %}{% endfor %}"
+        "{{ '|' if add_generation_prompt else '' }}"
     )
     turns = (Message("user", " q "), Message("assistant", "<think>hm</think> b"), Message("tool", 'say "x"\n'))
     group = Group(turns, (Completion((Message("assistant", "a"),)),), ("a.jsonl", 1))
@@ -298,7 +303,7 @@ def test_kind_62_and_63_duplicates_are_dropped_and_near_ones_shown(tmp_path):
 def test_kind_64_a_held_out_row_that_is_trained_on_stops(tmp_path):
     train, held = file(tmp_path, *GOOD), file(tmp_path, GOOD[1] | {"chosen": "x"}, name="held.jsonl")
     groups = [load_feedback([path], "pairs").groups for path in (train, held)]
-    with pytest.raises(DataError, match="1 of 1 held-out prompts .* held.jsonl:1"):
+    with pytest.raises(DataError, match="1 of 1 held-out prompts .*/held.jsonl:1"):
         refuse_leakage(*groups)
     found = check_files([train], held_out=[held])
     assert found.stops and found.leaked == [f"{held}:1"]
@@ -357,7 +362,7 @@ def test_kind_70_answers_that_say_nothing_are_shown(tmp_path, answer, kind):
 
 @pytest.mark.parametrize(
     "answer",
-    ["Sorry for the delay! Your parcel left on Monday.", "I can help you with that.", "See https://example.com for more.",
+    ["Sorry for the delay! Your parcel left on Monday.", "I can help you with that.", "See https://a.example for more.",
      "You can't do this with a spoon.", "I cannot believe how good this is."],
 )  # fmt: skip
 def test_kind_70_leaves_answers_alone(tmp_path, answer):

@@ -99,8 +99,11 @@ def test_agreement_is_over_questions_that_two_answered():
 
 
 def test_tokens_say_what_a_run_would_reject(tmp_path, characters):
-    rows = [{"prompt": "abcd", "chosen": "xyz", "rejected": "xy"}, {"prompt": "abc", "chosen": "x" * 20, "rejected": "y"},
-            {"prompt": "q", "chosen": "x", "rejected": "x</s>"}]  # fmt: skip
+    rows = [
+        {"prompt": "abcd", "chosen": "xyz", "rejected": "xy"},
+        {"prompt": "abc", "chosen": "x" * 20, "rejected": "y"},
+        {"prompt": "q", "chosen": "x", "rejected": "x</s>"},
+    ]
     path = lines(tmp_path / "a.jsonl", rows)
     found = check_files([path], reading=Reading("tiny", characters(), 12))
     assert found.accounting.rejected == {"equal_tokens": 1, "too_long": 1} and found.stops

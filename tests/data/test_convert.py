@@ -100,11 +100,10 @@ WORDS = "apple river engine cloud violin harbour tiger lantern meadow copper".sp
 
 
 def many(n):
-    rows = [{"prompt": f"{WORDS[at % 10]} {at} of {WORDS[at // 10 % 10]}?", "chosen": "c", "rejected": f"r{at}", "id": at}
-            for at in range(n)]  # fmt: skip
-    return (
-        rows + [row | {"prompt": f"  {row['prompt'].upper()}!!", "id": -1 - row["id"]} for row in rows[:10]] + rows[:2]
-    )
+    prompts = [f"{WORDS[at % 10]} {at} of {WORDS[at // 10 % 10]}?" for at in range(n)]
+    rows = [{"prompt": text, "chosen": "c", "rejected": f"r{at}", "id": at} for at, text in enumerate(prompts)]
+    near = [row | {"prompt": f"  {row['prompt'].upper()}!!", "id": -1 - row["id"]} for row in rows[:10]]
+    return rows + near + rows[:2]
 
 
 def test_split_loses_no_row_and_no_prompt_is_on_both_sides(tmp_path):

@@ -10,7 +10,7 @@ from preferably.data.formats import parse_row
 from preferably.data.load import VIEWS, load_feedback
 from preferably.data.readers import read_rows
 from preferably.errors import DataError
-from preferably.feedback.records import Group, Judged, Message, Preference
+from preferably.feedback.records import Group, Message, Preference
 from preferably.feedback.views import no_verdict, prompts
 
 

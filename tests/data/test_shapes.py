@@ -84,6 +84,7 @@ TALK_B = [{"role": "user", "content": "p"}, {"role": "assistant", "content": "b"
         # columns of nulls, as tables have them, are as good as none
         (PAIR | {"completions": None, "messages": None, "label": None, "strength": None}, "pair", (Preference(0),)),
         ({"prompt": "p", "completion": "c", "chosen": None, "rejected": None, "label": None}, "completion", ()),
+        ({"prompt": "", "completion": "", "text": "", "instruction": "q", "output": "a"}, "instruction", ()),
     ],
 )  # fmt: skip
 def test_a_row_is_read_by_its_columns(row, shape, judgments):

@@ -37,8 +37,8 @@ def _kind(name: str | None) -> Any:
 
 def _reading(model: str | None, max_length: int | None, truncation: str = "reject") -> "Reading | None":
     if model is None:
-        if max_length is not None:
-            raise ConfigError("--max-length counts tokens, so it needs --model.")
+        if max_length is not None or truncation != "reject":
+            raise ConfigError("--max-length and --truncation are about tokens, so they need --model.")
         return None
     from preferably.api import model_directory
     from preferably.config import settings

@@ -33,15 +33,17 @@ def prompt_and_answers(row: Row, values: Sequence[Any], fields: Sequence[str]) -
                 raise BadRow(field, "mixed_forms", f"{' and '.join(fields)} are partly text, partly lists of messages")
         return _in_messages(row, values, fields)
     said = [text_of(value, field) for value, field in zip(values, fields, strict=True)]
-    if "prompt" in row.columns:
+    name = next((name for name in CONVERSATIONS if row.has(name)), None)
+    elsewhere = name or row.has("instruction") or row.has("input")
+    if row.has("prompt") or ("prompt" in row.columns and not elsewhere):
         prompt = row.get("prompt")
         if isinstance(prompt, list):
             raise BadRow("prompt", "mixed_forms", "the prompt is a list of messages, the answers are text")
         return as_text(prompt, "prompt"), tuple(map(as_text, said, fields))
     spoken = tuple((Message("assistant", text),) for text in said)
-    if name := next((name for name in CONVERSATIONS if row.has(name)), None):
+    if name:
         return check_prompt(conversation(row, name), name), spoken
-    if row.has("instruction") or row.has("input"):
+    if elsewhere:
         return instruction(row), spoken
     if len(said) > 1 and all(map(is_transcript, said)):
         return split_shared([transcript(text, field) for text, field in zip(said, fields, strict=True)], fields)

@@ -103,7 +103,7 @@ def labelers(records: Iterable[Judged]) -> Labelers | None:
     together = agreed = 0
     for record in records:
         said = {name: found for name, found in verdicts(record).items() if name}
-        judged.update(said)
+        judged.update(list(said))
         for (one, first), (other, second) in combinations(said.items(), 2):
             for question in first.keys() & second.keys():
                 same = first[question] == second[question]

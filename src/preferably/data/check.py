@@ -81,7 +81,8 @@ class Findings:
         if self.stops:
             return "A run would refuse this data."
         if self.remarks:
-            return f"A run would take this data; {len(self.remarks)} things to look at first."
+            things = "1 thing" if len(self.remarks) == 1 else f"{len(self.remarks)} things"
+            return f"A run would take this data; {things} to look at first."
         return "A run would take this data, and nothing about it is odd."
 
     def as_json(self) -> dict[str, Any]:

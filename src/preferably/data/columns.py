@@ -33,8 +33,8 @@ class Row:
         self._read: set[str] = set()
 
     def has(self, *names: str) -> bool:
-        """Whether each of these columns holds something: a column of nulls, as tables have them, is as good as none."""
-        return all(self.columns.get(name) is not None for name in names)
+        """Whether each of these columns holds something: null, or no text, as tables have them, is as good as none."""
+        return all(self.columns.get(name) not in (None, "") for name in names)
 
     def get(self, name: str) -> Any:
         """What the column holds; None where it is not there."""

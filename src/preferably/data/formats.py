@@ -64,7 +64,7 @@ def _conversation(row: Row) -> Read:
 
 
 def _answer(row: Row) -> Read:
-    name = "completion" if "completion" in row.columns else "output"
+    name = "output" if row.has("output") and not row.has("completion") else "completion"
     return *prompt_and_answers(row, [row.need(name)], [name]), ()
 
 
@@ -107,7 +107,7 @@ SHAPES = (
 def shape_of(row: Row) -> Shape:
     """The shape that `row` is read as; `BadRow` where its columns say nothing of what is wanted.
 
-    Columns that hold null count only where nothing else decides: then they are what is wrong.
+    Columns that hold null or no text count only where nothing else decides: then they are what is wrong.
     """
     filled = {name for name in row.columns if row.has(name)}
     for names in (filled, set(row.columns)):

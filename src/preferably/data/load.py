@@ -151,7 +151,7 @@ class _Loading:
         for code in row.repairs:
             self.accounting.repair(code)
         for code, about in row.warnings.items():
-            self.accounting.warn(code, f"{place[0]}:{place[1]} {about}")
+            self.accounting.warn(code, f"{place[0]}:{place[1]} {about[:120]}")
         self.axes |= {said.axis for said in judged.judgments if isinstance(said, Rating)}
         if any(said.labeler for said in judged.judgments):
             self._join(judged, place)

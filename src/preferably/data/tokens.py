@@ -106,9 +106,12 @@ def encode(
 
 def _account(accounting: Accounting, kept: set[Place], rejects: Sequence[Reject]) -> None:
     """A row is rejected once, and only where none of its groups is `kept`."""
-    for (file, line), reject in {(reject.file, reject.line): reject for reject in reversed(rejects)}.items():
-        if (file, line) in kept:
-            accounting.warn("partly_used", f"{file}:{line} {reject.code}")
+    first: dict[Place, Reject] = {}
+    for reject in rejects:
+        first.setdefault((reject.file, reject.line), reject)
+    for place, reject in first.items():
+        if place in kept:
+            accounting.warn("partly_used", f"{place[0]}:{place[1]} {reject.code}")
         else:
             accounting.reject_later(reject)
 

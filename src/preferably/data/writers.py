@@ -69,7 +69,7 @@ def write_rows(rows: Iterable[dict[str, Any]], path: str | Path) -> int:
         if ending == ".parquet":
             return _write_parquet(list(rows), file, path)
         text = io.TextIOWrapper(file, "utf-8", newline="")
-        count = _write_csv(list(rows), text, path) if ending == ".csv" else _write_json(rows, text, ending == ".json")
+        count = _write_csv(list(rows), text, path) if ending == ".csv" else _write_json(rows, text, path, ending)
         text.flush()
         text.detach()
         return count
@@ -98,12 +98,15 @@ def _new_file(path: Path) -> Iterator[IO[bytes]]:
         raise
 
 
-def _write_json(rows: Iterable[dict[str, Any]], text: IO[str], array: bool) -> int:
-    count = 0
+def _write_json(rows: Iterable[dict[str, Any]], text: IO[str], path: str | Path, ending: str) -> int:
+    count, array = 0, ending == ".json"
     for count, row in enumerate(rows, 1):
         if array:
             text.write("[\n" if count == 1 else ",\n")
-        text.write(json.dumps(row, ensure_ascii=False, allow_nan=False))
+        try:
+            text.write(json.dumps(row, ensure_ascii=False, allow_nan=False))
+        except (TypeError, ValueError) as problem:  # bytes or times, which other kinds of file hold
+            raise DataError(f"{path}: JSON cannot hold row {count}: {problem}; leave out that column.") from problem
         if not array:
             text.write("\n")
     if array:
@@ -117,7 +120,7 @@ def _columns(rows: Sequence[dict[str, Any]]) -> list[str]:
 
 def _write_csv(rows: Sequence[dict[str, Any]], text: IO[str], path: str | Path) -> int:
     columns = _columns(rows)
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)  # else a lone CR is not quoted
     writer.writerow(columns)
     for row in rows:
         writer.writerow([_cell(name, row, path) for name in columns])

@@ -127,7 +127,7 @@ def _data(
         read = load_feedback(settings.data, feedback, max_rejected=settings.max_rejected)
         groups, accounting = read.groups, read.accounting
     else:
-        for _ in groups:
+        for _ in {group.place or row for row, group in enumerate(groups)}:  # groups of one row share their place
             accounting.use()
     held_out: list[Group] = []
     if settings.held_out_data:
