@@ -21,7 +21,8 @@ WILD = POINT | {
 FAILED = {"settings": {"beta": 1e-9}, "path": "runs/x", "state": "failed", "reason": "loss is <nan>"}
 RECORD = {
     "method": "dpo", "model": "m", "judge": "rules.py:score", "grid": {"beta": [0.1, 0.01, 1e-9]},
-    "points": [POINT, WILD, FAILED], "frontier": ["runs/beta=0.1"], "options": {"epochs": 2}, "evaluation": {"samples": 4},
+    "points": [POINT, WILD, FAILED], "frontier": ["runs/beta=0.1"],
+    "options": {"epochs": 2}, "evaluation": {"samples": 4},
     "recommendation": {"path": "runs/beta=0.1", "reason": "win rate 0.800 at 4.00 nats.", "hints": ["look beyond it."]},
 }  # fmt: skip
 
