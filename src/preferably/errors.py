@@ -35,3 +35,7 @@ class CheckpointError(PreferablyError):
     """A checkpoint that does not verify or does not belong to this run."""
 
     exit_code = 6
+
+
+class ToldElsewhereError(PreferablyError):
+    """One of several processes ends for a reason that another of them tells the user."""

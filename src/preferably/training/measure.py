@@ -15,7 +15,9 @@ from preferably.methods import Method
 from preferably.models.policy import Policy
 from preferably.models.sampler import Decoding, Sample, sample
 from preferably.statistics.repetition import repetition
+from preferably.training import parallel
 from preferably.training.reference import Reference
+from preferably.training.sharding import assembled
 from preferably.training.steps import count_of, group_losses
 
 
@@ -29,17 +31,17 @@ def held_out_metrics(
     budget: int,
 ) -> dict[str, float]:
     """`eval_loss`, the number of groups, and the mean of every metric of the method over all held-out groups."""
-    loss, tokens = 0.0, 0.0
-    collected: dict[str, list[torch.Tensor]] = {}
-    for run in split_by_tokens(groups, budget):
+    loss, sums = 0.0, dict[str, float]()
+    for run, real in parallel.share(groups, budget):
         batch = collate(run)
         known = reference.sums(batch, "held_out") if reference is not None else None
         losses, metrics = group_losses(policy, batch, known, method, hyperparameters)
-        loss += float(losses.double().sum())
-        tokens += float(batch.lengths.sum())
+        loss += real * float(losses.double().sum())
         for name, values in metrics.items():
-            collected.setdefault(name, []).append(values.cpu())
-    means = {f"eval_{name}": float(torch.cat(parts).mean()) for name, parts in collected.items()}
+            sums[name] = sums.get(name, 0.0) + real * float(values.double().sum())
+    loss, sums = parallel.total(loss, sums)
+    tokens = float(sum(mask.sum() for group in groups for mask in group.train))
+    means = {f"eval_{name}": value / len(groups) for name, value in sums.items()}
     return {"eval_loss": loss / count_of(method, len(groups), tokens), "eval_groups": float(len(groups))} | means
 
 
@@ -67,9 +69,12 @@ def sample_metrics(
 
     `objective/kl` is in nats per sequence with its standard error; `objective/kl_per_token` divides by the mean length.
     """
-    drawn = sample(
-        policy, tokenizer, prompts, Decoding(temperature=1.0, max_tokens=max_tokens),
-        stop_ids=stop_ids, samples=samples, seed=seed,
+    whole = assembled(policy)
+    drawn = parallel.on_main(
+        lambda: sample(
+            whole, tokenizer, prompts, Decoding(temperature=1.0, max_tokens=max_tokens),
+            stop_ids=stop_ids, samples=samples, seed=seed,
+        )
     )  # fmt: skip
     each = [one for several in drawn for one in several]
     length = fmean(len(one.tokens) for one in each)

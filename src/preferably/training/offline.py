@@ -12,17 +12,18 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from preferably.batches.group import collate
-from preferably.batches.packing import split_by_tokens
 from preferably.config import TrainSettings
 from preferably.data.order import batch_indices
 from preferably.data.tokens import TokenGroup
 from preferably.errors import TrainingError
 from preferably.models.policy import Policy
+from preferably.training import parallel
 from preferably.training.alarms import Warning, raised
 from preferably.training.measure import held_out_metrics, sample_metrics
 from preferably.training.optimizer import adamw, learning_rate_at, warmup_steps
 from preferably.training.reference import Reference
 from preferably.training.run_directory import RunDirectory
+from preferably.training.sharding import whole
 from preferably.training.state import Saver, State
 from preferably.training.steps import count_of, group_losses
 
@@ -132,15 +133,16 @@ def train_offline(
             state.step, total, peak=settings.peak_learning_rate, schedule=settings.schedule, warmup=warmup
         )
         loss, sums = 0.0, dict[str, float]()
-        for micro in split_by_tokens(groups, settings.tokens_per_microbatch):
+        for micro, real in parallel.share(groups, settings.tokens_per_microbatch):
             batch = collate(micro)
             known = reference.sums(batch, "train") if reference is not None else None
             losses, metrics = group_losses(policy, batch, known, method, hyperparameters)
-            (losses.sum() / count).backward()
-            loss += float(losses.detach().double().sum()) / count
+            (real * losses.sum() / count).backward()
+            loss += real * float(losses.detach().double().sum()) / count
             for name, values in metrics.items():
-                sums[name] = sums.get(name, 0.0) + float(values.sum())
-        norm = float(torch.nn.utils.clip_grad_norm_(trainable, settings.clip))
+                sums[name] = sums.get(name, 0.0) + real * float(values.sum())
+        loss, sums = parallel.total(loss, sums)
+        norm = float(whole(torch.nn.utils.clip_grad_norm_(trainable, settings.clip)))
         state.step += 1
         state.tokens += int(sum(len(g.prompt) + sum(map(len, g.completions)) for g in groups))
         logged: dict[str, Any] = {
@@ -174,7 +176,7 @@ def train_offline(
             seen = look(state.step)
             logged |= seen
             state.judge(seen.get("eval_loss"), settings.patience)
-        if stop_asked() and not state.reason:
+        if parallel.any_of(stop_asked()) and not state.reason:
             state.reason = STOPPED
         run.append("metrics.jsonl", logged)
         run.append("timing.jsonl", {"step": state.step, "seconds": round(time.perf_counter() - began, 4)})

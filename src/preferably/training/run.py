@@ -5,13 +5,14 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from filelock import BaseFileLock
 
 from preferably.config import TrainSettings
 from preferably.data.accounting import Accounting
@@ -23,12 +24,15 @@ from preferably.errors import CheckpointError, ConfigError, DataError, Preferabl
 from preferably.feedback.records import Group
 from preferably.models.adapters import add_adapters
 from preferably.models.loading import Loaded, load, save
+from preferably.models.policy import Policy
+from preferably.training import parallel
 from preferably.training.alarms import Warning
 from preferably.training.checkpoint import environment_facts, lock_run
 from preferably.training.offline import Progress, TrainData, total_steps, train_offline
 from preferably.training.reference import Reference
 from preferably.training.run_directory import RunDirectory
 from preferably.training.selfcheck import check_packing, check_reference
+from preferably.training.sharding import assembled, shard
 from preferably.training.state import Saver, State
 
 MAX_LENGTH = 2048  # tokens, unless settings or the model's context say less
@@ -40,7 +44,7 @@ class Run:
 
     path: Path
     state: State
-    loaded: Loaded  # the trained model
+    loaded: Loaded  # the trained model; of several processes, each has its part of the weights
     held_out: list[Group]  # records that were not trained on
 
     @property
@@ -69,29 +73,29 @@ def train(
     what is to be warned of.
 
     Writes the run directory (docs/run-directory.md) and returns the run. SIGINT and SIGTERM end it after the step in
-    hand, with a checkpoint. Raises a `PreferablyError` for anything that the user can mend.
+    hand, with a checkpoint. Under torchrun every process calls this, and they train one model together. Raises a
+    `PreferablyError` for anything that the user can mend.
     """
-    progress = progress or Progress()
-    run = RunDirectory(Path(settings.output))
+    progress = progress if progress is not None and parallel.is_main() else Progress()
+    run = RunDirectory(Path(settings.output), writes=parallel.is_main())
     run.make()
-    with lock_run(run.path) as lock, _signals() as stop_asked:
-        run.create(resume=resume)  # under the lock: another process may be about to begin here
+    with parallel.together(), _lock(run) as lock, _signals() as stop_asked:
+        settings = parallel.confirmed(settings)
+        _create(run, resume=resume)  # under the lock: another process may be about to begin here
         total = 0
         try:
             if settings.threads is not None:
                 torch.set_num_threads(settings.threads)
             torch.manual_seed(settings.seed)  # adapters draw their starting weights
-            loaded = start or load(
-                settings.model, device=settings.device, dtype=settings.dtype, attention=settings.attention
-            )
+            loaded = start or _load(settings)
             data, held_out = _data(settings, groups, loaded, run)
             total = total_steps(settings, len(data.train))
-            at_start = _checked_model(settings, loaded, data, progress)
-            reference = _checked_reference(settings, loaded, data)
-            facts = _facts(settings, loaded, data)
+            reference, weights = _reference(settings, loaded)
+            at_start = _checked(settings, loaded, reference, data, progress)
+            facts = parallel.on_main(lambda: _facts(settings, loaded, data, weights))
             if run.fresh:
                 _describe(run, settings, facts, in_memory=groups is not None)
-                at_start += before(loaded, held_out) if before is not None else []
+                at_start += _asked(before, loaded, held_out)
             saver = Saver(
                 run.path / "checkpoints", run.id, facts, settings.keep, resume, lock,
                 lambda path, why: progress.warn("checkpoint_refused", f"{path.name}: {why}", "an older one is used"),
@@ -102,15 +106,54 @@ def train(
             )  # fmt: skip
             if settings.final == "best" or settings.patience is not None:
                 saver.load_best(loaded.policy, state)
-            save(loaded, run.path / "model")
+            _save(loaded, run.path / "model")
             run.status("stopped" if state.reason else "finished", state.step, total, state.reason)
         except BaseException as error:
+            said = parallel.explained(error)
             # A resume that was refused has changed nothing, so the run stands as it did.
             if not (resume and isinstance(error, CheckpointError)):
-                reason = str(error) if isinstance(error, PreferablyError) else f"{type(error).__name__}: {error}"
+                reason = str(said) if isinstance(said, PreferablyError) else f"{type(said).__name__}: {said}"
                 run.status("failed", _last_step(run), total, reason)
             raise
     return Run(run.path, state, loaded, held_out)
+
+
+def _lock(run: RunDirectory) -> AbstractContextManager[BaseFileLock | None]:
+    return lock_run(run.path) if run.writes else nullcontext()
+
+
+def _create(run: RunDirectory, *, resume: bool) -> None:
+    def created() -> tuple[bool, str]:
+        run.create(resume=resume)
+        return run.fresh, run.id
+
+    run.fresh, run.id = parallel.on_main(created)
+
+
+def _asked(
+    before: Callable[[Loaded, Sequence[Group]], Sequence[Warning]] | None, loaded: Loaded, held_out: Sequence[Group]
+) -> Sequence[Warning]:
+    """What `before` warns of, shown the whole model."""
+    if before is None:
+        return []
+    whole = _whole(loaded)
+    return parallel.on_main(lambda: before(whole, held_out))
+
+
+def _load(settings: TrainSettings) -> Loaded:
+    return load(
+        settings.model, device=settings.device, dtype=settings.dtype, attention=settings.attention,
+        place=settings.processes == 1,
+    )  # fmt: skip
+
+
+def _save(loaded: Loaded, directory: Path) -> None:
+    whole = _whole(loaded)
+    parallel.on_main(lambda: save(whole, directory))
+
+
+def _whole(loaded: Loaded) -> Loaded:
+    return replace(loaded, policy=assembled(loaded.policy))
 
 
 def _data(
@@ -151,9 +194,7 @@ def _data(
     if run.fresh:
         counts = {"train": len(train), "held_out": len(measured)}
         run.write_json("data.json", accounting.as_json() | account | counts)
-        (run.path / "held_out.jsonl").unlink(missing_ok=True)
-        for record in kept:
-            run.append("held_out.jsonl", row_of(record))
+        run.write_lines("held_out.jsonl", map(row_of, kept))
     if settings.held_out_data and not measured:
         raise DataError(f"All held-out groups were rejected, so nothing could be measured. {accounting.describe()}")
     if not measured and (settings.patience is not None or settings.final == "best"):
@@ -180,9 +221,32 @@ def _prompts(settings: TrainSettings, held_out: Sequence[TokenGroup], context: i
     return [list(prompt) for prompt in distinct][: settings.sample_prompts]
 
 
-def _checked_model(settings: TrainSettings, loaded: Loaded, data: TrainData, progress: Progress) -> list[Warning]:
-    """Check the forward and the ends of completions on real data; what is to be warned of."""
+def _reference(settings: TrainSettings, loaded: Loaded) -> tuple[Reference | None, str]:
+    """Add adapters if asked to, set up the reference if the method has one, and share out the weights of both.
+
+    Also the digest of the starting weights.
+    """
+    policy = loaded.policy
+    if settings.lora:
+        add_adapters(policy, r=settings.lora_r, alpha=settings.lora_alpha, targets=settings.lora_targets)
+    reference = None
+    if settings.row.reference:
+        reference = Reference(policy, adapters=settings.lora, cache=settings.reference == "cache")
+    weights = parallel.on_main(lambda: _digest(policy))
+    shard(policy, settings.device)
+    if reference is not None and not settings.lora:
+        shard(reference.policy, settings.device)
+    return reference, weights
+
+
+def _checked(
+    settings: TrainSettings, loaded: Loaded, reference: Reference | None, data: TrainData, progress: Progress
+) -> list[Warning]:
+    """Check the forward, the reference and the ends of completions on real data; what is to be warned of."""
     check = check_packing(loaded.policy, data.train)
+    if reference is not None:
+        reference.policy.follow(loaded.policy)
+        check_reference(loaded.policy, reference, data.train, settings.row, settings.hyperparameters)
     for note in [*loaded.notes, *([check.note] if check.note else [])]:
         progress.warn("note", note, "")
     ended = sum(int(c[-1]) in loaded.stop_ids for group in data.train for c in group.completions)
@@ -195,18 +259,14 @@ def _checked_model(settings: TrainSettings, loaded: Loaded, data: TrainData, pro
     return [Warning(0, "no_eos", message, advice)]
 
 
-def _checked_reference(settings: TrainSettings, loaded: Loaded, data: TrainData) -> Reference | None:
-    """Add adapters if asked to, and set up the reference if the method has one."""
-    if settings.lora:
-        add_adapters(loaded.policy, r=settings.lora_r, alpha=settings.lora_alpha, targets=settings.lora_targets)
-    if not settings.row.reference:
-        return None
-    reference = Reference(loaded.policy, adapters=settings.lora, cache=settings.reference == "cache")
-    check_reference(loaded.policy, reference, data.train, settings.row, settings.hyperparameters)
-    return reference
+def _digest(policy: Policy) -> str:
+    digest = hashlib.sha256()
+    for name, parameter in policy.named_parameters():
+        digest.update(name.encode() + parameter.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
-def _facts(settings: TrainSettings, loaded: Loaded, data: TrainData) -> dict[str, Any]:
+def _facts(settings: TrainSettings, loaded: Loaded, data: TrainData, weights: str) -> dict[str, Any]:
     """What a resumed run must have in common with the one that was stopped."""
     policy = loaded.policy
     environment = environment_facts(
@@ -217,11 +277,8 @@ def _facts(settings: TrainSettings, loaded: Loaded, data: TrainData) -> dict[str
     for group in [*data.train, *data.held_out]:
         for part in (group.prompt, *group.completions, *group.train):
             digest.update(np.ascontiguousarray(part).tobytes() + b"|")
-    weights = hashlib.sha256()
-    for name, parameter in policy.named_parameters():
-        weights.update(name.encode() + parameter.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
     return {
-        "settings": job, "data": digest.hexdigest(), "start_weights": weights.hexdigest(), "packed": policy.packed,
+        "settings": job, "data": digest.hexdigest(), "start_weights": weights, "packed": policy.packed,
         "environment": environment,
     }  # fmt: skip
 

@@ -4,7 +4,7 @@ import json
 import math
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,16 @@ SCHEMA = 1
 class RunDirectory:
     """One run's folder: settings, status, metrics, warnings."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, writes: bool = True) -> None:
         self.path = path
+        self.writes = writes  # one process of a run alone; for the others everything that writes does nothing
         self.fresh = True  # false once `create` took up a run that had begun
         self.id = uuid.uuid4().hex  # a resumed run keeps its own
 
     def make(self) -> None:
         """Make the folder if it is not there; a `ConfigError` if it cannot be."""
+        if not self.writes:
+            return
         try:
             (self.path / "evaluation").mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -53,6 +56,8 @@ class RunDirectory:
 
     def write_json(self, name: str, values: dict[str, Any]) -> None:
         """Write `name` whole or not at all; `schema` is added."""
+        if not self.writes:
+            return
         target = self.path / name
         target.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps({"schema": SCHEMA} | _plain(values), indent=1, ensure_ascii=False) + "\n"
@@ -62,6 +67,8 @@ class RunDirectory:
 
     def write_yaml(self, name: str, values: dict[str, Any]) -> None:
         """Write settings as YAML."""
+        if not self.writes:
+            return
         (self.path / name).write_text(yaml.safe_dump(_plain(values), sort_keys=False), encoding="utf-8")
 
     def status(self, state: str, step: int, total: int, reason: str = "") -> None:
@@ -70,9 +77,19 @@ class RunDirectory:
 
     def append(self, name: str, values: Any) -> None:
         """Add one object as a line. Numbers that are not finite become null: JSON has no word for them."""
-        values = asdict(values) if is_dataclass(values) and not isinstance(values, type) else values
-        with (self.path / name).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(_plain(values), ensure_ascii=False) + "\n")
+        self._write_lines(name, [values], "a")
+
+    def write_lines(self, name: str, values: Iterable[Any]) -> None:
+        """Write objects as the lines of a new file."""
+        self._write_lines(name, values, "w")
+
+    def _write_lines(self, name: str, values: Iterable[Any], mode: str) -> None:
+        if not self.writes:
+            return
+        with (self.path / name).open(mode, encoding="utf-8") as file:
+            for value in values:
+                plain = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+                file.write(json.dumps(_plain(plain), ensure_ascii=False) + "\n")
 
     def lines(self, name: str) -> Iterator[dict[str, Any]]:
         """The objects of a line file; none if it does not exist."""
@@ -83,6 +100,8 @@ class RunDirectory:
 
     def rewind(self, step: int) -> None:
         """Forget what was logged after `step`, so that a resumed run logs it once."""
+        if not self.writes:
+            return
         for name in ("metrics.jsonl", "timing.jsonl", "warnings.jsonl"):
             path = self.path / name
             if not path.exists():
