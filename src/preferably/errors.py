@@ -38,4 +38,8 @@ class CheckpointError(PreferablyError):
 
 
 class ToldElsewhereError(PreferablyError):
-    """One of several processes ends for a reason that another of them tells the user."""
+    """One of several processes ends for a reason that another of them tells the user, with that one's exit code."""
+
+    def __init__(self, reason: str, exit_code: int) -> None:
+        super().__init__(reason)
+        self.exit_code = exit_code

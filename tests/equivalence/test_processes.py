@@ -72,13 +72,14 @@ def flags(values):
     return [f"--{name}={value}" for name, value in values.items() if name != "method"]
 
 
+# Where attention has key biases their gradient is 0, and AdamW would make steps of its rounding: `eps` is above that.
 JOBS = {
     "sft": ("sft", {"epochs": 2}, None),
     "cache": ("dpo", {"epochs": 2}, None),
     "live": ("dpo", {"reference": "live"}, None),
-    "lora": ("dpo", {"lora": True, "lora_r": 4, "learning_rate": 5e-3, "nll_weight": 0.1}, None),
-    "tied": ("ipo", {"kind": "gpt2", "beta": 0.5}, None),
-    "padded": ("sft", {"kind": "bloom", "max_steps": 3}, None),
+    "lora": ("dpo", {"lora": True, "lora_r": 4, "nll_weight": 0.1}, None),
+    "tied": ("ipo", {"kind": "gpt2", "beta": 0.5, "eps": 1e-4}, None),
+    "padded": ("sft", {"kind": "bloom", "max_steps": 3, "eps": 1e-4}, None),
     "nan": ("dpo", {}, ["nan", 1, 3]),
     "term": ("dpo", {}, ["term", 1, 4]),
 }
@@ -117,11 +118,12 @@ def largest_difference(one, other):
 
 
 def assert_same(path, other):
-    """Weights and figures within 1e-6; figures of hundreds of nats within that share of themselves."""
+    """Weights and figures within 1e-6; differences of log-probs within that share of the log-probs."""
     assert largest_difference(weights(path), weights(other)) <= 1e-6
     assert len(metrics(path)) == len(metrics(other)) > 3
     for ours, theirs in zip(metrics(path), metrics(other), strict=True):
-        assert ours == pytest.approx(theirs, rel=1e-6, abs=1e-6)
+        nats = max(abs(value) for key, value in theirs.items() if "logps" in key or key == "step")
+        assert ours == pytest.approx(theirs, rel=1e-6, abs=1e-6 * max(1.0, nats))
 
 
 @pytest.mark.parametrize("name", ["sft", "cache", "live", "lora", "tied", "padded"])

@@ -58,15 +58,17 @@ def train(
     values.pop("method", None)
     processes = settings({"method": method} | values).processes
 
-    from preferably import api
-    from preferably.cli.watching import watching
     from preferably.training import parallel
-    from preferably.training.offline import STOPPED
 
     if processes > 1 == parallel.world():
         from preferably.cli.launching import launch
 
         raise typer.Exit(launch(processes, ["-m", "preferably", *sys.argv[1:]]))
+
+    from preferably import api
+    from preferably.cli.watching import watching
+    from preferably.training.offline import STOPPED
+
     with parallel.together(), watching(quiet=not parallel.is_main()) as watch:
         run = api.train(method, resume=resume, progress=watch.training(f"train {method}"), **values)
     console = Console(highlight=False, quiet=not parallel.is_main())

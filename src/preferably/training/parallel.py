@@ -86,13 +86,13 @@ def explained(error: BaseException) -> BaseException:
     lost = isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error))
     if lost:
         error = TrainingError(LOST)
-    told = mine = f"{rank()} {str(error) or type(error).__name__}"
+    told = mine = f"{rank()} {getattr(error, 'exit_code', 1)} {str(error) or type(error).__name__}"
     with suppress(Exception):  # whoever kept the store may be gone too
         told = _store.compare_set("failed", "", mine).decode()
-    teller, _, reason = told.partition(" ")
+    teller, code, reason = told.split(" ", 2)
     if teller == str(rank()):
         return error
-    return ToldElsewhereError(reason if lost else str(error))
+    return ToldElsewhereError(reason if lost else str(error), int(code))
 
 
 def confirmed(settings: TrainSettings) -> TrainSettings:

@@ -150,9 +150,7 @@ def _restore_moments(policy: Policy, optimizer: torch.optim.Optimizer, saved: di
     for key, value in saved.items():
         name, _, moment = key.rpartition("/")
         parameter = parameters[name]
-        optimizer.state[parameter][moment] = (
-            like(value, parameter) if moment != "step" else value.to(parameter.device)
-        )
+        optimizer.state[parameter][moment] = like(value, parameter) if moment != "step" else value.to(parameter.device)
 
 
 def _writer(tensors: dict[str, Tensor]) -> Callable[[Path], None]:
