@@ -32,10 +32,10 @@ HEAVY = {"torch", "transformers", "tokenizers", "peft", "safetensors"}
 
 
 def modules():
-    """(package, file) of every file under src/preferably but its own __init__."""
+    """(package, file) of every file under src/preferably but its own __init__ and __main__."""
     for file in sorted(SRC.rglob("*.py")):
         parts = file.relative_to(SRC).with_suffix("").parts
-        if parts != ("__init__",):
+        if parts not in {("__init__",), ("__main__",)}:
             yield parts[0], file
 
 

@@ -21,6 +21,7 @@ from preferably.models.sampler import Decoding
 from preferably.reporting.card import write_card
 from preferably.reporting.comparison import render_comparison
 from preferably.reporting.report import render_report
+from preferably.training import parallel
 from preferably.training.alarms import Warning
 from preferably.training.disk import telling
 from preferably.training.offline import Progress
@@ -63,7 +64,8 @@ def train(
 
     before = None if chosen.method == "sft" else ready
     run = train_settings(chosen, groups=groups or None, resume=resume, progress=progress, before=before)
-    report(run.path)
+    if parallel.is_main():
+        report(run.path)
     return run
 
 

@@ -105,6 +105,7 @@ class TrainSettings(BaseModel):
     device: str = Field("auto", description="auto, cpu, cuda, cuda:N or mps")
     dtype: Literal["auto", "float32", "bfloat16"] = Field("auto", description="what matrix products are computed in")
     attention: Literal["auto", "packed", "padded"] = Field("auto", description="prefix-shared, or the plain forward")
+    processes: int = Field(1, ge=1, description="share the work among so many processes; on GPUs, one for each")
     threads: int | None = Field(None, ge=1, description="CPU threads; default: the machine's")
     seed: int = Field(0, ge=0, lt=2**31, description="of the split, the order of data and all sampling")
 

@@ -35,3 +35,11 @@ class CheckpointError(PreferablyError):
     """A checkpoint that does not verify or does not belong to this run."""
 
     exit_code = 6
+
+
+class ToldElsewhereError(PreferablyError):
+    """One of several processes ends for a reason that another of them tells the user, with that one's exit code."""
+
+    def __init__(self, reason: str, exit_code: int) -> None:
+        super().__init__(reason)
+        self.exit_code = exit_code

@@ -1,4 +1,4 @@
-"""How groups fall into micro-batches: by tokens, whole groups, in order."""
+"""How groups fall to processes and into micro-batches: by tokens, whole groups, in order."""
 
 from collections.abc import Sequence
 
@@ -25,3 +25,16 @@ def split_by_tokens(groups: Sequence[TokenGroup], budget: int) -> list[list[Toke
         runs[-1].append(group)
         room -= size
     return runs
+
+
+def divide(groups: Sequence[TokenGroup], parts: int) -> list[list[TokenGroup]]:
+    """Deal `groups` out to `parts` of like many tokens: the longest first, each to the part that has the fewest.
+
+    The order inside a part is that of `groups`; a part may be empty.
+    """
+    tokens = [0] * parts
+    owner = [0] * len(groups)
+    for index in sorted(range(len(groups)), key=lambda index: -packed_size(groups[index])):
+        owner[index] = tokens.index(min(tokens))
+        tokens[owner[index]] += packed_size(groups[index])
+    return [[group for group, part in zip(groups, owner, strict=True) if part == wanted] for wanted in range(parts)]

@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from preferably import __version__
 from preferably.cli import data, evaluating, quickstarting, sweeping, training
-from preferably.errors import PreferablyError
+from preferably.errors import PreferablyError, ToldElsewhereError
 
 app = typer.Typer(
     help="Align language models with what people prefer, and show that it worked.",
@@ -44,6 +44,8 @@ def main() -> None:
     """The entry point: a problem that the user can mend is one line and an exit code; a traceback is a bug of ours."""
     try:
         app()
+    except ToldElsewhereError as error:
+        sys.exit(error.exit_code)
     except PreferablyError as error:
         Console(stderr=True, highlight=False).print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
         sys.exit(error.exit_code)

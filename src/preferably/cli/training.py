@@ -1,5 +1,6 @@
 """`preferably train` and `preferably methods`."""
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -7,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from preferably.config import ALIASES, TrainSettings, read_yaml
+from preferably.config import ALIASES, TrainSettings, read_yaml, settings
 from preferably.errors import ConfigError
 from preferably.methods import METHODS
 
@@ -55,13 +56,21 @@ def train(
                 f"--{name} is missing; for example: preferably train dpo --model M --data D --output runs/1."
             )
     values.pop("method", None)
+    processes = settings({"method": method} | values).processes
+
+    from preferably.training import parallel
+
+    if processes > 1 == parallel.world():
+        from preferably.cli.launching import launch
+
+        raise typer.Exit(launch(processes, ["-m", "preferably", *sys.argv[1:]]))
 
     from preferably import api
     from preferably.cli.watching import watching
 
-    with watching() as watch:
+    with parallel.together(), watching(quiet=not parallel.is_main()) as watch:
         run = api.train(method, resume=resume, progress=watch.training(f"train {method}"), **values)
-    console = Console(highlight=False)
+    console = Console(highlight=False, quiet=not parallel.is_main())
     console.print(f"{run.state.reason or 'finished'} after {run.state.step} steps")
     if run.stopped_by is not None:
         console.print("go on with it: the same command and --resume")

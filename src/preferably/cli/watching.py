@@ -54,8 +54,8 @@ class Watch:
 
 
 @contextmanager
-def watching() -> Iterator[Watch]:
+def watching(*, quiet: bool = False) -> Iterator[Watch]:
     """A watch on standard error, which leaves standard output to the result."""
-    watch = Watch(Console(stderr=True, highlight=False))
+    watch = Watch(Console(stderr=True, highlight=False, quiet=quiet))
     with watch.bars:
         yield watch

@@ -73,12 +73,15 @@ def choose_compute(dtype: str, device: torch.device, parameters: int) -> torch.d
     return torch.bfloat16 if fast and parameters >= SMALL else torch.float32
 
 
-def load(name: str | Path, *, device: str = "auto", dtype: str = "auto", attention: str = "auto") -> Loaded:
+def load(
+    name: str | Path, *, device: str = "auto", dtype: str = "auto", attention: str = "auto", place: bool = True
+) -> Loaded:
     """Load a Hugging Face causal LM (a directory or a hub id) as a policy.
 
     Weights are float32 and dropout is off, for the policy as for the reference; matrix products run in `dtype`.
     `attention` is `auto` or `packed` (prefix-shared), or `padded` (plain forward). A tokenizer without a chat template
-    gets the documented default, which is saved with the model.
+    gets the documented default, which is saved with the model. With `place` the weights go to `device`; without, they
+    stay in main memory, to be shared out.
 
     Raises: ModelError for anything that cannot be loaded.
     """
@@ -91,7 +94,7 @@ def load(name: str | Path, *, device: str = "auto", dtype: str = "auto", attenti
     if not packed and attention != "padded":
         notes.append(f"{type(model).__name__} does not go through the attention interface; the padded path is used.")
     compute = choose_compute(dtype, where, sum(p.numel() for p in model.parameters()))
-    policy = Policy(model.to(where), compute=compute, packed=packed)
+    policy = Policy(model.to(where) if place else model, compute=compute, packed=packed)
     return Loaded(policy, tokenizer, str(name), notes)
 
 

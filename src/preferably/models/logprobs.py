@@ -72,4 +72,4 @@ def linear_logps(hidden: Tensor, weight: Tensor, target: Tensor) -> Tensor:
 
 def logits_logps(logits: Tensor, target: Tensor) -> Tensor:
     """log softmax(logits)[target]: logits [C, V], target [C] -> [C] float32, nats."""
-    return torch.log_softmax(logits.float(), -1).gather(-1, target[:, None])[:, 0]
+    return -torch.nn.functional.cross_entropy(logits.float(), target, reduction="none")

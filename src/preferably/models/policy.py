@@ -56,6 +56,16 @@ class Policy(nn.Module):
         with self.model.disable_adapter():
             yield
 
+    def fall_back(self) -> None:
+        """Take the padded path from now on, with the attention that the model came with."""
+        self.packed = False
+        self.inner.set_attn_implementation("eager")
+
+    def follow(self, other: "Policy") -> None:
+        """Take the path that `other`, the same model, takes."""
+        if self.packed and not other.packed:
+            self.fall_back()
+
     def forward(self, batch: Batch) -> Tensor:
         """log pi of each completion token, [C] float32, nats; a batch on any device."""
         batch = batch.to(self.device)

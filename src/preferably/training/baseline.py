@@ -6,10 +6,10 @@ from dataclasses import replace
 import torch
 
 from preferably.batches.group import collate
-from preferably.batches.packing import split_by_tokens
 from preferably.data.tokens import TokenGroup
 from preferably.methods import Method
 from preferably.models.policy import Policy
+from preferably.training import parallel
 from preferably.training.reference import Reference
 
 
@@ -30,11 +30,12 @@ def kl_baseline(policy: Policy, reference: Reference, groups: Sequence[TokenGrou
     """
     if len(groups) < 2:
         return 0.0
-    total = 0.0
-    for run in split_by_tokens(mismatched(groups), budget):
+    gains = 0.0
+    for run, real in parallel.share(mismatched(groups), budget):
         batch = collate(run)
-        total += float(batch.sums(policy(batch) - reference.logps(batch)).double().sum())
-    return max(0.0, total / len(groups))
+        gains += real * float(batch.sums(policy(batch) - reference.logps(batch)).double().sum())
+    gains, _ = parallel.total(gains, {})
+    return max(0.0, gains / len(groups))
 
 
 def mismatched(groups: Sequence[TokenGroup]) -> list[TokenGroup]:

@@ -15,8 +15,10 @@ from preferably.methods import Method
 from preferably.models.policy import Policy
 from preferably.models.sampler import Decoding, Sample, sample
 from preferably.statistics.repetition import repetition
+from preferably.training import parallel
 from preferably.training.baseline import baseline_of
 from preferably.training.reference import Reference
+from preferably.training.sharding import assembled
 from preferably.training.steps import count_of, group_losses, means, tally
 
 KEPT = 8  # samples of an evaluation that are kept to be read
@@ -32,16 +34,16 @@ def held_out_metrics(
     budget: int,
 ) -> dict[str, float]:
     """`eval_loss`, the number of groups, and the mean of every metric of the method over all held-out groups."""
-    loss, tokens = 0.0, 0.0
-    sums: dict[str, float] = {}
+    loss, sums = 0.0, dict[str, float]()
     baseline = baseline_of(method, policy, reference, groups, budget)
-    for run in split_by_tokens(groups, budget):
+    for run, real in parallel.share(groups, budget):
         batch = collate(run)
         known = reference.sums(batch, "held_out") if reference is not None else None
         losses, metrics = group_losses(policy, batch, known, method, hyperparameters, baseline)
-        loss += float(losses.double().sum())
-        tokens += float(batch.lengths.sum())
-        tally(sums, metrics)
+        loss += real * float(losses.double().sum())
+        tally(sums, metrics, real)
+    loss, sums = parallel.total(loss, sums)
+    tokens = float(sum(mask.sum() for group in groups for mask in group.train))
     measured = {f"eval_{name}": value for name, value in means(sums).items()}
     return {"eval_loss": loss / count_of(method, len(groups), tokens), "eval_groups": float(len(groups))} | measured
 
@@ -72,9 +74,12 @@ def sample_metrics(
     `objective/kl` is in nats per sequence with its standard error; `objective/kl_per_token` divides by the mean length.
     `keep` is given the first `KEPT` samples with their prompts, as text, for people to read.
     """
-    drawn = sample(
-        policy, tokenizer, prompts, Decoding(temperature=1.0, max_tokens=max_tokens),
-        stop_ids=stop_ids, samples=samples, seed=seed,
+    whole = assembled(policy)
+    drawn = parallel.on_main(
+        lambda: sample(
+            whole, tokenizer, prompts, Decoding(temperature=1.0, max_tokens=max_tokens),
+            stop_ids=stop_ids, samples=samples, seed=seed,
+        )
     )  # fmt: skip
     each = [one for several in drawn for one in several]
     length = fmean(len(one.tokens) for one in each)

@@ -12,18 +12,19 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from preferably.batches.group import collate
-from preferably.batches.packing import split_by_tokens
 from preferably.config import TrainSettings
 from preferably.data.order import batch_indices
 from preferably.data.tokens import TokenGroup
 from preferably.errors import TrainingError
 from preferably.models.policy import Policy
+from preferably.training import parallel
 from preferably.training.alarms import Warning, raised
 from preferably.training.baseline import baseline_of
 from preferably.training.measure import held_out_metrics, sample_metrics
 from preferably.training.optimizer import adamw, learning_rate_at, warmup_steps
 from preferably.training.reference import Reference
 from preferably.training.run_directory import RunDirectory
+from preferably.training.sharding import whole
 from preferably.training.state import Saver, State
 from preferably.training.steps import count_of, group_losses, means, tally
 from preferably.training.stops import until_stopped
@@ -136,14 +137,15 @@ def train_offline(
         )
         baseline = baseline_of(method, policy, reference, groups, settings.tokens_per_microbatch)
         loss, sums = 0.0, dict[str, float]()
-        for micro in split_by_tokens(groups, settings.tokens_per_microbatch):
+        for micro, real in parallel.share(groups, settings.tokens_per_microbatch):
             batch = collate(micro)
             known = reference.sums(batch, "train") if reference is not None else None
             losses, metrics = group_losses(policy, batch, known, method, hyperparameters, baseline)
-            (losses.sum() / count).backward()
-            loss += float(losses.detach().double().sum()) / count
-            tally(sums, metrics)
-        norm = float(torch.nn.utils.clip_grad_norm_(trainable, settings.clip))
+            (real * losses.sum() / count).backward()
+            loss += real * float(losses.detach().double().sum()) / count
+            tally(sums, metrics, real)
+        loss, sums = parallel.total(loss, sums)
+        norm = float(whole(torch.nn.utils.clip_grad_norm_(trainable, settings.clip)))
         state.step += 1
         state.tokens += int(sum(len(g.prompt) + sum(map(len, g.completions)) for g in groups))
         logged: dict[str, Any] = {
@@ -177,11 +179,14 @@ def train_offline(
 
     with until_stopped(policy, stop_asked):
         while state.line is not None or (state.step < total and not state.reason):
+            if parallel.any_of(stop_asked()):
+                break
             began = time.perf_counter()
             if state.line is None:
                 state.line = update()
             close(state.line, began)
-        return state
+        else:
+            return state
     optimizer.zero_grad(set_to_none=True)
     state.reason = STOPPED
     saver.save(policy, optimizer, reference, state, must=True)

@@ -6,6 +6,7 @@ from torch import Tensor
 from preferably.batches.group import Batch
 from preferably.models.loading import frozen_copy
 from preferably.models.policy import Policy
+from preferably.training import parallel
 
 
 class Reference:
@@ -30,12 +31,14 @@ class Reference:
     def sums(self, batch: Batch, part: str) -> Tensor:
         """[N] summed log-probs of the completions, nats; `part` names the data set that rows are counted in."""
         keys = [(part, group.row) for group in batch.groups]
-        if self.known is not None and all(key in self.known for key in keys):
+        # All processes compute, or none does: the weights are gathered together.
+        if self.known is not None and not parallel.any_of(any(key not in self.known for key in keys)):
             return torch.cat([self.known[key] for key in keys])
         sums = batch.sums(self.logps(batch)).cpu()
         if self.known is not None:
             sizes = [len(group.completions) for group in batch.groups]
-            self.known.update(zip(keys, sums.split(sizes), strict=True))
+            for found in parallel.from_all(dict(zip(keys, sums.split(sizes), strict=True))):
+                self.known |= found
         return sums
 
     def state(self) -> dict[str, Tensor]:

@@ -4,13 +4,14 @@ import hashlib
 import inspect
 import os
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from filelock import BaseFileLock
 
 from preferably.config import TrainSettings
 from preferably.data.accounting import Accounting
@@ -23,6 +24,8 @@ from preferably.feedback.records import Group
 from preferably.functions import load_function
 from preferably.models.adapters import add_adapters
 from preferably.models.loading import Loaded, load, save
+from preferably.models.policy import Policy
+from preferably.training import parallel
 from preferably.training.alarms import Warning
 from preferably.training.checkpoint import environment_facts, lock_run
 from preferably.training.disk import new_directory
@@ -30,6 +33,7 @@ from preferably.training.offline import STOPPED, Progress, TrainData, total_step
 from preferably.training.reference import Reference
 from preferably.training.run_directory import RunDirectory
 from preferably.training.selfcheck import check_balance, check_packing, check_reference
+from preferably.training.sharding import assembled, shard
 from preferably.training.state import Saver, State
 from preferably.training.stops import Stop, leave, listening
 from preferably.training.trackers import require, tracked
@@ -43,7 +47,7 @@ class Run:
 
     path: Path
     state: State
-    loaded: Loaded  # the trained model
+    loaded: Loaded  # the trained model; of several processes, each has its part of the weights
     held_out: list[Group]  # records that were not trained on
     stopped_by: int | None = None  # the signal that ended it early, where one did
 
@@ -73,32 +77,32 @@ def train(
     what is to be warned of.
 
     Writes the run directory (docs/run-directory.md) and returns the run. SIGINT, SIGTERM and SIGHUP end it with a
-    checkpoint (docs/reliability.md). Raises a `PreferablyError` for anything that the user can mend.
+    checkpoint (docs/reliability.md). Under torchrun every process calls this, and they train one model together. Raises
+    a `PreferablyError` for anything that the user can mend.
     """
     require(settings.track)
-    progress = progress or Progress()
-    run = RunDirectory(Path(settings.output))
+    progress = progress if progress is not None and parallel.is_main() else Progress()
+    run = RunDirectory(Path(settings.output), writes=parallel.is_main())
     run.make()
-    with lock_run(run.path) as lock, listening() as stop, ExitStack() as at_end:
-        run.create(resume=resume)  # under the lock: another process may be about to begin here
+    with parallel.together(), _lock(run) as lock, listening() as stop, ExitStack() as at_end:
+        settings = parallel.confirmed(settings)
+        _create(run, resume=resume)  # under the lock: another process may be about to begin here
         total = 0
         try:
             if settings.threads is not None:
                 torch.set_num_threads(settings.threads)
             torch.manual_seed(settings.seed)  # adapters draw their starting weights
-            loaded = start or load(
-                settings.model, device=settings.device, dtype=settings.dtype, attention=settings.attention
-            )
+            loaded = start or _load(settings)
             data, held_out = _data(settings, groups, loaded, run)
             total = total_steps(settings, len(data.train))
-            at_start = _checked_model(settings, loaded, data, progress)
-            reference = _checked_reference(settings, loaded, data)
-            facts = _facts(settings, loaded, data)
+            reference, weights = _reference(settings, loaded)
+            at_start = _checked(settings, loaded, reference, data, progress)
+            facts = parallel.on_main(lambda: _facts(settings, loaded, data, weights))
             if run.fresh:
                 _describe(run, settings, facts, in_memory=groups is not None)
-                at_start += before(loaded, held_out) if before is not None else []
+                at_start += _asked(before, loaded, held_out)
             saver = Saver(run, facts, settings.keep, resume, lock, progress.warn)
-            at_end.enter_context(tracked(run, settings.track, progress.warn))
+            at_end.enter_context(tracked(run, settings.track if run.writes else (), progress.warn))
             stop.waits = True
             state = train_offline(
                 loaded.policy, reference, data, loaded.tokenizer, settings, run, saver,
@@ -106,13 +110,55 @@ def train(
             )  # fmt: skip
             if settings.chooses_best:
                 saver.load_best(loaded.policy, state)
-            with new_directory(run.path / "model") as place:
-                save(loaded, place)
+            _save(loaded, run.path / "model")
             run.status("stopped" if state.reason else "finished", state.step, total, state.reason)
         except BaseException as error:
             _tell_end(run, error, stop, total)
             raise
     return Run(run.path, state, loaded, held_out, stop.number if state.reason == STOPPED else None)
+
+
+def _lock(run: RunDirectory) -> AbstractContextManager[BaseFileLock | None]:
+    return lock_run(run.path) if run.writes else nullcontext()
+
+
+def _create(run: RunDirectory, *, resume: bool) -> None:
+    def created() -> tuple[bool, str]:
+        run.create(resume=resume)
+        return run.fresh, run.id
+
+    run.fresh, run.id = parallel.on_main(created)
+
+
+def _asked(
+    before: Callable[[Loaded, Sequence[Group]], Sequence[Warning]] | None, loaded: Loaded, held_out: Sequence[Group]
+) -> Sequence[Warning]:
+    """What `before` warns of, shown the whole model."""
+    if before is None:
+        return []
+    whole = _whole(loaded)
+    return parallel.on_main(lambda: before(whole, held_out))
+
+
+def _load(settings: TrainSettings) -> Loaded:
+    return load(
+        settings.model, device=settings.device, dtype=settings.dtype, attention=settings.attention,
+        place=settings.processes == 1,
+    )  # fmt: skip
+
+
+def _save(loaded: Loaded, directory: Path) -> None:
+    whole = _whole(loaded)
+
+    def written() -> None:
+        with new_directory(directory) as place:
+            save(whole, place)
+
+    parallel.on_main(written)
+
+
+def _whole(loaded: Loaded) -> Loaded:
+    return replace(loaded, policy=assembled(loaded.policy))
 
 
 def _data(
@@ -180,9 +226,32 @@ def _prompts(settings: TrainSettings, held_out: Sequence[TokenGroup], context: i
     return [list(prompt) for prompt in distinct][: settings.sample_prompts]
 
 
-def _checked_model(settings: TrainSettings, loaded: Loaded, data: TrainData, progress: Progress) -> list[Warning]:
-    """Check the forward and the ends of completions on real data; what is to be warned of."""
+def _reference(settings: TrainSettings, loaded: Loaded) -> tuple[Reference | None, str]:
+    """Add adapters if asked to, set up the reference if the method has one, and share out the weights of both.
+
+    Also the digest of the starting weights.
+    """
+    policy = loaded.policy
+    if settings.lora:
+        add_adapters(policy, r=settings.lora_r, alpha=settings.lora_alpha, targets=settings.lora_targets)
+    reference = None
+    if settings.row.reference:
+        reference = Reference(policy, adapters=settings.lora, cache=settings.reference == "cache")
+    weights = parallel.on_main(lambda: _digest_of_weights(policy))
+    shard(policy, settings.device)
+    if reference is not None and not settings.lora:
+        shard(reference.policy, settings.device)
+    return reference, weights
+
+
+def _checked(
+    settings: TrainSettings, loaded: Loaded, reference: Reference | None, data: TrainData, progress: Progress
+) -> list[Warning]:
+    """Check the forward, the reference and the ends of completions on real data; what is to be warned of."""
     check = check_packing(loaded.policy, data.train)
+    if reference is not None:
+        reference.policy.follow(loaded.policy)
+        check_reference(loaded.policy, reference, data.train, settings.row, settings.hyperparameters)
     uneven = check_balance(data.train, settings.hyperparameters) if settings.row.baseline else None
     for note in [*loaded.notes, check.note, uneven]:
         if note:
@@ -197,18 +266,14 @@ def _checked_model(settings: TrainSettings, loaded: Loaded, data: TrainData, pro
     return [Warning(0, "no_eos", message, advice)]
 
 
-def _checked_reference(settings: TrainSettings, loaded: Loaded, data: TrainData) -> Reference | None:
-    """Add adapters if asked to, and set up the reference if the method has one."""
-    if settings.lora:
-        add_adapters(loaded.policy, r=settings.lora_r, alpha=settings.lora_alpha, targets=settings.lora_targets)
-    if not settings.row.reference:
-        return None
-    reference = Reference(loaded.policy, adapters=settings.lora, cache=settings.reference == "cache")
-    check_reference(loaded.policy, reference, data.train, settings.row, settings.hyperparameters)
-    return reference
+def _digest_of_weights(policy: Policy) -> str:
+    digest = hashlib.sha256()
+    for name, parameter in policy.named_parameters():
+        digest.update(name.encode() + parameter.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
-def _facts(settings: TrainSettings, loaded: Loaded, data: TrainData) -> dict[str, Any]:
+def _facts(settings: TrainSettings, loaded: Loaded, data: TrainData, weights: str) -> dict[str, Any]:
     """What a resumed run must have in common with the one that was stopped."""
     policy = loaded.policy
     environment = environment_facts(
@@ -217,18 +282,15 @@ def _facts(settings: TrainSettings, loaded: Loaded, data: TrainData) -> dict[str
     aside = {"output", "model", "data", "held_out_data", "keep", "threads", "track"}
     job = settings.model_dump(mode="json", exclude=aside)
     parts = {"train": data.train, "held_out": data.held_out}
-    tokens = {name: {"groups": len(part), "digest": _digest(part)} for name, part in parts.items()}
-    weights = hashlib.sha256()
-    for name, parameter in policy.named_parameters():
-        weights.update(name.encode() + parameter.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    tokens = {name: {"groups": len(part), "digest": _digest_of_tokens(part)} for name, part in parts.items()}
     own = [inspect.getsource(load_function(part.loss)) for _, part in settings.row.parts if ":" in part.loss]
     return {
-        "settings": job, "data": tokens, "start_weights": weights.hexdigest(), "packed": policy.packed,
+        "settings": job, "data": tokens, "start_weights": weights, "packed": policy.packed,
         "environment": environment,
     } | ({"objective": own} if own else {})  # fmt: skip
 
 
-def _digest(groups: Sequence[TokenGroup]) -> str:
+def _digest_of_tokens(groups: Sequence[TokenGroup]) -> str:
     digest = hashlib.sha256()
     for group in groups:
         for part in (group.prompt, *group.completions, *group.train):
@@ -249,6 +311,7 @@ def _describe(run: RunDirectory, settings: TrainSettings, facts: dict[str, Any],
 def _tell_end(run: RunDirectory, error: BaseException, stop: Stop, total: int) -> None:
     """Say in status.json how a run ended by `error`; leave if a signal was the cause."""
     stopped = stop.number if isinstance(error, KeyboardInterrupt) else None
+    error = parallel.explained(error)
     if run.fresh or run.state:  # before a resumed run goes on it has changed nothing, so it stands as it did
         last = max((line["step"] for line in run.lines("metrics.jsonl")), default=0)
         reason = str(error) if isinstance(error, PreferablyError) else f"{type(error).__name__}: {error}"

@@ -22,8 +22,9 @@ LOGS = ("metrics.jsonl", "timing.jsonl", "warnings.jsonl", "policy_samples.jsonl
 class RunDirectory:
     """One run's folder: settings, status, metrics, warnings."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, writes: bool = True) -> None:
         self.path = path
+        self.writes = writes  # one process of a run alone; for the others everything that writes does nothing
         self.fresh = True  # false once `create` took up a run that had begun
         self.id = uuid.uuid4().hex  # a resumed run keeps its own
         self.listeners: list[Callable[[str, dict[str, Any]], None]] = []  # told of every line: file, values
@@ -32,6 +33,8 @@ class RunDirectory:
 
     def make(self) -> None:
         """Make the folder if it is not there; a `ConfigError` if it cannot be."""
+        if not self.writes:
+            return
         try:
             (self.path / "evaluation").mkdir(parents=True, exist_ok=True)
             with suppress(OSError):  # who may not read the folder above cannot sync it
@@ -63,19 +66,21 @@ class RunDirectory:
 
     def write_json(self, name: str, values: dict[str, Any]) -> None:
         """Write `name` whole or not at all; `schema` is added."""
+        if not self.writes:
+            return
         target = self.path / name
         with telling(target):
             target.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps({"schema": SCHEMA} | _plain(values), indent=1, ensure_ascii=False) + "\n"
-        write_whole(target, text.encode())
+        self._whole(name, text.encode())
 
     def write_yaml(self, name: str, values: dict[str, Any]) -> None:
         """Write settings as YAML."""
-        write_whole(self.path / name, yaml.safe_dump(_plain(values), sort_keys=False).encode())
+        self._whole(name, yaml.safe_dump(_plain(values), sort_keys=False).encode())
 
     def write_lines(self, name: str, rows: Iterable[Any]) -> None:
         """Write a line file whole, one object a line."""
-        write_whole(self.path / name, b"".join(map(_line, rows)))
+        self._whole(name, b"".join(map(_line, rows)))
 
     def status(self, state: str, step: int, total: int, reason: str = "") -> None:
         """Say how the run stands: running, finished, stopped or failed."""
@@ -125,14 +130,20 @@ class RunDirectory:
 
     def rewind(self, sizes: Mapping[str, int]) -> None:
         """Forget what was logged after `mark` gave `sizes`, so that a resumed run logs it once."""
-        for name in LOGS:
+        for name in LOGS if self.writes else ():
             path, size = self.path / name, sizes.get(name, 0)
             if path.exists() and path.stat().st_size > size:
                 with telling(path):
                     os.truncate(path, size)
 
+    def _whole(self, name: str, content: bytes) -> None:
+        if self.writes:
+            write_whole(self.path / name, content)
+
     def _put(self, name: str, lines: bytes) -> None:
         """Write all of it or, on an error, nothing."""
+        if not self.writes:
+            return
         rest = memoryview(lines)
         with telling(self.path / name), (self.path / name).open("ab", buffering=0) as file:
             end = file.seek(0, os.SEEK_END)

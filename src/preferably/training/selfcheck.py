@@ -45,8 +45,7 @@ def check_packing(policy: Policy, groups: Sequence[TokenGroup]) -> SelfCheck:
     try:
         batch = collate(few)
         packed = policy(batch)
-        policy.packed = False
-        policy.inner.set_attn_implementation("eager")  # the model's own: what ours is held against, and the way back
+        policy.fall_back()  # the model's own attention: what ours is held against, and the way back
         difference = float((packed - policy(collate(few))).abs().max())
         layers = policy.inner.config.get_text_config().num_hidden_layers
         if batch.plan.calls != layers:
@@ -59,8 +58,7 @@ def check_packing(policy: Policy, groups: Sequence[TokenGroup]) -> SelfCheck:
             return SelfCheck(True, difference, None)
         return SelfCheck(False, difference, note)
     except (RuntimeError, ValueError, TypeError, AttributeError, IndexError) as error:
-        policy.packed = False
-        policy.inner.set_attn_implementation("eager")
+        policy.fall_back()
         reason = str(error).split("\n")[0][:160]
         return SelfCheck(False, None, f"{name} cannot run packed batches ({reason}); the padded path is used.")
     finally:

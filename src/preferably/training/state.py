@@ -14,10 +14,11 @@ from torch import Tensor
 
 from preferably.errors import CheckpointError
 from preferably.models.policy import Policy
-from preferably.training import checkpoint
+from preferably.training import checkpoint, parallel
 from preferably.training.disk import NoSpaceError
 from preferably.training.reference import Reference
 from preferably.training.run_directory import RunDirectory
+from preferably.training.sharding import like, to_main
 
 FAILURES = 3  # checkpoints in a row that a full disk did not take: the run stops
 # What a digest says, in words.
@@ -66,7 +67,7 @@ class Saver:
     facts: dict[str, Any]  # of the machine, versions, settings and data: kept in every manifest
     keep: int
     resume: bool
-    lock: BaseFileLock
+    lock: BaseFileLock | None  # of the run directory; the main process has it
     warn: Callable[[str, str, str], None] = lambda code, message, advice: None
     saved: int | None = None  # the step of the newest checkpoint
     failures: int = 0  # in a row
@@ -93,7 +94,7 @@ class Saver:
         if state.step == self.saved:
             return
         try:
-            state.logs = self.run.mark()
+            state.logs = parallel.on_main(self.run.mark)
             self._write(policy, optimizer, reference, state)
         except NoSpaceError as error:
             self.failures += 1
@@ -115,16 +116,18 @@ class Saver:
             "reference.safetensors": _writer(reference.state() if reference is not None else {}),
             "state.json": lambda path: path.write_text(json.dumps(asdict(state)), encoding="utf-8"),
         }
-        checkpoint.write_checkpoint(
-            self.directory, state.step, files, self.facts,
-            run_id=self.run.id, keep=self.keep, best=state.best_step, lock=self.lock,
+        parallel.on_main(
+            lambda: checkpoint.write_checkpoint(
+                self.directory, state.step, files, self.facts,
+                run_id=self.run.id, keep=self.keep, best=state.best_step, lock=self.lock,
+            )
         )  # fmt: skip
 
     def restore(self, policy: Policy, optimizer: torch.optim.Optimizer, reference: Reference | None) -> State:
         """Take up the newest checkpoint that verifies, naming the ones refused; a fresh state if there is none."""
         if not self.resume:
             return State()
-        found = checkpoint.newest_valid(self.directory, self.run.id)
+        found = parallel.on_main(lambda: checkpoint.newest_valid(self.directory, self.run.id))
         for path, reason in found.refused:
             self.warn("checkpoint_refused", f"{path.name}: {reason}", "an older one is used")
         if found.path is None or found.manifest is None:
@@ -148,13 +151,13 @@ class Saver:
         with torch.no_grad():
             for name, parameter in policy.named_parameters():
                 if parameter.requires_grad:
-                    parameter.copy_(weights[name])
+                    parameter.copy_(like(weights[name], parameter))
 
     def load_best(self, policy: Policy, state: State) -> None:
         """Put the weights with the best held-out loss into the policy."""
         if state.best_step is not None and state.best_step != state.step:
             path = self.directory / checkpoint.name_of(state.best_step)
-            checkpoint.verify(path, run_id=self.run.id)
+            parallel.on_main(lambda: checkpoint.verify(path, run_id=self.run.id))
             self.load_weights(policy, path)
 
 
@@ -182,23 +185,23 @@ def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
 
 
 def _trainable(policy: Policy) -> dict[str, Tensor]:
-    return {name: p.detach().cpu().contiguous() for name, p in policy.named_parameters() if p.requires_grad}
+    return to_main({name: p for name, p in policy.named_parameters() if p.requires_grad})
 
 
 def _moments(policy: Policy, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     out = {}
     for name, parameter in policy.named_parameters():
         for key, value in optimizer.state.get(parameter, {}).items():
-            out[f"{name}/{key}"] = value.detach().cpu().contiguous()
-    return out
+            out[f"{name}/{key}"] = value
+    return to_main(out)
 
 
 def _restore_moments(policy: Policy, optimizer: torch.optim.Optimizer, saved: dict[str, Tensor]) -> None:
     parameters = dict(policy.named_parameters())
     for key, value in saved.items():
         name, _, moment = key.rpartition("/")
-        home = parameters[name].device if moment != "step" else value.device
-        optimizer.state[parameters[name]][moment] = value.to(home)
+        parameter = parameters[name]
+        optimizer.state[parameter][moment] = like(value, parameter) if moment != "step" else value.to(parameter.device)
 
 
 def _writer(tensors: dict[str, Tensor]) -> Callable[[Path], None]:

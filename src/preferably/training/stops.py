@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 from preferably.models.policy import Policy
+from preferably.training import parallel
 
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
@@ -72,8 +73,12 @@ def listening() -> Iterator[Stop]:
 def until_stopped(policy: Policy, asked: Callable[[], bool]) -> Iterator[None]:
     """Ends its body before the next forward pass of `policy` once a stop was asked for.
 
-    Steps, evaluations and sampling all consist of forward passes, so none of them has to be waited for.
+    Steps, evaluations and sampling all consist of forward passes, so none of them has to be waited for. Several
+    processes make each pass together, so they cannot end in the middle of one: they agree between two steps.
     """
+    if parallel.world() > 1:
+        yield
+        return
 
     def check(*_: object) -> None:
         if asked():
