@@ -80,9 +80,7 @@ def train_offline(
     """
     method, hyperparameters = settings.row, settings.hyperparameters
     total = total_steps(settings, len(data.train))
-    rows = total * settings.batch_size
-    if settings.max_steps is None:
-        rows = max(1, round(settings.epochs * len(data.train)))
+    rows = total * settings.batch_size if settings.max_steps else max(1, round(settings.epochs * len(data.train)))
     warmup = warmup_steps(settings.warmup, total)
     eval_every = settings.eval_every or max(1, -(-total // EVALUATIONS))
     save_every = settings.save_every or eval_every
