@@ -67,8 +67,8 @@ def lines(
     """Curves over steps: training thin, held-out strong with points; the first curve's colour is the accent.
 
     `shares` draws the whole of 0 to 100%, `percent` as much of it as is needed. `level` is a dashed line to compare
-    with, `marks` are steps ticked at the foot (no finite loss), `band` is (step, low, high) around a curve. `colours` by
-    name are those of a legend that the page has for all charts, so that this one draws none.
+    with, `marks` are steps ticked at the foot (no finite loss), `band` is (step, low, high) around a curve. `colours`
+    by name are those of a legend that the page has for all charts, so that this one draws none.
     """
     drawn = [line for line in curves if line.points]
     names = list(dict.fromkeys(line.name for line in drawn))
@@ -77,7 +77,9 @@ def lines(
     color: Spec = {"field": "curve", "type": "nominal", "scale": scale}
     if colours is not None or (len(names) == 1 and not marks):
         color["legend"] = None
-    x_axis: Spec = {"field": "x", "type": "quantitative", "title": x, "scale": {"nice": False}}
+    x_axis: Spec = {
+        "field": "x", "type": "quantitative", "title": x, "scale": {"nice": False}, "axis": {"tickMinStep": 1},
+    }  # fmt: skip
     y_axis: Spec = {"field": "y", "type": "quantitative", "title": y, "scale": {"zero": zero}}
     if percent:
         y_axis["axis"] = {"format": ".0~%"}
