@@ -92,7 +92,9 @@ def test_results_and_training(seen: str) -> None:
     assert "sft not evaluated" in seen
     assert "strong/dpo dpo 3,671 400 held out 120 1 min 00 s 0.693 → 0.408 50.0% → 80.4% 0 → 11.8 38 → 22.8" in seen
     assert "sft sft, failed 1,000 100 held out 60 of 120" in seen
-    assert "length drift step 160" in seen and "None raised." in seen
+    message = "step 160 The policy's samples are 42% shorter than at the start (38 to 22 tokens)."
+    assert f"length drift mild/dpo {message} strong/dpo {message} Compare the lengths of chosen" in seen
+    assert "None raised: sft. Curves" in seen
 
 
 def test_a_run_with_a_report_is_linked(page: Path, runs: list[Path]) -> None:
@@ -116,7 +118,7 @@ def test_curves_lie_over_each_other(page: Path, runs: list[Path]) -> None:
             assert [row["y"] for row in drawn] == pytest.approx([value for _, value in stored], rel=1e-4)
     points = {point["label"]: point["kl"] for point in specs["kl-win-rate"]["data"]["values"]}
     assert points == {"start": 0, "mild/dpo": 12.43, "strong/dpo": 3.0}
-    assert "Without points: " in text_of(page)
+    assert "T = 1. No points: sft." in text_of(page)
 
 
 def test_win_rates_measured_otherwise_are_not_set_against_each_other(
@@ -134,6 +136,14 @@ def test_runs_without_any_evaluation(fake: ModuleType, tmp_path: Path) -> None:
     seen = text_of(render_comparison(runs, tmp_path / "page.html"))
     assert "No win rates yet" in seen and f"preferably evaluate --model {tmp_path}/a/model" in seen
     assert "No setting differs." in seen and "None raised in any of the runs." in seen
+
+
+def test_a_warning_that_comes_often_is_told_once_a_run(fake: ModuleType, tmp_path: Path) -> None:
+    runs = [fake.sft_run(tmp_path / name) for name in ("a", "b")]
+    raised = [{"step": step, "code": "not_finite", "message": f"m{step}", "advice": "lower it"} for step in (3, 5, 9)]
+    fake.write_lines(runs[1] / "warnings.jsonl", raised)
+    seen = text_of(render_comparison(runs, tmp_path / "page.html"))
+    assert "not finite b step 3 m3 (and 2 more steps, the last step 9) lower it" in seen and "m5" not in seen
 
 
 def test_bare_runs_and_many(fake: ModuleType, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The page of a run that goes on: from nothing to its end, over rewinds and half-written lines, on this machine only."""
+"""The page of a run that goes on: from nothing to its end, over rewinds and half-written lines; for this machine."""
 
 import http.client
 import json
@@ -51,7 +51,7 @@ def test_before_there_is_anything(tmp_path: Path) -> None:
 def test_while_it_runs(fake: ModuleType, tmp_path: Path) -> None:
     state = state_of(begin(fake, tmp_path / "run", steps=30))
     # 10 steps are left at half a second
-    assert "Running. About 5.0 s left step 30 of 40 0.5 s a step 15 s" in words(state)
+    assert "Running. About 5.0 s left step 30 of 40 0.5 s a step 15 s so far" in words(state)
     assert 'class="done" width="75.00%"' in state["parts"]["status"]
     assert state["title"] == "75% · DPO · run"
     metrics = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]

@@ -56,8 +56,8 @@ def test_a_run_is_watched_while_it_trains(
     window.wait("document.body.innerText.includes('There is no run in run yet')")
     training = command(
         "train", "dpo", "--model", tiny_model_directory, "--data", "pairs.jsonl", "--output", "run",
-        "--max-steps", 10**6, "--eval-every", 50, "--save-every", 10**6, "--batch-size", 4, "--sample-tokens", 6, "--sample-prompts", 3,
-        "--track", "tensorboard", "--learning-rate", 1e-4,
+        "--max-steps", 10**6, "--eval-every", 50, "--save-every", 10**6, "--batch-size", 4, "--sample-tokens", 6,
+        "--sample-prompts", 3, "--track", "tensorboard", "--learning-rate", 1e-4,
     )  # fmt: skip
     step = "Number((document.body.innerText.match(/step ([0-9,]+) of 1,000,000/) ?? ['', '0'])[1].replaceAll(',', ''))"
     window.wait(f"{step} > 0", seconds=180)

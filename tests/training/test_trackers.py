@@ -9,6 +9,7 @@ import sqlite3
 import struct
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ import pytest
 from preferably.config import settings
 from preferably.errors import ConfigError
 from preferably.training import trackers
+from preferably.training.offline import Progress
 from preferably.training.run import train
 from preferably.training.run_directory import RunDirectory
 from preferably.training.wandb_file import last_step, records
@@ -264,6 +266,31 @@ def test_tensorboard_reads_back_what_was_logged(given, tmp_path, killed):
     assert json.loads((path / "tracking.json").read_text())["trackers"]["tensorboard"]["failed"] == 0
 
 
+@needs("tensorboard")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # of its writing thread
+def test_a_disk_that_fills_up_under_tensorboard_does_not_stop_the_run(given, monkeypatch):
+    from tensorboard.summary.writer.record_writer import RecordWriter
+
+    honest, written = RecordWriter.write, []
+
+    def write(self, data):
+        written.append(data)
+        if len(written) > 60:
+            raise OSError(28, "No space left on device")
+        honest(self, data)
+
+    monkeypatch.setattr(RecordWriter, "write", write)
+    told = []
+    done = train(settings(given | {"track": "tensorboard"}), progress=Progress(warn=lambda *words: told.append(words)))
+    assert json.loads((done.path / "status.json").read_text())["state"] == "finished" and done.model.exists()
+    (warning,) = [line for line in lines(done.path, "warnings.jsonl") if line["code"] == "tracker_failed"]
+    assert "No space left on device" in warning["message"]
+    counted = json.loads((done.path / "tracking.json").read_text())["trackers"]["tensorboard"]
+    assert 0 < counted["failed"] < counted["calls"] == len(lines(done.path)) + 1  # and the end
+    codes = [words[0] for words in told]
+    assert codes[-2:] == ["tracker_failed", "note"] and codes.count("tracker_failed") == 1
+
+
 @needs("wandb")
 @pytest.mark.parametrize("cut", [0, 3, 7, 50, 20_000, 33_000])
 def test_a_wandb_file_that_ends_early_is_read_as_far_as_it_goes(tmp_path, cut):
@@ -304,6 +331,9 @@ def test_wandb_offline_reads_back_what_was_logged(given, tmp_path, monkeypatch, 
     assert len(files) == 1 + killed and {file.stem for file in files} == {
         f"run-{(path / 'run-id').read_text().strip()}"
     }
+    until = time.monotonic() + 60
+    while last_step(iter(files)) < 6 and time.monotonic() < until:
+        time.sleep(0.1)  # W&B's process may write the end of its file after it said that it has finished
     found, names, configured = {}, set(), {}
     for record in (record for file in files for record in records(file)):
         if record.HasField("run"):

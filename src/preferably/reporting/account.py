@@ -6,7 +6,6 @@ from typing import Any
 
 from preferably.data.accounting import CODES
 from preferably.methods import METHODS
-from preferably.reporting.curves import first_and_last
 from preferably.reporting.figures import NONE, count, duration, percent, significant
 from preferably.reporting.result import fact
 from preferably.reporting.run_files import Record, RunFiles, finite, interval_of, number, part, setting, text
@@ -85,11 +84,10 @@ def stage(run: RunFiles, *, this: bool = False) -> Stage:
 
 
 def change(metrics: list[Record], key: str, *, shares: bool = False) -> str:
-    """The first and the last value of `key`: `0.693 → 0.408`."""
-    first, last = first_and_last(metrics, key)
-    if first is None and last is None:
-        return NONE
-    return " → ".join(percent(value) if shares else significant(value, 3) for value in (first, last))
+    """The first and the last value of `key`: `0.693 → 0.408`; the one value where there is one."""
+    values = [value for record in metrics if (value := number(record, key)) is not None]
+    ends = values[:1] + values[1:][-1:]
+    return " → ".join(percent(value) if shares else significant(value, 3) for value in ends) or NONE
 
 
 def method_of(run: RunFiles) -> str:

@@ -77,7 +77,9 @@ def lines(
     color: Spec = {"field": "curve", "type": "nominal", "scale": scale}
     if colours is not None or (len(names) == 1 and not marks):
         color["legend"] = None
-    x_axis: Spec = {"field": "x", "type": "quantitative", "title": x, "scale": {"nice": False}}
+    x_axis: Spec = {
+        "field": "x", "type": "quantitative", "title": x, "scale": {"nice": False}, "axis": {"tickMinStep": 1},
+    }  # fmt: skip
     y_axis: Spec = {"field": "y", "type": "quantitative", "title": y, "scale": {"zero": zero}}
     if percent:
         y_axis["axis"] = {"format": ".0~%"}

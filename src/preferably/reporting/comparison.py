@@ -14,7 +14,7 @@ from preferably.reporting import result
 from preferably.reporting.account import Stage, change, stage
 from preferably.reporting.charts import Chart, Spec, kl_against_win_rate, lines, still
 from preferably.reporting.curves import Curve, curve
-from preferably.reporting.figures import NONE
+from preferably.reporting.figures import NONE, plural
 from preferably.reporting.page import data_block, shell, write_page
 from preferably.reporting.panels import kl_point
 from preferably.reporting.report import MAKES_A_WIN_RATE, warning_of, win_rate_command
@@ -31,8 +31,9 @@ CHARTS: tuple[tuple[str, str, str, str, str, str, dict[str, Any]], ...] = (
     ("loss", "Training loss", "A falling loss says nothing about the quality of answers.", "", "loss", "loss", {}),
     ("accuracy", "Preference accuracy", "Share of pairs in which the chosen answer has the higher reward. Dashed: 50%.",
      "eval_rewards/accuracies", "rewards/accuracies", "share of pairs", {"level": 0.5, "shares": True}),
-    ("margins", "Margin of the implicit rewards", "Chosen minus rejected. Beta makes it grow too, not learning alone.",
-     "eval_rewards/margins", "rewards/margins", "mean margin", {"zero": True, "level": 0.0}),
+    ("margins", "Margin of the implicit rewards",
+     "Chosen minus rejected. It grows with beta too, not only with what is learnt.", "eval_rewards/margins",
+     "rewards/margins", "mean margin", {"zero": True, "level": 0.0}),
     ("chosen", "Log-probability of the chosen answers", "Falling: probability leaves the chosen answers too.",
      "eval_logps/chosen", "logps/chosen", "log-probability (nats)", {}),
     ("kl", "Distance from the reference", "KL(policy ‖ reference) on the policy's own samples at T = 1.",
@@ -59,8 +60,16 @@ class Compared:
     win_rate_of: str  # "desk-dpo against desk-sft"
     kl: str  # first and last in training
     length: str
-    warnings: list[dict[str, str]]
     problems: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """One kind of warning with what it said in each run that raised it."""
+
+    code: str
+    advice: str
+    said: list[tuple[Compared, str, str]]  # run, step, message
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +103,8 @@ def render_comparison(runs: Sequence[Path], target: Path) -> Path:
         ),
         "settings": differences([run.config for run in read]),
         "environment": differences([run.environment for run in read]),
+        "alarms": alarms(compared, read),
+        "quiet": [each for each, run in zip(compared, read, strict=True) if not run.warnings],
         "no_settings": [name for name, run in zip(names, read, strict=True) if not run.config],
         "charts": charts,
         "kl_chart": over_kl,
@@ -127,6 +138,20 @@ def differences(records: Sequence[Record]) -> list[Difference]:
     return found
 
 
+def alarms(compared: Sequence[Compared], runs: Sequence[RunFiles]) -> list[Alarm]:
+    """The warnings of all runs by kind, as they are first found; of one kind, a run tells what it said first."""
+    found: dict[str, Alarm] = {}
+    for each, run in zip(compared, runs, strict=True):
+        of_run: dict[str, list[dict[str, str]]] = {}
+        for warning in map(warning_of, run.warnings):
+            of_run.setdefault(warning["code"], []).append(warning)
+        for code, (first, *others) in of_run.items():
+            more = f" (and {plural(len(others), 'more step')}, the last {others[-1]['step']})" if others else ""
+            alarm = found.setdefault(code, Alarm(code, first["advice"], []))
+            alarm.said.append((each, first["step"], first["message"] + more))
+    return list(found.values())
+
+
 def not_alike(runs: Sequence[RunFiles]) -> str:
     """A sentence where win rates were not measured in the same way; empty where they were, or are fewer than two."""
     records = [run.win_rate for run in runs if run.win_rate]
@@ -155,9 +180,9 @@ def curve_charts(runs: Sequence[RunFiles], names: Sequence[str]) -> list[Chart]:
             curves.append(of_held_out if of_held_out.points or not training else curve(run.metrics, training, name))
         if not any(line.points for line in curves):
             continue
-        absent = [line.name for line in curves if not line.points]
-        notes = (f"Without points: {', '.join(absent)}.",) if absent else ()
-        charts.append(Chart(slug, title, help, lines(curves, y=axis, colours=colours, **style), notes))
+        absent = ", ".join(line.name for line in curves if not line.points)
+        told = f"{help} No points: {absent}." if absent else help
+        charts.append(Chart(slug, title, told, lines(curves, y=axis, colours=colours, **style)))
     return charts
 
 
@@ -193,6 +218,5 @@ def _compared(run: RunFiles, name: str, place: int, target: Path) -> Compared:
         win_rate_of=f"against {against}" if against else "",
         kl=change(run.metrics, "objective/kl"),
         length=change(run.metrics, "samples/length"),
-        warnings=[warning_of(record) for record in run.warnings],
         problems=run.problems,
     )

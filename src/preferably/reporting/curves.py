@@ -78,12 +78,6 @@ def bad_steps(metrics: Sequence[Record]) -> BadSteps:
     return BadSteps(tuple(not_finite), tuple(skipped), tuple(dict.fromkeys(reasons)))
 
 
-def first_and_last(metrics: Sequence[Record], key: str) -> tuple[float | None, float | None]:
-    """The first and the last value of `key` in the file, NaN included."""
-    values = [value for record in metrics if (value := number(record, key)) is not None]
-    return (values[0], values[-1]) if values else (None, None)
-
-
 def listed(steps: Sequence[int], most: int = 6) -> str:
     """`3, 4, 9` or `3, 4, 9, …` where there are more."""
     return ", ".join(f"{step:,}" for step in steps[:most]) + (", …" if len(steps) > most else "")

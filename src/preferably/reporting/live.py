@@ -138,7 +138,7 @@ def _progress(run: RunFiles) -> dict[str, str]:
         "steps": f"step {count(step)}" + (f" of {count(total)}" if total else ""),
         "done": "" if share is None else f"{100 * share:.2f}",
         "pace": "" if pace is None else f"{duration(pace)} a step",
-        "taken": duration(sum(seconds)) if seconds else "",
+        "taken": "" if not seconds else duration(sum(seconds)) + (" so far" if running else ""),
         "left": f"about {duration(left)} left" if left > 0 else "",
     }
 
