@@ -93,6 +93,9 @@ class TrainSettings(BaseModel):
     dtype: Literal["auto", "float32", "bfloat16"] = Field("auto", description="what matrix products are computed in")
     attention: Literal["auto", "packed", "padded"] = Field("auto", description="prefix-shared, or the plain forward")
     threads: int | None = Field(None, ge=1, description="CPU threads; default: the machine's")
+    memory_limit: float | None = Field(
+        None, gt=0, description="GB that the run may hold; default: what is free; a larger figure goes on anyway"
+    )
     seed: int = Field(0, ge=0, lt=2**31, description="of the split, the order of data and all sampling")
 
     eval_every: int | None = Field(None, ge=1, description="steps between evaluations; default: five a run")
@@ -113,6 +116,11 @@ class TrainSettings(BaseModel):
         """The method's hyperparameters: its defaults with the settings on top."""
         given = {name: getattr(self, name) for name in ("beta", "label_smoothing", "nll_weight")}
         return resolve_hyperparameters(self.row, {name: value for name, value in given.items() if value is not None})
+
+    @property
+    def ends_with_best(self) -> bool:
+        """Whether the weights with the best held-out loss become the model, rather than the last ones."""
+        return self.final == "best" or self.patience is not None
 
     @property
     def peak_learning_rate(self) -> float:

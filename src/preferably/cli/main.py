@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from preferably import __version__
-from preferably.cli import evaluating, quickstarting, training
+from preferably.cli import evaluating, exporting, quickstarting, training
 from preferably.errors import PreferablyError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app.command("evaluate")(evaluating.evaluate)
 app.command("ready")(evaluating.ready)
 app.command("chat")(evaluating.chat)
 app.command("report")(evaluating.report)
+app.command("export")(exporting.export)
 app.command("methods")(training.methods)
 
 

@@ -22,15 +22,18 @@ from preferably.data.writers import row_of
 from preferably.errors import CheckpointError, ConfigError, DataError, PreferablyError
 from preferably.feedback.records import Group
 from preferably.models.adapters import add_adapters
-from preferably.models.loading import Loaded, load, save
+from preferably.models.loading import Loaded, load, save, weights_digest
 from preferably.training.alarms import Warning
 from preferably.training.checkpoint import environment_facts, lock_run
+from preferably.training.estimate import refuse_what_does_not_fit
 from preferably.training.offline import Progress, TrainData, total_steps, train_offline
 from preferably.training.reference import Reference
 from preferably.training.run_directory import RunDirectory
 from preferably.training.selfcheck import check_packing, check_reference
 from preferably.training.state import Saver, State
 
+# What a resumed run may change, or what other facts speak of.
+FREE = {"output", "model", "data", "held_out_data", "keep", "threads", "memory_limit"}
 MAX_LENGTH = 2048  # tokens, unless settings or the model's context say less
 
 
@@ -80,15 +83,16 @@ def train(
         try:
             if settings.threads is not None:
                 torch.set_num_threads(settings.threads)
-            torch.manual_seed(settings.seed)  # adapters draw their starting weights
-            loaded = start or load(
-                settings.model, device=settings.device, dtype=settings.dtype, attention=settings.attention
-            )
-            data, held_out = _data(settings, groups, loaded, run)
+            how: dict[str, Any] = settings.model_dump(include={"device", "dtype", "attention"})
+            outline = start or load(settings.model, **how, weights=False)
+            data, held_out, _ = read_data(settings, groups, outline, run if run.fresh else None)
             total = total_steps(settings, len(data.train))
+            refuse_what_does_not_fit(settings, outline, data, lambda why: progress.warn("note", why, ""))
+            torch.manual_seed(settings.seed)  # adapters draw their starting weights
+            loaded = start or load(settings.model, **how)
             at_start = _checked_model(settings, loaded, data, progress)
+            facts = _facts(settings, loaded, data)  # of the model that the run starts from, before adapters
             reference = _checked_reference(settings, loaded, data)
-            facts = _facts(settings, loaded, data)
             if run.fresh:
                 _describe(run, settings, facts, in_memory=groups is not None)
                 at_start += before(loaded, held_out) if before is not None else []
@@ -100,7 +104,7 @@ def train(
                 loaded.policy, reference, data, loaded.tokenizer, settings, run, saver,
                 stop_ids=loaded.stop_ids, progress=progress, at_start=at_start, stop_asked=stop_asked,
             )  # fmt: skip
-            if settings.final == "best" or settings.patience is not None:
+            if settings.ends_with_best:
                 saver.load_best(loaded.policy, state)
             save(loaded, run.path / "model")
             run.status("stopped" if state.reason else "finished", state.step, total, state.reason)
@@ -113,10 +117,13 @@ def train(
     return Run(run.path, state, loaded, held_out)
 
 
-def _data(
-    settings: TrainSettings, groups: Sequence[Group] | None, loaded: Loaded, run: RunDirectory
-) -> tuple[TrainData, list[Group]]:
-    """Token groups of both parts; what became of every row goes to data.json, also where this fails."""
+def read_data(
+    settings: TrainSettings, groups: Sequence[Group] | None, loaded: Loaded, run: RunDirectory | None
+) -> tuple[TrainData, list[Group], dict[str, Any]]:
+    """Token groups of both parts, the records held out, and what became of every row.
+
+    Only the tokenizer and the context of `loaded` count. The account goes to data.json of `run`, also where this fails.
+    """
     feedback = settings.row.feedback
     accounting = Accounting()
     if groups is None:
@@ -136,8 +143,8 @@ def _data(
     length = min(settings.max_length or MAX_LENGTH, loaded.context or MAX_LENGTH)
     options: dict[str, Any] = {"max_length": length, "truncation": settings.truncation, "accounting": accounting}
     first, second = (encode(part, loaded.tokenizer, **options) for part in (groups, held_out))
-    account = {"max_length": length, "truncated": first.truncated + second.truncated}
-    if run.fresh:
+    account: dict[str, Any] = {"max_length": length, "truncated": first.truncated + second.truncated}
+    if run is not None:
         run.write_json("data.json", accounting.as_json() | account)
     accounting.enforce(settings.max_rejected)
     train, measured = first.groups, second.groups
@@ -148,20 +155,20 @@ def _data(
         kept = [held_out[i] for i in split.held_out]
     else:
         kept = [held_out[group.row] for group in measured]
-    if run.fresh:
-        counts = {"train": len(train), "held_out": len(measured)}
-        run.write_json("data.json", accounting.as_json() | account | counts)
+    account = accounting.as_json() | account | {"train": len(train), "held_out": len(measured)}
+    if run is not None:
+        run.write_json("data.json", account)
         (run.path / "held_out.jsonl").unlink(missing_ok=True)
         for record in kept:
             run.append("held_out.jsonl", row_of(record))
     if settings.held_out_data and not measured:
         raise DataError(f"All held-out groups were rejected, so nothing could be measured. {accounting.describe()}")
-    if not measured and (settings.patience is not None or settings.final == "best"):
+    if not measured and settings.ends_with_best:
         raise ConfigError("patience and final = best choose by the held-out loss; hold something out (held_out > 0).")
     if not train:
         raise DataError(f"No group is left to train on. {accounting.describe()}")
     prompts = _prompts(settings, measured, loaded.context or length + settings.sample_tokens)
-    return TrainData(train, measured, prompts), kept
+    return TrainData(train, measured, prompts), kept, account
 
 
 def _share(held_out: float) -> float | int:
@@ -212,17 +219,14 @@ def _facts(settings: TrainSettings, loaded: Loaded, data: TrainData) -> dict[str
     environment = environment_facts(
         device=str(policy.device), dtype=str(policy.compute).removeprefix("torch."), threads=torch.get_num_threads()
     )
-    job = settings.model_dump(mode="json", exclude={"output", "model", "data", "held_out_data", "keep", "threads"})
+    job = settings.model_dump(mode="json", exclude=FREE)
     digest = hashlib.sha256()
     for group in [*data.train, *data.held_out]:
         for part in (group.prompt, *group.completions, *group.train):
             digest.update(np.ascontiguousarray(part).tobytes() + b"|")
-    weights = hashlib.sha256()
-    for name, parameter in policy.named_parameters():
-        weights.update(name.encode() + parameter.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
     return {
-        "settings": job, "data": digest.hexdigest(), "start_weights": weights.hexdigest(), "packed": policy.packed,
-        "environment": environment,
+        "settings": job, "data": digest.hexdigest(), "start_weights": weights_digest(policy),
+        "packed": policy.packed, "environment": environment,
     }  # fmt: skip
 
 
