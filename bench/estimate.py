@@ -67,7 +67,9 @@ def child(job: dict[str, Any], result: Path) -> None:
 
         held: list[float] = []
         began = time.perf_counter()
-        preferably.train(job["method"], progress=Progress(step=lambda step, metrics: held.append(peak_rss_gb())), **options)
+        preferably.train(
+            job["method"], progress=Progress(step=lambda step, metrics: held.append(peak_rss_gb())), **options
+        )
         spent = time.perf_counter() - began
         values = {"peak_gb": peak_rss_gb(), "peak_gb_by_step": held, "seconds": spent}
     result.write_text(json.dumps(values), encoding="utf-8")

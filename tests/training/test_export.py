@@ -177,7 +177,9 @@ def test_any_checkpoint_can_be_exported_while_the_run_goes_on(runs, tmp_path):
     assert files(run) == before
 
 
-@pytest.mark.parametrize(("asked", "final", "step"), [("best", "last", 2), (None, "best", 2), (None, "last", 4), ("last", "best", 4)])
+@pytest.mark.parametrize(
+    ("asked", "final", "step"), [("best", "last", 2), (None, "best", 2), (None, "last", 4), ("last", "best", 4)]
+)
 def test_the_checkpoint_is_the_one_asked_for_or_the_one_the_run_would_take(runs, tmp_path, asked, final, step):
     run = tmp_path / "run"
     shutil.copytree(runs["llama"].path, run)
@@ -284,9 +286,7 @@ def test_without_held_out_rows_the_proof_says_what_it_used(runs, tmp_path):
 def test_a_distance_by_hand():
     """p = (1/4, 3/4) and q = (1/2, 1/2): KL = 1/4 ln 1/2 + 3/4 ln 3/2 = 0.1308; the second row does not differ."""
     same = torch.tensor([[2.0, 2.0]])
-    found = distance(
-        [torch.tensor([[0.0, 1.0986123]]), same], [torch.tensor([[0.0, 0.0]]), same]
-    )
+    found = distance([torch.tensor([[0.0, 1.0986123]]), same], [torch.tensor([[0.0, 0.0]]), same])
     assert found["logit"] == pytest.approx(1.0986, abs=1e-4)
     assert found["log_prob"] == pytest.approx(0.6931, abs=1e-4)
     assert found["kl"] == pytest.approx(0.1308 / 2, abs=1e-4)

@@ -194,5 +194,5 @@ def weights_digest(policy: Policy) -> str:
     digest = hashlib.sha256()
     for name, parameter in policy.named_parameters():
         digest.update(name.encode())
-        digest.update(parameter.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+        digest.update(parameter.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()

@@ -86,7 +86,10 @@ def memory_of(settings: TrainSettings, found: Rehearsal, process: int) -> Memory
     reference = found.weights if settings.row.reference and not settings.lora else 0
     start = {"weights": found.weights}
     trained = start | {"reference": reference, "moments": 2 * found.gradients}
-    saved = {"weights": found.weights * (2 if settings.lora else 1), "reference": reference}  # adapters merge into a copy
+    saved = {
+        "weights": found.weights * (2 if settings.lora else 1),
+        "reference": reference,
+    }  # adapters merge into a copy
     phases = {
         "the self-check": start | {"activations": found.check},
         SAMPLING: trained | {"activations": found.sampling},
@@ -128,9 +131,13 @@ def why_not(settings: TrainSettings, model: Loaded, data: TrainData, found: Esti
         if memory.peak <= found.limit:
             flags = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in changes.items())
             ways.append(f"{flags} ({memory.peak / GB:.2f} GB)")
-    advice = f"What fits: {', or '.join(ways)}." if ways else (
-        f"Smaller micro-batches, fewer samples and adapters come to no less than {least.peak / GB:.2f} GB: take a "
-        "smaller model, or a larger machine."
+    advice = (
+        f"What fits: {', or '.join(ways)}."
+        if ways
+        else (
+            f"Smaller micro-batches, fewer samples and adapters come to no less than {least.peak / GB:.2f} GB: take a "
+            "smaller model, or a larger machine."
+        )
     )
     return (
         f"This run is estimated to hold {wanted}, and it may hold {found.limit / GB:.2f} GB. {advice} "
@@ -138,10 +145,8 @@ def why_not(settings: TrainSettings, model: Loaded, data: TrainData, found: Esti
     )
 
 
-def _reduced(
-    settings: TrainSettings, model: Loaded, data: TrainData, limit: int
-) -> tuple[dict[str, Any], Memory]:
-    """Halve what the worst phase depends on until it fits or nothing is left to halve: the changes, and what it holds."""
+def _reduced(settings: TrainSettings, model: Loaded, data: TrainData, limit: int) -> tuple[dict[str, Any], Memory]:
+    """Halve what the worst phase depends on until it fits or nothing can be halved: the changes, and what is held."""
     longest = max(map(packed_size, [*data.train, *data.held_out]))
     changes: dict[str, Any] = {}
     while True:

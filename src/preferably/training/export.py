@@ -74,7 +74,7 @@ def export(
     base = str(Path(made.model).resolve()) if Path(made.model).exists() else made.model
     loaded = _model(run, made, path, manifest, base)
     rows, source = _rows(run, made, loaded)
-    facts = {
+    facts: dict[str, Any] = {
         "run": run.resolve().name, "run_id": run_id, "method": made.method, "step": manifest.step, "base": base,
         "form": "adapter" if adapter else "merged" if made.lora else "full",
         "dtype": "bfloat16" if dtype == "bfloat16" else "float32", "stop_ids": sorted(loaded.stop_ids),
@@ -127,9 +127,7 @@ def _refuse(made: TrainSettings, run: Path, output: Path, adapter: bool, dtype: 
         raise ConfigError("An adapter is exported in float32, as peft computes with it; leave --dtype out, or merge.")
 
 
-def _checkpoint(
-    directory: Path, run_id: str, made: TrainSettings, wanted: str | int | None
-) -> tuple[Path, Manifest]:
+def _checkpoint(directory: Path, run_id: str, made: TrainSettings, wanted: str | int | None) -> tuple[Path, Manifest]:
     """The checkpoint that is asked for, verified."""
     if isinstance(wanted, int):
         path = directory / name_of(wanted)

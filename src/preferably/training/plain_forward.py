@@ -31,6 +31,7 @@ def last_logits(model: Any, prompts: Sequence[Sequence[int]], positions: int) ->
 def _main(job: dict[str, Any]) -> None:
     torch.set_num_threads(job["threads"])
     safe: dict[str, Any] = {"use_safetensors": True, "trust_remote_code": False}
+    model: Any
     if job["base"] is None:
         model = AutoModelForCausalLM.from_pretrained(job["directory"], **safe)
     else:

@@ -16,7 +16,7 @@ from preferably.training.run import read_data
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A run that has not begun. `seconds` by part, None where memory forbids to try; `refused` says why and what fits."""
+    """A run that has not begun. `seconds` are by part, None where the model was not tried; `refused` says why."""
 
     settings: TrainSettings
     account: dict[str, Any]  # what became of every row, as in data.json
@@ -26,42 +26,34 @@ class Plan:
     refused: str | None
 
     def lines(self) -> Iterator[tuple[str, str]]:
-        """(what, figures), for people."""
+        """(what, figures), for people; a line without a name goes on with the one before."""
         made, account = self.settings, self.account
-        rejected = sum(account["rejected"].values())
-        yield "data", (
-            f"{account['read']} rows: {account['used']} used, {account['deduplicated']} duplicates, {rejected} rejected; "
-            f"{account['train']} to train on, {account['held_out']} held out, {account['truncated']} cut"
-        )
+        counts = {"used": account["used"], "duplicates": account["deduplicated"]}
+        counts |= {"rejected": sum(account["rejected"].values()), "cut": account["truncated"]}
+        yield "data", f"{account['read']} rows: {', '.join(f'{count} {name}' for name, count in counts.items())}"
+        yield "", f"{account['train']} to train on, {account['held_out']} held out"
         if isinstance(self.estimate, str):
             yield "memory", f"not known: {self.estimate}"
             return
         work, found, memory = self.estimate.work, self.estimate.rehearsal, self.estimate.memory
         yield "model", f"{made.model}: {found.parameters:,} parameters, {found.trained:,} of them trained"
-        yield "steps", (
-            f"{work.steps} of {made.batch_size} groups; {work.tokens:,} tokens in {work.microbatches} micro-batches of "
-            f"{work.largest_tokens:,} tokens at most"
-        )
-        yield "looks", (
-            f"{work.evaluations} evaluations on {account['held_out']} groups and {work.prompts} sampled prompts; "
-            f"{work.checkpoints} checkpoints of {3 * found.gradients / GB:.2f} GB, {made.keep + 1} kept at most"
-        )
-        limit = "how much there is cannot be read here" if self.estimate.limit is None else (
-            f"{self.estimate.limit / GB:.2f} GB may be held"
-        )
-        yield "memory", f"about {memory.peak / GB:.2f} GB at its peak, in {memory.phase}; {limit}"
+        yield "steps", f"{work.steps:,} of {made.batch_size} groups, {work.tokens:,} tokens"
+        yield "", f"{work.microbatches:,} micro-batches, the largest of {work.largest_tokens:,} tokens"
+        yield "looks", f"{work.evaluations} evaluations, each with {work.prompts} sampled prompts"
+        yield "disk", f"{work.checkpoints} checkpoints of {3 * found.gradients / GB:.2f} GB; {made.keep + 1} kept at most"
+        limit = self.estimate.limit
+        known = "what there is cannot be read here" if limit is None else f"{limit / GB:.2f} GB may be held"
+        yield "memory", f"about {memory.peak / GB:.2f} GB at most, in {memory.phase}; {known}"
         for name, size in memory.parts.items():
             yield "", f"{size / GB:7.2f} GB  {name}"
         if self.seconds is None:
             yield "time", "not tried, as the run does not fit"
             return
-        per_step = self.seconds["training"] / work.steps
-        yield "time", (
-            f"about {_duration(sum(self.seconds.values()))}, {per_step:.2g} s a step; measured on the model itself for "
-            f"{self.probe:.0f} s, with every sample as long as it may be"
-        )
+        a_step = self.seconds["training"] / work.steps
+        yield "time", f"about {_duration(sum(self.seconds.values()))}; {a_step:.2g} s a step"
         for name, value in self.seconds.items():
             yield "", f"{_duration(value):>10}  {name}"
+        yield "", f"from {self.probe:.0f} s with the model itself; samples are taken to be as long as they may be"
 
 
 def plan(settings: TrainSettings, *, groups: Sequence[Group] | None = None, ready: tuple[int, int] = (0, 0)) -> Plan:

@@ -27,7 +27,9 @@ from preferably.models.policy import Policy
 from preferably.training.steps import group_losses
 from preferably.training.workload import Workload
 
-DRAW = 28  # bytes a word of the vocabulary while a token is drawn: logits, scaled and softmax in float32, two in float64
+DRAW = (
+    28  # bytes a word of the vocabulary while a token is drawn: logits, scaled and softmax in float32, two in float64
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +94,18 @@ def rehearse(config: Any, settings: TrainSettings, work: Workload, *, compute: t
     policy = Policy(hollow(config), compute=compute, packed=packed)
     check = _checked(policy, work.checked) if packed else 0
     if settings.lora:
+        mode = _mode(policy)
         add_adapters(policy, r=settings.lora_r, alpha=settings.lora_alpha, targets=settings.lora_targets)
+        for module in policy.modules():  # peft's own are real
+            for name, weight in module.named_parameters(recurse=False):
+                module.register_parameter(name, mode.from_tensor(weight))
     parameters = list(policy.parameters())
     trained = [p for p in parameters if p.requires_grad]
     steps = [_step(policy, settings, groups, work.accumulates) for groups in work.largest]
     return Rehearsal(
         parameters=sum(p.numel() for p in parameters),
         trained=sum(p.numel() for p in trained),
-        weights=sum(p.nbytes for p in [*parameters, *policy.buffers()]),
+        weights=sum(p.nbytes for p in parameters),
         gradients=sum(p.nbytes for p in trained),
         step=max(steps, key=lambda most: sum(most.values())),
         evaluation=max((_forward(policy, groups) for groups in work.evaluated), default=0),
@@ -110,13 +116,17 @@ def rehearse(config: Any, settings: TrainSettings, work: Workload, *, compute: t
 
 @contextmanager
 def _ledger(policy: Policy) -> Iterator[Ledger]:
-    """A ledger, on the fake tensors' own mode, that knows the weights."""
-    mode = next(policy.parameters()).fake_mode  # type: ignore[attr-defined]
+    """A ledger that knows the weights, in the fake tensors' mode."""
     ledger = Ledger(policy.inner.config.get_text_config().vocab_size)
     for tensor in (*policy.parameters(), *policy.buffers()):
         ledger.known(tensor)
-    with mode, ledger:
+    with _mode(policy), ledger:
         yield ledger
+
+
+def _mode(policy: Policy) -> Any:
+    """The mode that the fake weights live in."""
+    return next(policy.parameters()).fake_mode  # type: ignore[attr-defined]
 
 
 def _step(policy: Policy, settings: TrainSettings, groups: Sequence[TokenGroup], accumulates: bool) -> dict[str, int]:
@@ -169,7 +179,7 @@ def _sampling(policy: Policy, work: Workload, settings: TrainSettings) -> int:
             logits_to_keep=1,
         )  # fmt: skip
         reading = sum(ledger.most.values())
-        layers = [layer.keys.nbytes + layer.values.nbytes for layer in cache.layers]
+        layers = [sum(t.nbytes for t in vars(layer).values() if isinstance(t, Tensor)) for layer in cache.layers]
     longer = (width + settings.sample_tokens) / width
     # While one layer's cache grows, the old one is there too.
     return max(reading, int((sum(layers) + max(layers)) * longer) + DRAW * rows * ledger.words)
