@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from preferably.config import settings
+from preferably.config import TrainSettings, settings
 from preferably.data.load import load_feedback
 from preferably.data.splits import refuse_leakage
 from preferably.data.tokens import encode
@@ -18,13 +18,17 @@ from preferably.functions import load_function
 from preferably.judging.judge import ScoreFunction, judge_by_score
 from preferably.models.loading import Loaded, load
 from preferably.models.sampler import Decoding
-from preferably.reporting.card import write_card
+from preferably.reporting.card import card, write_card
 from preferably.reporting.comparison import render_comparison
 from preferably.reporting.report import render_report
 from preferably.training import parallel
 from preferably.training.alarms import Warning
 from preferably.training.disk import telling
+from preferably.training.export import Export
+from preferably.training.export import export as export_run
 from preferably.training.offline import Progress
+from preferably.training.plan import Plan
+from preferably.training.plan import plan as plan_run
 from preferably.training.run import Run
 from preferably.training.run import train as train_settings
 from preferably.training.run_directory import RunDirectory
@@ -49,12 +53,7 @@ def train(
     `options` are settings (`preferably train --help`). A model that cannot do the task yet is told so before preference
     training begins, which then goes on. Raises a `PreferablyError` for anything that you can mend.
     """
-    items = [data] if isinstance(data, str | Path) else list(data)
-    groups = [item for item in items if isinstance(item, Group)]
-    files = [str(item) for item in items if not isinstance(item, Group)]
-    if groups and files:
-        raise ConfigError("data holds both groups and files; give one kind.")
-    chosen = settings({"method": method, "model": model_directory(model), "data": files, "output": output} | options)
+    chosen, groups = _chosen(method, model, data, output, options)
 
     def ready(loaded: Loaded, held_out: Sequence[Group]) -> list[Warning]:
         found = _check_ready(loaded, held_out, Path(chosen.output))
@@ -67,6 +66,23 @@ def train(
     if parallel.is_main():
         report(run.path)
     return run
+
+
+def plan(
+    method: str,
+    *,
+    model: str | Path,
+    data: str | Path | Sequence[str | Path] | Sequence[Group] = (),
+    output: str | Path,
+    **options: Any,
+) -> Plan:
+    """What `train` with the same arguments would do, hold in memory and take in time. It trains and leaves nothing.
+
+    The data is read and cut into its micro-batches; the model is tried for a few seconds, unless it would not fit.
+    """
+    chosen, groups = _chosen(method, model, data, output, options)
+    ready = (0, 0) if chosen.method == "sft" else (READY_PROMPTS, READY_TOKENS)
+    return plan_run(chosen, groups=groups or None, ready=ready)
 
 
 def evaluate(
@@ -171,6 +187,23 @@ def compare_runs(runs: Sequence[str | Path], *, output: str | Path = "comparison
     return render_comparison([Path(run) for run in runs], Path(output))
 
 
+def export(
+    run: str | Path,
+    output: str | Path,
+    *,
+    adapter: bool = False,
+    dtype: str = "same",
+    checkpoint: str | int | None = None,
+) -> Export:
+    """Write the model of a run to the new directory `output`, for plain transformers (or peft), and prove it.
+
+    `adapter`: the adapters of a LoRA run alone, else merged. `dtype`: `same` (float32, as trained), `float32` or
+    `bfloat16`. `checkpoint`: `best`, `last` or a step; by default what the run made, or would make, its model.
+    """
+    text = card(Path(run), "peft" if adapter else "transformers")
+    return export_run(Path(run), Path(output), adapter=adapter, dtype=dtype, checkpoint=checkpoint, card=text)
+
+
 def model_directory(model: str | Path) -> str:
     """The model of a run directory, if `model` is one; else `model`."""
     inside = Path(model) / "model"
@@ -181,6 +214,19 @@ def refuse_seen(prompts: Sequence[Group], trained_on: Sequence[str | Path]) -> N
     """Raise `DataError` if a prompt to evaluate on is in files that were trained on."""
     for file in trained_on:
         refuse_leakage(load_feedback([file], "prompts", max_rejected=1.0).groups, prompts)
+
+
+def _chosen(
+    method: str, model: str | Path, data: Any, output: str | Path, options: dict[str, Any]
+) -> tuple[TrainSettings, list[Group]]:
+    """The settings, and the groups where `data` is groups rather than files."""
+    items = [data] if isinstance(data, str | Path) else list(data)
+    groups = [item for item in items if isinstance(item, Group)]
+    files = [str(item) for item in items if not isinstance(item, Group)]
+    if groups and files:
+        raise ConfigError("data holds both groups and files; give one kind.")
+    values = {"method": method, "model": model_directory(model), "data": files, "output": output} | options
+    return settings(values), groups
 
 
 def _check_ready(loaded: Loaded, held_out: Sequence[Group], output: Path) -> list[Warning]:

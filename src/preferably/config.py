@@ -107,6 +107,9 @@ class TrainSettings(BaseModel):
     attention: Literal["auto", "packed", "padded"] = Field("auto", description="prefix-shared, or the plain forward")
     processes: int = Field(1, ge=1, description="share the work among so many processes; on GPUs, one for each")
     threads: int | None = Field(None, ge=1, description="CPU threads; default: the machine's")
+    memory_limit: float | None = Field(
+        None, gt=0, description="GB that the run may hold; default: what is free; a larger figure goes on anyway"
+    )
     seed: int = Field(0, ge=0, lt=2**31, description="of the split, the order of data and all sampling")
 
     eval_every: int | None = Field(None, ge=1, description="steps between evaluations; default: five a run")

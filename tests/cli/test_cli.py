@@ -71,6 +71,15 @@ def test_ready_and_report(place, tiny_model_directory):
     assert command(place, "report", "dpo").stdout.strip().endswith("report.html")
 
 
+def test_export_says_what_was_proved(place):
+    done = command(place, "export", "dpo", "--output", "plain", "--checkpoint", "last", "--dtype", "bfloat16")
+    assert done.returncode == 0, done.stderr
+    assert "equal to the last bit" in done.stdout and "casting moved" in done.stdout
+    assert (place / "plain" / "model.safetensors").exists() and (place / "plain" / "export.json").exists()
+    again = command(place, "export", "dpo", "--output", "plain")
+    assert again.returncode == 2 and "there already" in again.stderr
+
+
 def test_methods_lists_every_method():
     out = command(None, "methods").stdout
     assert all(name in out for name in METHODS)

@@ -44,7 +44,7 @@ def _reading(model: str | None, max_length: int | None, truncation: str = "rejec
     from preferably.config import settings
     from preferably.data.check import Reading
     from preferably.models.tokenizers import load_tokenizer
-    from preferably.training.run import MAX_LENGTH
+    from preferably.training.reading import MAX_LENGTH
 
     # The same rules as for a run: what it would refuse is refused here.
     values = {"method": "sft", "model": model, "output": "-", "truncation": truncation}

@@ -2,15 +2,19 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from preferably.config import ALIASES, TrainSettings, read_yaml, settings
 from preferably.errors import ConfigError
 from preferably.methods import METHODS
+
+if TYPE_CHECKING:
+    from preferably.training.plan import Plan
 
 OWN = {"method", "model", "data", "output"}
 
@@ -38,6 +42,9 @@ def train(
     output: Annotated[str | None, typer.Option(help="run directory to write")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="name=value, any setting")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on with the run in --output")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="say what would be done, held in memory and taken in time, and leave")
+    ] = False,
 ) -> None:
     """Train a model on feedback, and write a run directory with the model and a report."""
     # An argument that looks like a setting of the extra flags is one: click hands `FILE` whatever comes first.
@@ -68,6 +75,10 @@ def train(
     from preferably import api
     from preferably.cli.watching import watching
 
+    if dry_run:
+        _show(api.plan(method, **values))
+        return
+
     with parallel.together(), watching(quiet=not parallel.is_main()) as watch:
         run = api.train(method, resume=resume, progress=watch.training(f"train {method}"), **values)
     console = Console(highlight=False, quiet=not parallel.is_main())
@@ -76,6 +87,16 @@ def train(
         console.print("go on with it: the same command and --resume")
         raise typer.Exit(128 + run.stopped_by)
     console.print(f"model   {run.model}\nreport  {run.path / 'report.html'}", soft_wrap=True)
+
+
+def _show(plan: "Plan") -> None:
+    """Print what a run would do; a `ConfigError` if it would not fit, as the run itself gives."""
+    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+    for name, figures in plan.lines():
+        table.add_row(f"[bold]{name}[/bold]", escape(figures))
+    Console(highlight=False).print(table)
+    if plan.refused:
+        raise ConfigError(plan.refused)
 
 
 def _ours(values: dict[str, Any]) -> dict[str, Any]:

@@ -1,14 +1,18 @@
 """Models and tokenizers: loaded from safetensors only, never running code that comes with them."""
 
 import copy
+import hashlib
+import json
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from peft import PeftModel
 from torch import nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
+from torch._subclasses.fake_tensor import FakeTensorMode
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from preferably.data.chat import end_of_turn, ensure_template
@@ -74,14 +78,20 @@ def choose_compute(dtype: str, device: torch.device, parameters: int) -> torch.d
 
 
 def load(
-    name: str | Path, *, device: str = "auto", dtype: str = "auto", attention: str = "auto", place: bool = True
+    name: str | Path,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    attention: str = "auto",
+    place: bool = True,
+    weights: bool = True,
 ) -> Loaded:
     """Load a Hugging Face causal LM (a directory or a hub id) as a policy.
 
     Weights are float32 and dropout is off, for the policy as for the reference; matrix products run in `dtype`.
     `attention` is `auto` or `packed` (prefix-shared), or `padded` (plain forward). A tokenizer without a chat template
     gets the documented default, which is saved with the model. With `place` the weights go to `device`; without, they
-    stay in main memory, to be shared out.
+    stay in main memory, to be shared out. Without `weights` the model is a `hollow` one.
 
     Raises: ModelError for anything that cannot be loaded.
     """
@@ -90,11 +100,11 @@ def load(
     tokenizer = _load_tokenizer(str(name))
     if ensure_template(tokenizer):
         notes.append("The tokenizer had no chat template; the plain default (User: / Assistant:) is used and saved.")
-    model, packed = _load_causal_lm(str(name), attention)
+    model, packed = _load_causal_lm(str(name), attention, weights)
     if not packed and attention != "padded":
         notes.append(f"{type(model).__name__} does not go through the attention interface; the padded path is used.")
     compute = choose_compute(dtype, where, sum(p.numel() for p in model.parameters()))
-    policy = Policy(model.to(where) if place else model, compute=compute, packed=packed)
+    policy = Policy(model.to(where) if place and weights else model, compute=compute, packed=packed)
     return Loaded(policy, tokenizer, str(name), notes)
 
 
@@ -111,13 +121,22 @@ def _load_tokenizer(name: str) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def _load_causal_lm(name: str, attention: str) -> tuple[nn.Module, bool]:
+def hollow(config: Any) -> Any:
+    """A causal LM of this configuration in float32, whose weights have a shape and no memory (torch's fake tensors)."""
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        return AutoModelForCausalLM.from_config(config, dtype=torch.float32, trust_remote_code=False).eval()
+
+
+def _load_causal_lm(name: str, attention: str, weights: bool) -> tuple[nn.Module, bool]:
     """The model in float32, and whether it takes our attention."""
     arguments: dict[str, Any] = {"dtype": torch.float32, "use_safetensors": True, "trust_remote_code": False}
     quiet = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()
     try:
-        model = AutoModelForCausalLM.from_pretrained(name, **arguments).eval()
+        if weights:
+            model = AutoModelForCausalLM.from_pretrained(name, **arguments).eval()
+        else:
+            model = hollow(AutoConfig.from_pretrained(name, trust_remote_code=False))
         # Models with attention code of their own must keep it: they would take our name, and our mask, for theirs.
         packed = attention != "padded" and model._can_set_attn_implementation()
         if packed:
@@ -145,14 +164,42 @@ def frozen_copy(policy: Policy) -> Policy:
 
 
 def save(loaded: Loaded, directory: Path) -> None:
-    """Write weights (safetensors, float32), configuration and tokenizer so that plain `from_pretrained` loads them.
-
-    An adapter run is merged into the weights that it adapted.
-    """
+    """Write the model, merged with its adapters if there are any, so that plain `from_pretrained` loads it."""
     model = loaded.policy.model
     if hasattr(model, "merge_and_unload"):
         model = copy.deepcopy(model).merge_and_unload()
+    write_model(model, loaded, directory)
+
+
+def write_model(model: Any, loaded: Loaded, directory: Path) -> None:
+    """Write `model` in its own dtype with the tokenizer of `loaded` and the tokens that end its completions.
+
+    A model with adapters is written as the adapters alone, in peft's form. Weights are safetensors.
+    """
+    stop_ids, generation = sorted(loaded.stop_ids), directory / "generation_config.json"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a generation setting that transformers finds odd is no loss
-        model.save_pretrained(directory)
+        if isinstance(model, PeftModel):
+            # Base embeddings are no part of an adapter; peft would ask a hub whether they were changed.
+            model.save_pretrained(str(directory), save_embedding_layers=False)
+            loaded.policy.inner.generation_config.save_pretrained(directory)
+        else:
+            model.save_pretrained(directory)
+    # In the file, as transformers refuses to save odd settings that it loaded once one of them was changed.
+    values = json.loads(generation.read_text(encoding="utf-8"))
+    values.pop("_from_model_config", None)
+    values["eos_token_id"] = stop_ids if len(stop_ids) > 1 else stop_ids[0]
+    if values.get("pad_token_id") is None:
+        pad = loaded.tokenizer.pad_token_id
+        values["pad_token_id"] = loaded.tokenizer.eos_token_id if pad is None else pad
+    generation.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     loaded.tokenizer.save_pretrained(directory)
+
+
+def weights_digest(policy: Policy) -> str:
+    """SHA-256 over the names and bytes of all weights."""
+    digest = hashlib.sha256()
+    for name, parameter in policy.named_parameters():
+        digest.update(name.encode())
+        digest.update(parameter.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -28,21 +28,24 @@ def write_card(run: Path) -> Path:
 
     A README.md that is there already and is no card of ours is left alone.
     """
-    read = read_run(run)
-    card = _environment().get_template("card.md.j2").render(_facts(read))
     target = run / "MODEL_CARD.md"
-    target.write_text(card, encoding="utf-8")
+    target.write_text(card(run), encoding="utf-8")
     readme = run / "model" / "README.md"
     if readme.parent.is_dir() and (not readme.exists() or "preferably-card" in readme.read_text(errors="replace")):
         shutil.copyfile(target, readme)
     return target
 
 
+def card(run: Path, library: str = "transformers") -> str:
+    """The card of the run in `run`, as Markdown; `library` is what loads the model that it goes with."""
+    read = read_run(run)
+    return _environment().get_template("card.md.j2").render(_facts(read) | {"front": Markup(_front(read, library))})
+
+
 def _facts(run: RunFiles) -> dict[str, Any]:
     axes = result.axes(run)
     return {
         "name": run.name,
-        "front": Markup(_front(run)),
         "run": run,
         "method": METHODS.get(method_of(run)),
         "model": model_of(run),
@@ -64,9 +67,9 @@ def _facts(run: RunFiles) -> dict[str, Any]:
     }
 
 
-def _front(run: RunFiles) -> str:
+def _front(run: RunFiles, library: str) -> str:
     """The metadata that hubs read: only what is known. A path on this machine is no base model."""
-    front: dict[str, Any] = {"library_name": "transformers", "pipeline_tag": "text-generation"}
+    front: dict[str, Any] = {"library_name": library, "pipeline_tag": "text-generation"}
     if HUB_NAME.fullmatch(model_of(run)) and not Path(model_of(run)).exists() and not model_of(run).endswith("/model"):
         front["base_model"] = model_of(run)
     front["tags"] = ["preferably", *([method_of(run)] if method_of(run) in METHODS else [])]

@@ -52,11 +52,21 @@ class Progress:
     warn: Callable[[str, str, str], None] = field(default=lambda code, message, advice: None)
 
 
+def total_rows(settings: TrainSettings, rows: int) -> int:
+    """Groups that the run goes through, of `rows` there are; the last step may have fewer than the others."""
+    if settings.max_steps is not None:
+        return settings.max_steps * settings.batch_size
+    return max(1, round(settings.epochs * rows))
+
+
 def total_steps(settings: TrainSettings, rows: int) -> int:
     """Optimizer steps of the run."""
-    if settings.max_steps is not None:
-        return settings.max_steps
-    return max(1, -(-round(settings.epochs * rows) // settings.batch_size))
+    return -(-total_rows(settings, rows) // settings.batch_size)
+
+
+def evaluation_every(settings: TrainSettings, total: int) -> int:
+    """Steps between evaluations. There is one before any update too, and one after the last."""
+    return settings.eval_every or max(1, -(-total // EVALUATIONS))
 
 
 def train_offline(
@@ -80,9 +90,9 @@ def train_offline(
     """
     method, hyperparameters = settings.row, settings.hyperparameters
     total = total_steps(settings, len(data.train))
-    rows = total * settings.batch_size if settings.max_steps else max(1, round(settings.epochs * len(data.train)))
+    rows = total_rows(settings, len(data.train))
     warmup = warmup_steps(settings.warmup, total)
-    eval_every = settings.eval_every or max(1, -(-total // EVALUATIONS))
+    eval_every = evaluation_every(settings, total)
     save_every = settings.save_every or eval_every
     optimizer = adamw(
         policy, learning_rate=settings.peak_learning_rate, betas=settings.betas, eps=settings.eps,

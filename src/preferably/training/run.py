@@ -14,22 +14,19 @@ import torch
 from filelock import BaseFileLock
 
 from preferably.config import TrainSettings
-from preferably.data.accounting import Accounting
-from preferably.data.load import load_feedback
-from preferably.data.splits import refuse_leakage, split_by_prompt
-from preferably.data.tokens import TokenGroup, encode
-from preferably.data.writers import row_of
-from preferably.errors import CheckpointError, ConfigError, DataError, PreferablyError
+from preferably.data.tokens import TokenGroup
+from preferably.errors import CheckpointError, PreferablyError
 from preferably.feedback.records import Group
 from preferably.functions import load_function
 from preferably.models.adapters import add_adapters
-from preferably.models.loading import Loaded, load, save
-from preferably.models.policy import Policy
+from preferably.models.loading import Loaded, load, save, weights_digest
 from preferably.training import parallel
 from preferably.training.alarms import Warning
 from preferably.training.checkpoint import environment_facts, lock_run
 from preferably.training.disk import new_directory
+from preferably.training.estimate import refuse_what_does_not_fit
 from preferably.training.offline import STOPPED, Progress, TrainData, total_steps, train_offline
+from preferably.training.reading import read_data
 from preferably.training.reference import Reference
 from preferably.training.run_directory import RunDirectory
 from preferably.training.selfcheck import check_balance, check_packing, check_reference
@@ -38,7 +35,8 @@ from preferably.training.state import Saver, State
 from preferably.training.stops import Stop, leave, listening
 from preferably.training.trackers import require, tracked
 
-MAX_LENGTH = 2048  # tokens, unless settings or the model's context say less
+# What a resumed run may change, or what other facts speak of.
+FREE = {"output", "model", "data", "held_out_data", "keep", "threads", "memory_limit", "track"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +89,14 @@ def train(
         try:
             if settings.threads is not None:
                 torch.set_num_threads(settings.threads)
-            torch.manual_seed(settings.seed)  # adapters draw their starting weights
-            loaded = start or _load(settings)
-            data, held_out = _data(settings, groups, loaded, run)
+            how: dict[str, Any] = settings.model_dump(include={"device", "dtype", "attention"})
+            outline = start or load(settings.model, **how, weights=False)
+            data, held_out, _ = read_data(settings, groups, outline, run if run.fresh else None)
             total = total_steps(settings, len(data.train))
+            if settings.processes == 1:  # of several, each has a part, and nobody knows of whose memory
+                refuse_what_does_not_fit(settings, outline, data, lambda why: progress.warn("note", why, ""))
+            torch.manual_seed(settings.seed)  # adapters draw their starting weights
+            loaded = start or load(settings.model, **how, place=settings.processes == 1)
             reference, weights = _reference(settings, loaded)
             at_start = _checked(settings, loaded, reference, data, progress)
             facts = parallel.on_main(lambda: _facts(settings, loaded, data, weights))
@@ -140,13 +142,6 @@ def _asked(
     return parallel.on_main(lambda: before(whole, held_out))
 
 
-def _load(settings: TrainSettings) -> Loaded:
-    return load(
-        settings.model, device=settings.device, dtype=settings.dtype, attention=settings.attention,
-        place=settings.processes == 1,
-    )  # fmt: skip
-
-
 def _save(loaded: Loaded, directory: Path) -> None:
     whole = _whole(loaded)
 
@@ -161,83 +156,18 @@ def _whole(loaded: Loaded) -> Loaded:
     return replace(loaded, policy=assembled(loaded.policy))
 
 
-def _data(
-    settings: TrainSettings, groups: Sequence[Group] | None, loaded: Loaded, run: RunDirectory
-) -> tuple[TrainData, list[Group]]:
-    """Token groups of both parts; what became of every row goes to data.json, also where this fails."""
-    feedback = settings.row.feedback
-    accounting = Accounting()
-    if groups is None:
-        if not settings.data:
-            raise DataError("There is nothing to train on: give --data FILE.")
-        read = load_feedback(settings.data, feedback, max_rejected=settings.max_rejected)
-        groups, accounting = read.groups, read.accounting
-    else:
-        for _ in {group.place or row for row, group in enumerate(groups)}:  # groups of one row share their place
-            accounting.use()
-    held_out: list[Group] = []
-    if settings.held_out_data:
-        other = load_feedback(settings.held_out_data, feedback, max_rejected=settings.max_rejected)
-        held_out = other.groups
-        accounting.merge(other.accounting)
-        refuse_leakage(groups, held_out)
-    length = min(settings.max_length or MAX_LENGTH, loaded.context or MAX_LENGTH)
-    options: dict[str, Any] = {"max_length": length, "truncation": settings.truncation, "accounting": accounting}
-    first, second = (encode(part, loaded.tokenizer, **options) for part in (groups, held_out))
-    account = {"max_length": length, "truncated": first.truncated + second.truncated}
-    if run.fresh:
-        run.write_json("data.json", accounting.as_json() | account)
-    accounting.enforce(settings.max_rejected)
-    train, measured = first.groups, second.groups
-    if not settings.held_out_data:  # split what can be used, or a held-out part of long rows would come to nothing
-        held_out = [groups[group.row] for group in train]
-        split = split_by_prompt(held_out, _share(settings.held_out), settings.seed)
-        train, measured = [train[i] for i in split.train], [train[i] for i in split.held_out]
-        kept = [held_out[i] for i in split.held_out]
-    else:
-        kept = [held_out[group.row] for group in measured]
-    if run.fresh:
-        counts = {"train": len(train), "held_out": len(measured)}
-        run.write_json("data.json", accounting.as_json() | account | counts)
-        run.write_lines("held_out.jsonl", map(row_of, kept))
-    if settings.held_out_data and not measured:
-        raise DataError(f"All held-out groups were rejected, so nothing could be measured. {accounting.describe()}")
-    if not measured and settings.chooses_best:
-        raise ConfigError("patience and final = best choose by the held-out loss; hold something out (held_out > 0).")
-    if not train:
-        raise DataError(f"No group is left to train on. {accounting.describe()}")
-    prompts = _prompts(settings, measured, loaded.context or length + settings.sample_tokens)
-    return TrainData(train, measured, prompts), kept
-
-
-def _share(held_out: float) -> float | int:
-    """A share below 1, a count from 1 on."""
-    if held_out < 1:
-        return held_out
-    if not held_out.is_integer():
-        raise ConfigError(f"held_out is a share below 1 or a whole number of groups; got {held_out:g}.")
-    return int(held_out)
-
-
-def _prompts(settings: TrainSettings, held_out: Sequence[TokenGroup], context: int) -> list[list[int]]:
-    """Distinct held-out prompts that leave room for a sample."""
-    room = context - min(settings.sample_tokens, context // 2)
-    distinct = dict.fromkeys(tuple(group.prompt.tolist()) for group in held_out if len(group.prompt) <= room)
-    return [list(prompt) for prompt in distinct][: settings.sample_prompts]
-
-
 def _reference(settings: TrainSettings, loaded: Loaded) -> tuple[Reference | None, str]:
     """Add adapters if asked to, set up the reference if the method has one, and share out the weights of both.
 
-    Also the digest of the starting weights.
+    Also the digest of the weights that the run starts from, before adapters.
     """
     policy = loaded.policy
+    weights = parallel.on_main(lambda: weights_digest(policy))
     if settings.lora:
         add_adapters(policy, r=settings.lora_r, alpha=settings.lora_alpha, targets=settings.lora_targets)
     reference = None
     if settings.row.reference:
         reference = Reference(policy, adapters=settings.lora, cache=settings.reference == "cache")
-    weights = parallel.on_main(lambda: _digest_of_weights(policy))
     shard(policy, settings.device)
     if reference is not None and not settings.lora:
         shard(reference.policy, settings.device)
@@ -266,21 +196,13 @@ def _checked(
     return [Warning(0, "no_eos", message, advice)]
 
 
-def _digest_of_weights(policy: Policy) -> str:
-    digest = hashlib.sha256()
-    for name, parameter in policy.named_parameters():
-        digest.update(name.encode() + parameter.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
-
-
 def _facts(settings: TrainSettings, loaded: Loaded, data: TrainData, weights: str) -> dict[str, Any]:
     """What a resumed run must have in common with the one that was stopped."""
     policy = loaded.policy
     environment = environment_facts(
         device=str(policy.device), dtype=str(policy.compute).removeprefix("torch."), threads=torch.get_num_threads()
     )
-    aside = {"output", "model", "data", "held_out_data", "keep", "threads", "track"}
-    job = settings.model_dump(mode="json", exclude=aside)
+    job = settings.model_dump(mode="json", exclude=FREE)
     parts = {"train": data.train, "held_out": data.held_out}
     tokens = {name: {"groups": len(part), "digest": _digest_of_tokens(part)} for name, part in parts.items()}
     own = [inspect.getsource(load_function(part.loss)) for _, part in settings.row.parts if ":" in part.loss]

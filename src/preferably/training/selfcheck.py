@@ -39,7 +39,7 @@ def check_packing(policy: Policy, groups: Sequence[TokenGroup]) -> SelfCheck:
     """Compare the packed with the plain forward and count the calls of our attention; fall back if either is off."""
     if not policy.packed:
         return SelfCheck(False, None, None)
-    few = _few(groups)
+    few = some_of(groups)
     compute, policy.compute = policy.compute, torch.float32  # rounding of bfloat16 would hide what is looked for
     name = type(policy.inner).__name__
     try:
@@ -74,7 +74,7 @@ def check_reference(
     hyperparameters: dict[str, float],
 ) -> float:
     """The loss at the start, without an SFT term; raises `TrainingError` if the two models differ."""
-    batch = collate(_few(groups)).to(policy.device)
+    batch = collate(some_of(groups)).to(policy.device)
     ours, theirs = batch.sums(policy(batch)), batch.sums(reference.logps(batch))
     apart = float((ours - theirs).abs().max())
     if not apart <= TOLERANCE:
@@ -106,7 +106,7 @@ def check_balance(groups: Sequence[TokenGroup], hyperparameters: dict[str, float
     )
 
 
-def _few(groups: Sequence[TokenGroup]) -> list[TokenGroup]:
+def some_of(groups: Sequence[TokenGroup]) -> list[TokenGroup]:
     """Some small groups, and at least one."""
     few: list[TokenGroup] = []
     for group in sorted(groups[:256], key=packed_size)[:: max(1, len(groups[:256]) // GROUPS)][:GROUPS]:

@@ -138,27 +138,28 @@ class Saver:
                 )
             return State()
         refuse_changes(found.manifest.facts, self.facts, found.path)
-        self.load_weights(policy, found.path)
+        load_weights(policy, found.path)
         _restore_moments(policy, optimizer, load_file(found.path / "optimizer.safetensors"))
         if reference is not None:
             reference.restore(load_file(found.path / "reference.safetensors"))
         self.saved = found.manifest.step
         return State(**json.loads((found.path / "state.json").read_text(encoding="utf-8")))
 
-    def load_weights(self, policy: Policy, path: Path) -> None:
-        """Put a checkpoint's weights into the policy."""
-        weights = load_file(path / "weights.safetensors")
-        with torch.no_grad():
-            for name, parameter in policy.named_parameters():
-                if parameter.requires_grad:
-                    parameter.copy_(like(weights[name], parameter))
-
     def load_best(self, policy: Policy, state: State) -> None:
         """Put the weights with the best held-out loss into the policy."""
         if state.best_step is not None and state.best_step != state.step:
             path = self.directory / checkpoint.name_of(state.best_step)
             parallel.on_main(lambda: checkpoint.verify(path, run_id=self.run.id))
-            self.load_weights(policy, path)
+            load_weights(policy, path)
+
+
+def load_weights(policy: Policy, path: Path) -> None:
+    """Put a checkpoint's weights into the policy."""
+    weights = load_file(path / "weights.safetensors")
+    with torch.no_grad():
+        for name, parameter in policy.named_parameters():
+            if parameter.requires_grad:
+                parameter.copy_(like(weights[name], parameter))
 
 
 def refuse_changes(then: dict[str, Any], now: dict[str, Any], path: Path) -> None:

@@ -1,0 +1,86 @@
+"""From files to what a run trains on: read, split, encoded, and every row accounted for."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from preferably.config import TrainSettings
+from preferably.data.accounting import Accounting
+from preferably.data.load import load_feedback
+from preferably.data.splits import refuse_leakage, split_by_prompt
+from preferably.data.tokens import TokenGroup, encode
+from preferably.data.writers import row_of
+from preferably.errors import ConfigError, DataError
+from preferably.feedback.records import Group
+from preferably.models.loading import Loaded
+from preferably.training.offline import TrainData
+from preferably.training.run_directory import RunDirectory
+
+MAX_LENGTH = 2048  # tokens, unless settings or the model's context say less
+
+
+def read_data(
+    settings: TrainSettings, groups: Sequence[Group] | None, loaded: Loaded, run: RunDirectory | None
+) -> tuple[TrainData, list[Group], dict[str, Any]]:
+    """Token groups of both parts, the records held out, and what became of every row.
+
+    Only the tokenizer and the context of `loaded` count. The account goes to data.json of `run`, also where this fails.
+    """
+    feedback = settings.row.feedback
+    accounting = Accounting()
+    if groups is None:
+        if not settings.data:
+            raise DataError("There is nothing to train on: give --data FILE.")
+        read = load_feedback(settings.data, feedback, max_rejected=settings.max_rejected)
+        groups, accounting = read.groups, read.accounting
+    else:
+        for _ in {group.place or row for row, group in enumerate(groups)}:  # groups of one row share their place
+            accounting.use()
+    held_out: list[Group] = []
+    if settings.held_out_data:
+        other = load_feedback(settings.held_out_data, feedback, max_rejected=settings.max_rejected)
+        held_out = other.groups
+        accounting.merge(other.accounting)
+        refuse_leakage(groups, held_out)
+    length = min(settings.max_length or MAX_LENGTH, loaded.context or MAX_LENGTH)
+    options: dict[str, Any] = {"max_length": length, "truncation": settings.truncation, "accounting": accounting}
+    first, second = (encode(part, loaded.tokenizer, **options) for part in (groups, held_out))
+    account: dict[str, Any] = {"max_length": length, "truncated": first.truncated + second.truncated}
+    if run is not None:
+        run.write_json("data.json", accounting.as_json() | account)
+    accounting.enforce(settings.max_rejected)
+    train, measured = first.groups, second.groups
+    if not settings.held_out_data:  # split what can be used, or a held-out part of long rows would come to nothing
+        held_out = [groups[group.row] for group in train]
+        split = split_by_prompt(held_out, _share(settings.held_out), settings.seed)
+        train, measured = [train[i] for i in split.train], [train[i] for i in split.held_out]
+        kept = [held_out[i] for i in split.held_out]
+    else:
+        kept = [held_out[group.row] for group in measured]
+    account = accounting.as_json() | account | {"train": len(train), "held_out": len(measured)}
+    if run is not None:
+        run.write_json("data.json", account)
+        run.write_lines("held_out.jsonl", map(row_of, kept))
+    if settings.held_out_data and not measured:
+        raise DataError(f"All held-out groups were rejected, so nothing could be measured. {accounting.describe()}")
+    if not measured and settings.chooses_best:
+        raise ConfigError("patience and final = best choose by the held-out loss; hold something out (held_out > 0).")
+    if not train:
+        raise DataError(f"No group is left to train on. {accounting.describe()}")
+    prompts = _prompts(settings, measured, loaded.context or length + settings.sample_tokens)
+    return TrainData(train, measured, prompts), kept, account
+
+
+def _share(held_out: float) -> float | int:
+    """A share below 1, a count from 1 on."""
+    if held_out < 1:
+        return held_out
+    if not held_out.is_integer():
+        raise ConfigError(f"held_out is a share below 1 or a whole number of groups; got {held_out:g}.")
+    return int(held_out)
+
+
+def _prompts(settings: TrainSettings, held_out: Sequence[TokenGroup], context: int) -> list[list[int]]:
+    """Distinct held-out prompts that leave room for a sample."""
+    room = context - min(settings.sample_tokens, context // 2)
+    distinct = dict.fromkeys(tuple(group.prompt.tolist()) for group in held_out if len(group.prompt) <= room)
+    return [list(prompt) for prompt in distinct][: settings.sample_prompts]

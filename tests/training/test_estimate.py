@@ -1,0 +1,313 @@
+"""Estimates before a run: arithmetic by hand, rehearsal against the real thing, refusals with what fits."""
+
+import json
+import re
+
+import pytest
+import torch
+from transformers import LlamaConfig
+
+import preferably
+from preferably.batches.group import collate
+from preferably.batches.packing import packed_size, split_by_tokens
+from preferably.config import settings
+from preferably.data.order import batch_indices
+from preferably.errors import ConfigError
+from preferably.models.adapters import add_adapters
+from preferably.models.loading import hollow, load
+from preferably.models.policy import Policy
+from preferably.training.estimate import Memory, estimate, memory_of
+from preferably.training.offline import TrainData
+from preferably.training.rehearsal import Ledger, Rehearsal, rehearse
+from preferably.training.run import train
+from preferably.training.steps import group_losses
+from preferably.training.workload import completion_tokens, count_work
+
+pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
+
+
+def made(**more):
+    return settings({"method": "dpo", "model": "m", "output": "o", "batch_size": 4, "device": "cpu"} | more)
+
+
+def work_of(groups, chosen, held_out=(), prompts=()):
+    return count_work(chosen, TrainData(groups, list(held_out), list(prompts)), 128)
+
+
+SHAPES = [(3, [4, 5]), (10, [6, 2]), (1, [1, 20]), (2, [2, 2]), (7, [3, 3]), (4, [9, 8])]  # 12 18 22 6 13 21 tokens
+
+
+# What is counted
+
+
+def test_a_run_is_counted_as_the_loop_goes(tiny):
+    groups = tiny.groups(SHAPES)
+    chosen = made(epochs=1.5, tokens_per_microbatch=40, eval_every=2, save_every=1, sample_tokens=5)
+    work = work_of(groups, chosen, tiny.groups([(5, [5, 5]), (6, [1, 2])]), [[3, 4, 5], [6] * 120])
+    rows = [i for step in range(3) for i in batch_indices(step, 4, 6, 0)][:9]  # 1.5 epochs of 6
+    assert (work.steps, work.groups) == (3, 9)
+    assert work.tokens == sum(packed_size(groups[i]) for i in rows)
+    assert work.first_tokens == round(work.tokens * 6 / 9)
+    cuts = [split_by_tokens([groups[i] for i in part], 40) for part in (rows[:4], rows[4:8], rows[8:])]
+    assert work.microbatches == sum(map(len, cuts)) and work.accumulates
+    micros = [micro for cut in cuts for micro in cut]
+    assert work.largest_tokens == max(sum(map(packed_size, micro)) for micro in micros)
+    assert max(map(completion_tokens, work.largest)) == max(map(completion_tokens, micros))
+    assert (work.evaluations, work.checkpoints) == (3, 4)  # at 0, 2, 3 and at 0, 1, 2, 3
+    assert work.held_out_tokens == 15 + 9
+    assert (work.prompts, work.longest_prompt, work.sampled_tokens) == (2, 120, 3 + 5 + 120 + 5)
+
+
+def test_a_long_run_is_counted_by_its_beginning(tiny, monkeypatch):
+    from preferably.training import workload
+
+    groups = tiny.groups([(5, [3, 4])] * 8)  # 12 tokens each
+    monkeypatch.setattr(workload, "COUNTED", 10)
+    work = work_of(groups, made(max_steps=1000, tokens_per_microbatch=24))
+    assert (work.groups, work.tokens, work.microbatches) == (4000, 48000, 2000)
+
+
+# What is held
+
+
+def test_the_parts_by_hand():
+    """1,000 weights of which 10 are trained; activations and the rest are given. 4 bytes each, 8 for two moments."""
+    step = {"gradients": 40, "logits": 5, "activations": 7}
+    found = Rehearsal(1000, 10, 4000, 40, step, evaluation=100, sampling=90, check=80)
+    adapters = memory_of(made(lora=True), found, 0)
+    assert adapters.phases == {
+        "the self-check": 4080, "sampling": 4170, "an evaluation": 4180, "a training step": 4132,
+        "saving the model": 8000,
+    }  # fmt: skip
+    assert (adapters.phase, adapters.parts, adapters.peak) == ("saving the model", {"weights": 8000}, 8000)
+    step = {"gradients": 4000, "logits": 5, "activations": 7}
+    found = Rehearsal(1000, 1000, 4000, 4000, step, evaluation=100, sampling=90, check=80)
+    full = memory_of(made(), found, 0)
+    parts = {"weights": 4000, "reference": 4000, "moments": 8000, "gradients": 4000, "logits": 5, "activations": 7}
+    assert (full.phase, full.parts, full.peak) == ("a training step", parts, 20012)
+    assert memory_of(made(method="sft"), found, 0).parts == {k: v for k, v in parts.items() if k != "reference"}
+    on_the_processor = memory_of(made(), found, 10**9)
+    assert on_the_processor.parts["the rest"] > 10**9 and on_the_processor.peak == sum(on_the_processor.parts.values())
+    assert isinstance(full, Memory) and "a training step" in str(full)
+
+
+def test_weights_are_counted_without_being_there():
+    """Llama by hand: embedding 32 x 8, q and o 8 x 8, k and v 8 x 4, MLP 3 x 8 x 16, norms 3 x 8, head 32 x 8."""
+    config = LlamaConfig(
+        vocab_size=32, hidden_size=8, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
+        num_key_value_heads=1, tie_word_embeddings=False, max_position_embeddings=64,
+    )  # fmt: skip
+    count = 256 + 2 * 64 + 2 * 32 + 384 + 24 + 256
+    assert sum(p.numel() for p in hollow(config).parameters()) == count
+    config.tie_word_embeddings = True
+    assert sum(p.numel() for p in hollow(config).parameters()) == count - 256
+
+
+@pytest.mark.parametrize("lora", [False, True])
+def test_a_rehearsal_counts_what_is_trained(tiny, lora):
+    """Adapters of rank 4 by hand: on each of a layer's matrices [n, m] 4 (n + m) weights."""
+    groups = tiny.groups(SHAPES)
+    chosen = made(lora=lora, lora_r=4)
+    found = rehearse(tiny.build("llama").config, chosen, work_of(groups, chosen), compute=torch.float32, packed=True)
+    layer = [(32, 32), (32, 16), (32, 16), (32, 32), (32, 48), (32, 48), (48, 32)]
+    base = 2 * (sum(n * m for n, m in layer) + 64) + 32 + 2 * 103 * 32
+    adapters = 2 * sum(4 * (n + m) for n, m in layer)
+    assert found.parameters == base + (adapters if lora else 0)
+    assert found.trained == (adapters if lora else base)
+    assert (found.weights, found.gradients) == (4 * found.parameters, 4 * found.trained)
+
+
+def test_a_ledger_by_hand():
+    """x [10, 10] was there. relu makes 400 bytes, a view none; exp makes 400 more while both are alive."""
+    x = torch.ones(10, 10)
+    with Ledger(words=7) as ledger:
+        ledger.known(x)
+        x.t()
+        y = x.relu()
+        assert ledger.alive == {"gradients": 0, "logits": 0, "activations": 400}
+        y = y.exp()
+        assert ledger.alive["activations"] == 400 and ledger.most["activations"] == 800
+        del y
+        wide = torch.zeros(100, 7)
+        assert ledger.alive == {"gradients": 0, "logits": 2800, "activations": 0} == ledger.most
+        assert wide.numel() == 700
+
+
+CASES = [
+    ("llama", "dpo", False, "float32"), ("llama", "dpo", False, "bfloat16"), ("llama", "sft", True, "float32"),
+    ("gpt2", "dpo", False, "float32"), ("gemma3", "ipo", True, "bfloat16"), ("qwen3", "dpo", True, "float32"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "method", "lora", "dtype"), CASES)
+@pytest.mark.parametrize("accumulates", [False, True])
+def test_what_is_rehearsed_is_what_happens(tiny, kind, method, lora, dtype, accumulates):
+    """The same ledger on real tensors, in a real step of the real model, counts the same bytes."""
+    shapes = SHAPES if method != "sft" else [(p, c[:1]) for p, c in SHAPES]
+    groups = tiny.groups(shapes)
+    chosen = made(method=method, lora=lora, tokens_per_microbatch=40 if accumulates else 1000, batch_size=6)
+    work = work_of(groups, chosen)
+    assert work.accumulates == accumulates
+    compute = getattr(torch, dtype)
+    config = tiny.build(kind).config
+    found = rehearse(config, chosen, work, compute=compute, packed=True)
+    policy = Policy(tiny.build(kind), compute=compute)
+    if lora:
+        add_adapters(policy, r=16, alpha=32.0, targets="all-linear")
+    trained = [p for p in policy.parameters() if p.requires_grad]
+    seen = []
+    for micro in work.largest:
+        batch = collate(micro)
+        with Ledger(config.get_text_config().vocab_size) as ledger:
+            for tensor in (*policy.parameters(), *policy.buffers()):
+                ledger.known(tensor)
+            if accumulates:
+                for parameter in trained:
+                    parameter.grad = torch.zeros_like(parameter)
+            known = torch.zeros(batch.completions)
+            losses, _ = group_losses(policy, batch, known, chosen.row, chosen.hyperparameters)
+            losses.sum().backward()
+            seen.append(sum(ledger.most.values()))
+        policy.zero_grad()
+    assert sum(found.step.values()) == pytest.approx(max(seen), rel=0.01)
+    if accumulates:
+        assert found.step["gradients"] >= found.gradients
+
+
+def test_activations_grow_with_the_tokens_and_logits_with_the_words(tiny):
+    one, four = tiny.groups([(20, [30, 30])]), tiny.groups([(20, [30, 30])] * 4)
+    found = [
+        rehearse(tiny.build("llama").config, chosen, work_of(groups, chosen), compute=torch.float32, packed=True)
+        for groups, chosen in ((one, made(batch_size=1)), (four, made(batch_size=4)))
+    ]
+    assert found[1].step["activations"] == pytest.approx(4 * found[0].step["activations"], rel=0.1)
+    # The softmax that is kept for the backward pass: 60 completion tokens x 103 words x 4 bytes, and what makes it.
+    kept = 60 * 103 * 4
+    assert kept <= found[0].step["logits"] <= 4 * kept
+
+
+# What is refused
+
+
+@pytest.fixture
+def given(tiny, tmp_path):
+    rows = [
+        {"prompt": f"q{i:02d}", "chosen": "abcdefghijkl"[i % 9 :], "rejected": "?" * (1 + i % 3)} for i in range(40)
+    ]
+    (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return {
+        "model": str(tiny.write_model(tmp_path / "model")), "data": str(tmp_path / "pairs.jsonl"),
+        "output": str(tmp_path / "run"), "held_out": 6, "batch_size": 32, "sample_prompts": 3, "sample_tokens": 4,
+        "device": "cpu",
+    }  # fmt: skip
+
+
+def files(folder):
+    return {path.relative_to(folder).as_posix(): path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+
+def test_a_run_that_would_not_fit_is_refused_before_it_begins(given, tmp_path):
+    with pytest.raises(ConfigError, match="estimated to hold .* and it may hold 0.01 GB") as caught:
+        preferably.train("dpo", memory_limit=0.01, **given)
+    assert "take a smaller model" in str(caught.value) and "\n" not in str(caught.value)
+    assert not (tmp_path / "run" / "metrics.jsonl").exists() and not (tmp_path / "run" / "checkpoints").exists()
+    anyway = float(re.search(r"--memory-limit ([\d.]+\d)", str(caught.value))[1])
+    run = preferably.train("dpo", memory_limit=max(anyway, 50.0), **given)  # the same folder: nothing had begun there
+    assert run.state.step == 2
+
+
+def test_what_would_fit_is_computed(given):
+    """Between what a small and a large micro-batch hold: the advice is the largest halving that fits, and adapters."""
+    chosen = settings({"method": "dpo"} | given)
+    outline = load(chosen.model, device="cpu", weights=False)
+    groups = [group for group in _groups_of(chosen, outline).train]
+    data = TrainData(groups * 60, groups[:3], [])
+    wide = chosen.model_copy(update={"batch_size": 2000, "tokens_per_microbatch": 50_000, "max_steps": 1})
+
+    def peak(**changes):
+        found = estimate(wide.model_copy(update=changes), outline, data)
+        return found.memory.peak, found.memory.phase
+
+    (large, phase), (small, _) = peak(), peak(tokens_per_microbatch=10_000)
+    assert phase == "a training step" and large > small + 20e6
+    limited = wide.model_copy(update={"memory_limit": (small + (large - small) / 3) / 1e9})
+    from preferably.training.estimate import why_not
+
+    said = why_not(limited, outline, data, estimate(limited, outline, data))
+    tokens, figure = re.search(r"What fits: --tokens-per-microbatch (\d+) \(([\d.]+) GB\)", said).groups()
+    assert float(figure) <= limited.memory_limit
+    assert peak(tokens_per_microbatch=int(tokens))[0] <= limited.memory_limit * 1e9 + 5e6
+    assert peak(tokens_per_microbatch=2 * int(tokens))[0] > limited.memory_limit * 1e9 - 5e6
+    assert "--lora true" in said and "To go on anyway: --memory-limit" in said
+
+
+def _groups_of(chosen, outline):
+    from preferably.training.reading import read_data
+
+    return read_data(chosen, None, outline, None)[0]
+
+
+def test_a_model_that_cannot_be_rehearsed_is_trained_and_said_so(given, monkeypatch):
+    from preferably.training import estimate as module
+
+    def refuse(*arguments, **options):
+        raise RuntimeError("data-dependent\nsize")
+
+    monkeypatch.setattr(module, "rehearse", refuse)
+    notes = []
+    from preferably.training.offline import Progress
+
+    train(settings({"method": "dpo", "max_steps": 1} | given), progress=Progress(warn=lambda *said: notes.append(said)))
+    assert (
+        "note",
+        "How much memory this run takes is not known: LlamaForCausalLM cannot be rehearsed (data-dependent size).",
+        "",
+    ) in notes
+    plan = preferably.plan("dpo", **given)
+    assert dict(plan.lines())["memory"].startswith("not known") and plan.refused is None
+
+
+def test_where_memory_cannot_be_read_the_run_goes_on(given, monkeypatch):
+    from preferably.training import estimate as module
+    from preferably.training.offline import Progress
+
+    monkeypatch.setattr(module, "available", lambda device: None)
+    notes = []
+    train(settings({"method": "dpo", "max_steps": 1} | given), progress=Progress(warn=lambda *said: notes.append(said)))
+    assert any("cannot be read on this system" in note[1] for note in notes)
+
+
+# What is planned
+
+
+@pytest.mark.parametrize("more", [{"method": "dpo"}, {"method": "dpo", "lora": True}, {"method": "sft", "data": "sft"}])
+def test_a_plan_leaves_nothing_and_adds_up(given, tmp_path, more):
+    given = given | more
+    if more.get("data"):
+        given["data"] = str(tmp_path / "sft.jsonl")
+        rows = [{"prompt": f"q{i}", "completion": "abc"} for i in range(20)]
+        (tmp_path / "sft.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    before = files(tmp_path)
+    plan = preferably.plan(given.pop("method"), **given)
+    assert files(tmp_path) == before
+    lines = list(plan.lines())
+    said = dict(lines)
+    assert plan.refused is None and plan.account["train"] + plan.account["held_out"] == plan.account["used"]
+    assert (
+        f"{plan.account['read']} rows" in said["data"] and f"{plan.estimate.work.steps} of 32 groups" in said["steps"]
+    )
+    assert all(value >= 0 for value in plan.seconds.values()) and sum(plan.seconds.values()) > 0
+    assert sum(plan.estimate.memory.parts.values()) == plan.estimate.memory.peak
+    assert [name for name, _ in lines].index("time") > [name for name, _ in lines].index("memory")
+
+
+def test_a_plan_that_does_not_fit_is_not_tried(given, monkeypatch):
+    from preferably.training import plan as module
+
+    def refuse(*arguments):
+        raise AssertionError("the model was tried")
+
+    monkeypatch.setattr(module, "measure_pace", refuse)
+    plan = preferably.plan("dpo", memory_limit=0.01, **given)
+    assert plan.seconds is None and "may hold 0.01 GB" in plan.refused
+    assert dict(plan.lines())["time"].startswith("not tried")
