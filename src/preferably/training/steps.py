@@ -63,9 +63,9 @@ def losses_of(
     for weight, part in method.parts:
         losses = losses + weight * _objective(part, policy, reference, batch, hyperparameters, baseline)
     metrics: Metrics = {}
-    chosen = _chosen(method, batch).to(policy.device)
+    liked = _liked(method, batch)
     if method.feedback != "demonstrations":
-        metrics = _metrics(policy.detach(), reference, batch.lengths, chosen, hyperparameters.get("beta", 1.0))
+        metrics = _metrics(policy.detach(), reference, batch.lengths, liked, hyperparameters.get("beta", 1.0))
         if method.feedback == "pairs":  # a tie counts half
             ahead = metrics["rewards/chosen"] - metrics["rewards/rejected"]
             metrics["rewards/accuracies"] = 0.5 + 0.5 * torch.sign(ahead)
@@ -76,8 +76,8 @@ def losses_of(
         if method.feedback == "pairs":
             losses = losses + nll_weight * per_token[::2]
         else:
-            losses = losses + nll_weight * torch.where(chosen, per_token, 0.0)
-        metrics["nll"] = per_token.detach()[chosen]
+            losses = losses + nll_weight * torch.where(torch.tensor(liked, device=policy.device), per_token, 0.0)
+        metrics["nll"] = per_token.detach()[_places(liked, True)]
     return losses, metrics
 
 
@@ -99,30 +99,34 @@ def _objective(
                  if value is not None for at, side in enumerate(("chosen", "rejected"))}  # fmt: skip
         given |= {"chosen_length": batch.lengths[::2], "rejected_length": batch.lengths[1::2]}
     if part.feedback == "labels":
-        given["desirable"] = _chosen(part, batch).to(policy.device)
+        given["desirable"] = torch.tensor(_liked(part, batch), device=policy.device)
         given["baseline"] = torch.tensor(baseline or 0.0, device=policy.device)
     takes = inspect.signature(function).parameters
     tensors = {name: value for name, value in given.items() if name in takes}
     return function(**tensors, **{name: value for name, value in hyperparameters.items() if name in takes})
 
 
-def _chosen(method: Method, batch: Batch) -> Tensor:
-    """[N] bool: the completions to be made likelier."""
+def _liked(method: Method, batch: Batch) -> list[bool]:
+    """Of each of the N completions, whether it is to be made likelier."""
     if method.feedback == "labels":
-        return torch.tensor([bool(group.label) for group in batch.groups])
-    if method.feedback == "pairs":
-        return torch.arange(batch.completions) % 2 == 0
-    return torch.ones(batch.completions, dtype=torch.bool)
+        return [bool(group.label) for group in batch.groups]
+    return [method.feedback != "pairs" or index % 2 == 0 for index in range(batch.completions)]
 
 
-def _metrics(policy: Tensor, reference: Tensor | None, lengths: Tensor, chosen: Tensor, beta: float) -> Metrics:
+def _places(liked: list[bool], value: bool) -> list[int]:
+    # Indices, not a mask: how many there are is known without looking into tensors, which a rehearsal does not fill.
+    return [index for index, one in enumerate(liked) if one == value]
+
+
+def _metrics(policy: Tensor, reference: Tensor | None, lengths: Tensor, liked: list[bool], beta: float) -> Metrics:
     """TRL's names. Rewards are beta x log-ratio summed over tokens, or, without a reference, beta x mean log-prob."""
+    chosen, rejected = _places(liked, True), _places(liked, False)
     reward = beta * (policy - reference if reference is not None else policy / lengths)
     metrics = {
         "rewards/chosen": reward[chosen],
-        "rewards/rejected": reward[~chosen],
+        "rewards/rejected": reward[rejected],
         "logps/chosen": policy[chosen],
-        "logps/rejected": policy[~chosen],
+        "logps/rejected": policy[rejected],
     }
     if reference is not None:
         metrics["logratio/chosen_per_token"] = ((policy - reference) / lengths)[chosen]
