@@ -176,7 +176,6 @@ def parquet_bytes(columns, **options):
 
 
 GOOD_PARQUET = parquet_bytes({name: [value + str(n) for n in range(2000)] for name, value in PAIR.items()})
-LIE = GOOD_PARQUET.replace  # of bytes in place, so that offsets stay
 
 
 def zip_bytes(name):
@@ -196,7 +195,6 @@ def tar_bytes(name, link=None):
     return buffer.getvalue()
 
 
-BOMB = gzip.compress(LINE + b"\n" + b"0" * 2_000_000)
 ZIPPED = gzip.compress(b"".join(b'{"a": "%d"}\n' % n for n in range(9000)))
 ABORTED = [
     ("03-utf16-cut", "rows.jsonl", "\ufeff".encode("utf-16-le") + b"{\x00\x00", "begins as utf-16-le"),

@@ -161,8 +161,9 @@ def test_csv_is_told_by_its_header_where_no_name_says_it(tmp_path):
     assert {row for _, row in read(tmp_path, b"a,b\n1,2\n", "rows")[0]} == {"invalid_json"}
     assert read(tmp_path, b"a,b\n1,2\n")[0] == [(2, {"a": "1", "b": "2"})]
     for separator in (b";", b"\t", b"|"):
-        with pytest.raises(DataError, match="expected commas"):
-            read(tmp_path, content.replace(b",", separator))
+        for name in ("rows.csv", "rows.txt"):
+            with pytest.raises(DataError, match="expected commas"):
+                read(tmp_path, content.replace(b",", separator), name)
 
 
 def test_a_quote_that_is_never_closed_costs_one_row(tmp_path):

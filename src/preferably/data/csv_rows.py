@@ -17,21 +17,24 @@ RECORD = 16 * 2**20  # characters of one row, over all its lines
 
 # Columns that hold something other than text in the shapes of formats.py: their cells are read as JSON.
 JSON_COLUMNS = frozenset(
-    """label kto_tag strength margin score score_chosen score_rejected choice ranks ratings messages conversations
-    completions tools history""".split()
+    """label kto_tag strength margin score score_chosen score_rejected choice preference ranks ratings completions
+    messages conversations conversation_a conversation_b tools history""".split()
 )
-TEXT_COLUMNS = frozenset("prompt chosen rejected completion instruction input output system text".split())
+TEXT_COLUMNS = frozenset(
+    """prompt chosen rejected completion instruction input output system text response_a response_b winner output_1
+    output_2""".split()
+)
 VERDICTS = frozenset(["tie", "both_bad", "unsure"])  # the words that `choice` may hold beside a number
 BOOLEANS = {"True": True, "TRUE": True, "False": False, "FALSE": False}  # as Python and spreadsheets write them
-OTHER_SEPARATORS = (";", "\t", "|")
+SEPARATOR = re.compile(r"[,;\t|]")
 REFUSED = re.compile("[\0\udc80-\udcff]")  # NUL, and bytes that were not UTF-8
 MESSAGES = re.compile(r"""\s*\[\s*\{\s*['"](role|content|from|value)['"]\s*:""")
 
 
 def names_columns(line: str) -> bool:
-    """Whether the first line of a file is a header of CSV that names columns we know."""
-    names = [name.strip().strip('"') for name in line.strip().split(",")]
-    return len(names) > 1 and len((JSON_COLUMNS | TEXT_COLUMNS).intersection(names)) > 1
+    """Whether the first line of a file is a header that names columns we know, with whichever separator."""
+    names = {name.strip().strip('"') for name in SEPARATOR.split(line)}
+    return len(names & (JSON_COLUMNS | TEXT_COLUMNS)) > 1
 
 
 def csv_rows(
@@ -84,9 +87,8 @@ def _header(cells: list[str], file: str) -> list[str]:
     twice = sorted({name for name in header if name and header.count(name) > 1})
     if twice:
         raise DataError(f"{file} has two columns named {twice[0]!r}; rename or remove one of them.")
-    for separator in OTHER_SEPARATORS:
-        if len(header) == 1 and names_columns(header[0].replace(separator, ",")) and separator in header[0]:
-            raise DataError(f"{file} is separated by {separator!r}; expected commas. Save it as CSV with commas.")
+    if len(header) == 1 and names_columns(header[0]) and (found := SEPARATOR.search(header[0])):
+        raise DataError(f"{file} is separated by {found[0]!r}; expected commas. Save it as CSV with commas.")
     return header
 
 
@@ -105,7 +107,7 @@ def _row(
             elif cell.strip():  # an empty cell is a column that this row lacks
                 row[name] = _value(name, cell.strip(), account, decoder)
         except _BadCell as bad:
-            return Reject(file, line, name, *bad.problem)
+            return Reject(file, line, name[:80], *bad.problem)
     return row
 
 

@@ -54,8 +54,9 @@ def hub_rows(wanted: HubId, text: str) -> Iterator[tuple[int, dict[str, Any] | R
         reason = printable(" ".join(str(problem).split())) or type(problem).__name__
         where = f"after {number} rows" if number else f"at {os.environ.get('HF_ENDPOINT', 'https://huggingface.co')}"
         raise DataError(
-            f"{text} is no file here, and cannot be read from the hub {where}: {reason[:300]} Expected a path, or "
-            "owner/name, owner/name:split, owner/name:config:split of a data set that you may read (hf auth login)."
+            f"{text} is no file here, and cannot be read from the hub {where}: {reason[:300].rstrip('.')}. "
+            "Expected a path, or owner/name, owner/name:split, owner/name:config:split of a data set that you may read "
+            "(hf auth login)."
         ) from problem
 
 

@@ -38,7 +38,7 @@ class Decoder:
         made = dict(pairs)
         if len(made) < len(pairs):
             twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
-            self.problem = ("duplicate_key", f"the key {twice!r} is there twice")
+            self.problem = ("duplicate_key", f"the key {twice[:40]!r} is there twice")
         return made
 
     def _float(self, text: str) -> float:

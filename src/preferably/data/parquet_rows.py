@@ -7,7 +7,7 @@ from preferably.data.accounting import Reject, printable
 from preferably.data.json_values import problem_in, without_null
 from preferably.errors import DataError
 
-BATCH = 128  # rows that are decoded together: dictionaries repeat long text at no cost to the file, not to memory
+BATCH = 16  # rows that are decoded together: a dictionary repeats long text at no cost to the file, not to memory
 ROW_BYTES = 16 * 2**20
 MANY = 10**6  # rows from which a file with more rows than bytes is refused: nobody has said that much in so little
 
@@ -21,7 +21,7 @@ def parquet_rows(source: IO[bytes], size: int, file: str) -> Iterator[tuple[int,
         raise DataError(f"{file} is a Parquet file, which needs pyarrow: pip install 'preferably[data]'.") from missing
     # What pyarrow raises for a broken file: its own errors, and those of Python that it maps some of them to.
     errors = (pyarrow.ArrowException, OSError, ValueError, TypeError, LookupError, NotImplementedError,
-              OverflowError, MemoryError)  # fmt: skip
+              OverflowError, MemoryError, RecursionError)  # fmt: skip
     number = 0
     try:
         table = parquet.ParquetFile(source, buffer_size=2**20, pre_buffer=False)
@@ -71,9 +71,9 @@ def _one(row: Any, errors: tuple[type[Exception], ...]) -> dict[str, Any] | tupl
         try:
             values[name] = column.to_pylist()[0]
         except UnicodeDecodeError as problem:
-            return name, "not_utf8", f"byte {problem.start + 1} of the text is not UTF-8"
+            return name[:80], "not_utf8", f"byte {problem.start + 1} of the text is not UTF-8"
         except errors as problem:
-            return name, "bad_cell", f"{type(problem).__name__}: {problem}"[:200]
+            return name[:80], "bad_cell", f"{type(problem).__name__}: {problem}"[:200]
     return _clean(values)
 
 
