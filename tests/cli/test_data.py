@@ -74,13 +74,13 @@ def test_check_compares_with_held_out_files(run, tmp_path):
     train = lines(tmp_path / "a.jsonl", P, P | {"prompt": "other"})
     held = lines(tmp_path / "b.jsonl", P | {"chosen": "maybe"})
     code, out, _ = run("check", train, "--held-out", held)
-    assert code == 1 and "b.jsonl:1" in out and "1 row " in out
+    assert code == 1 and "trained on: 1 (b.jsonl:1)" in out
 
 
 def test_check_counts_tokens_as_a_run_would(run, tmp_path, tiny_model_directory):
     name = lines(tmp_path / "a.jsonl", P, P | {"prompt": "p" * 200})
     code, out, _ = run("check", name, "--model", tiny_model_directory, "--max-rejected", "0.5")
-    assert code == 0 and "too_long 1" in out and "128 allowed" in out.replace("\n", " ")
+    assert code == 0 and "too_long 1" in out and "at most 128" in out
     code, out, _ = run("check", name, "--model", tiny_model_directory, "--max-length", "8")
     assert code == 1 and "too_long 2" in out
 
@@ -138,7 +138,7 @@ def test_convert_and_split_print_counts_that_add_up(run, tmp_path):
     )
     assert len((tmp_path / "out.csv").read_text().splitlines()) == 41
     code, out, _ = run("split", name, "--output", "parts", "--held-out", "0.2", "--max-rejected", "0.1")
-    assert code == 0 and "16 rows in train.jsonl, 4 in held_out.jsonl" in out and "20 used" in out
+    assert code == 0 and "16 rows in train.jsonl, 4 in held_out.jsonl, 1 in rejected.jsonl" in out and "20 used" in out
     assert (tmp_path / "parts" / "train.jsonl").exists()
 
 

@@ -116,6 +116,7 @@ def test_split_loses_no_row_and_no_prompt_is_on_both_sides(tmp_path):
     assert sorted(map(json.dumps, parts[0] + parts[1])) == sorted(map(json.dumps, many(60)))
     keys = [{prompt_key(row["prompt"]) for row in part} for part in parts]
     assert not keys[0] & keys[1]
+    assert not (tmp_path / "parts" / "rejected.jsonl").exists()
     again = split_files([path], 0.25, 3, tmp_path / "again")
     assert (tmp_path / "again" / "train.jsonl").read_text() == (tmp_path / "parts" / "train.jsonl").read_text()
     assert again.train == done.train
@@ -133,6 +134,7 @@ def test_split_takes_rows_of_any_kind_and_counts_what_it_cannot_read(tmp_path):
         split_files([path], 1, 0, tmp_path / "parts")
     done = split_files([path], 1, 0, tmp_path / "parts", max_rejected=0.2)
     assert (done.train, done.held_out, done.accounting.rejected) == (3, 1, {"missing_field": 1})
+    assert json.loads((tmp_path / "parts" / "rejected.jsonl").read_text()) == {"nothing": 1} and done.rejected == 1
     with pytest.raises(DataError, match="exists already"):
         split_files([path], 1, 0, tmp_path / "parts", max_rejected=0.2)
     with pytest.raises(ConfigError, match="whole number"):

@@ -31,8 +31,8 @@ def counts(name, feedback):
         ("llama-factory/alpaca_en_demo.json", "demonstrations", (999, 985, 14, {})),
         ("llama-factory/kto_en_demo.json", "demonstrations", (300, 150, 0, {"bad_example": 150})),  # thumbs down
         ("llama-factory/kto_en_demo.json", "labels", (300, 300, 0, {})),
-        ("llama-factory/dpo_en_demo.json", "pairs", (299, 299, 0, {})),
-        ("rasbt/instruction-data.json", "demonstrations", (1100, 1099, 1, {})),
+        ("llama-factory/dpo_en_demo.json", "pairs", (299, 294, 5, {})),
+        ("rasbt/instruction-data.json", "demonstrations", (1100, 1100, 0, {})),
         ("llmbar/Natural.json", "pairs", (100, 100, 0, {})),
         ("llmbar/Adversarial_GPTInst.json", "pairs", (92, 92, 0, {})),
         ("llmbar/Adversarial_GPTOut.json", "pairs", (47, 47, 0, {})),

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -112,10 +111,9 @@ def _print_findings(console: Console, found: "Findings") -> None:
     if found.leaked is not None:
         table.add_row("held-out overlap", f"{len(found.leaked):,} rows")
     if found.tokens:
-        of = f"in tokens of {found.tokens.model}, {found.tokens.max_length:,} allowed"
+        table.add_row("tokens", Text(f"of {found.tokens.model}, at most {found.tokens.max_length:,} for both together"))
         for name, numbers in (("prompt", found.tokens.prompt), ("completion", found.tokens.completion)):
-            median, high, longest = (f"{number:,}" for number in numbers)
-            table.add_row(f"{name} length", escape(f"median {median}, 95% {high}, longest {longest} ({of})"))
+            table.add_row(f"  {name}", "median {:,}, 95% up to {:,}, longest {:,}".format(*numbers))
     console.print(table)
     _print_labelers(console, found)
     console.print()
@@ -301,9 +299,9 @@ def split(
     from preferably.data.convert import split_files
 
     done = split_files(files, held_out, seed, output, max_rejected=max_rejected)
-    _print_accounts(
-        done.accounting, f"{done.train:,} rows in train.jsonl, {done.held_out:,} in held_out.jsonl, in {output}"
-    )
+    apart = f", {done.rejected:,} in rejected.jsonl" if done.rejected else ""
+    parts = f"{done.train:,} rows in train.jsonl, {done.held_out:,} in held_out.jsonl{apart}, in {output}"
+    _print_accounts(done.accounting, parts)
 
 
 def _print_accounts(accounting: "Accounting", line: str) -> None:

@@ -262,8 +262,8 @@ class Accounting:
 
     def _rejected_text(self, rejects: list[Reject]) -> str:
         counts = ", ".join(f"{code} {count}" for code, count in self.rejected.items())
-        same = {(reject.field, reject.code) for reject in rejects}
-        every = (
-            f" Every one of them has {rejects[0].field}: {rejects[0].code}." if len(same) == 1 < len(rejects) else ""
-        )
-        return f"Rejected: {counts}.{every} First: {'; '.join(str(reject) for reject in rejects[:SHOWN])}."
+        first, every, shown = rejects[0], "", rejects[:SHOWN]
+        if len(rejects) > 1 and all((reject.field, reject.code) == (first.field, first.code) for reject in rejects):
+            every = f" Every one of them has {first.field}: {first.code}."
+            shown = shown[:1] if all(reject.reason == first.reason for reject in rejects) else shown
+        return f"Rejected: {counts}.{every} First: {'; '.join(str(reject) for reject in shown)}."

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -192,7 +192,7 @@ def _remarks(found: Findings, max_rejected: float) -> list[Remark]:
     except DataError as refused:
         said.append(Remark("rejected", str(refused), True))
     if found.leaked:
-        text = f"{_rows(len(found.leaked))} of the held-out files ask what is trained on: {_places(found.leaked)}."
+        text = f"Held-out rows that ask what is trained on: {len(found.leaked):,} ({_places(found.leaked)})."
         said.append(Remark("leaked", text, True))
     if found.verdicts and len(found.verdicts) == 1:
         said.append(Remark("one_label", f"Every label says {next(iter(found.verdicts))}; methods on labels need both."))
@@ -212,19 +212,30 @@ def _remarks(found: Findings, max_rejected: float) -> list[Remark]:
     if found.near:
         one, other = found.near[0]
         text = (
-            f"{len(found.near)} of {found.prompts} prompts nearly equal another, such as {_quoted(one)} and "
+            f"{len(found.near):,} of {found.prompts:,} prompts nearly equal another, such as {_quoted(one)} and "
             f"{_quoted(other)}; held-out parts keep them together."
         )
         said.append(Remark("near_duplicates", text))
     for kind, places in found.answers.items():
         if places:
-            said.append(Remark(kind, f"{len(places)} {KINDS[kind]}: {_places(places)}."))
+            said.append(Remark(kind, f"{KINDS[kind]}: {len(places):,} ({_places(places)})."))
     for code, warned in found.accounting.warned.items():
-        said.append(Remark(code, f"{warned.count} {WARNINGS[code]}: {printable('; '.join(warned.first))}."))
+        first = warned.first
+        if code == "unread_column":  # which columns, not which rows
+            first = list(dict.fromkeys(place.partition(" ")[2] for place in first))
+        said.append(Remark(code, f"{WARNINGS[code]}: {warned.count:,} ({printable(', '.join(first))})."))
     if found.tokens and found.tokens.truncated:
-        text = f"{found.tokens.truncated} of {found.groups} would be cut to {found.tokens.max_length} tokens."
+        text = f"{found.tokens.truncated:,} of {found.groups:,} would be cut to {found.tokens.max_length} tokens."
         said.append(Remark("truncated", text))
-    return said
+    return [replace(one, text=_short(one.text[:1].upper() + one.text[1:], found.files)) for one in said]
+
+
+def _short(text: str, files: Sequence[str]) -> str:
+    """`text` with files by their names alone, where no two of them have the same."""
+    if len({Path(file).name for file in files}) == len(files):
+        for file in files:
+            text = text.replace(f"{printable(file)}:", f"{printable(Path(file).name)}:")
+    return text
 
 
 def _tells(share: Share) -> bool:
@@ -234,10 +245,6 @@ def _tells(share: Share) -> bool:
 
 def _percent(share: Share, above: bool) -> str:
     return f"{share.value if above else 1 - share.value:.0%}"
-
-
-def _rows(count: int) -> str:
-    return f"{count} row{'' if count == 1 else 's'}"
 
 
 def _places(places: Sequence[str]) -> str:

@@ -47,10 +47,11 @@ def convert_files(
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """How many rows are in each part, and what became of those that were read."""
+    """How many rows are in each part, how many were set apart, and what became of those that were read."""
 
     train: int
     held_out: int
+    rejected: int
     accounting: Accounting
 
 
@@ -64,17 +65,19 @@ def split_files(
 ) -> Parts:
     """Write `train.jsonl` and `held_out.jsonl` into `directory`: the rows as they are, near-equal prompts on one side.
 
-    `held_out` is a share below 1, or a whole number of rows. Rows that hold no feedback of any kind are rejected;
-    nothing else is left out, not even what says the same twice. Raises what `convert_files` raises.
+    `held_out` is a share below 1, or a whole number of rows. Rows that hold no feedback of any kind go to
+    `rejected.jsonl`, where there are any; nothing else is left out, not even what says the same twice. (What is no row
+    at all, such as a broken line, is counted only.) Raises what `convert_files` raises.
     """
     if held_out >= 1 and not float(held_out).is_integer():
         raise ConfigError(f"--held-out is a share below 1 or a whole number of rows; got {held_out:g}.")
-    targets = [Path(directory) / f"{name}.jsonl" for name in ("train", "held_out")]
+    targets = [Path(directory) / f"{name}.jsonl" for name in ("train", "held_out", "rejected")]
     for target in targets:
         if target.exists():
             raise DataError(f"{target} exists already, and nothing is overwritten; name another --output.")
     accounting = Accounting()
     rows: list[dict[str, Any]] = []
+    apart: list[dict[str, Any]] = []
     groups: list[Group] = []
     for place, columns in rows_of(paths, accounting):
         if isinstance(columns, Reject):
@@ -83,14 +86,14 @@ def split_files(
         judged = parse_row(columns, None, place)
         if isinstance(judged, Reject):
             accounting.reject(judged)
+            apart.append(columns)
             continue
         accounting.use()
         rows.append(columns)
         groups.append(judged.group)
     accounting.enforce(max_rejected)
     split = split_by_prompt(groups, held_out if held_out < 1 else int(held_out), seed)
-    counts = [
-        write_rows((rows[index] for index in part), target)
-        for part, target in zip((split.train, split.held_out), targets, strict=True)
-    ]
-    return Parts(counts[0], counts[1], accounting)
+    parts = [[rows[index] for index in part] for part in (split.train, split.held_out)] + ([apart] if apart else [])
+    for part, target in zip(parts, targets, strict=False):
+        write_rows(part, target)
+    return Parts(len(split.train), len(split.held_out), len(apart), accounting)

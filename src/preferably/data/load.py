@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from preferably.data.accounting import Accounting, Reject
+from preferably.data.accounting import CODES, Accounting, Reject
 from preferably.data.columns import BadRow, Row, shown
 from preferably.data.formats import Feedback, parse_row
 from preferably.data.readers import read_rows
@@ -200,7 +200,7 @@ class _Loading:
             self.records.append(record.judged)
             code = views.no_verdict(record.judged, self.axis)
             for place in record.places:
-                self.accounting.reject(Reject(*place, "row", code, "nothing can be learnt from this verdict"))
+                self.accounting.reject(Reject(*place, "row", code, CODES[code]))
             return
         said = tuple(_said(group) for group in made)
         if said in self.seen:
