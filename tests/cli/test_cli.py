@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -80,6 +81,13 @@ def test_export_says_what_was_proved(place):
     assert again.returncode == 2 and "there already" in again.stderr
 
 
+def test_report_compares_several_runs(place):
+    shutil.copytree(place / "dpo", place / "other")
+    assert command(place, "report", "dpo", "other").stdout.strip() == "comparison.html"
+    assert command(place, "report", "dpo", "other", "--output", "x.html").stdout.strip() == "x.html"
+    assert "<h1>Comparison of 2 runs</h1>" in (place / "comparison.html").read_text() == (place / "x.html").read_text()
+
+
 def test_methods_lists_every_method():
     out = command(None, "methods").stdout
     assert all(name in out for name in METHODS)
@@ -103,6 +111,12 @@ def test_methods_lists_every_method():
             "no",
         ),
         (("report", "."), 2, "not a run directory"),
+        (("report", "dpo", "."), 3, "not a run directory"),
+        (("report", "dpo", "dpo"), 2, "two or more different runs"),
+        (("report", "dpo", "--output", "x.html"), 2, "--output is for a comparison"),
+        (("report", "dpo", ".", "--watch"), 2, "--watch shows one run"),
+        (("report", "dpo", "--watch", "--port", "70000"), 2, "Cannot serve on port 70000"),
+        (("train", "dpo", "run.yaml", "--output", "x7", "--track", "mlflow"), 2, "'tensorboard', 'wandb' or 'trackio'"),
     ],
 )
 def test_a_mistake_is_one_line_and_no_traceback(place, arguments, code, says):

@@ -90,6 +90,7 @@ def test_results_and_training(seen: str) -> None:
     assert "mild/dpo against desk-sft 81.2% 78.9% to 83.5% better 1,000 prompts 3,148, 204, 640 8 missing" in seen
     assert "strong/dpo against desk-sft 60.0% 57.0% to 63.0% better" in seen
     assert "sft not evaluated" in seen
+    assert "mild/dpo --judge preferably.quickstart.truth:score" in seen  # how to judge them against each other
     assert "strong/dpo dpo 3,671 400 held out 120 1 min 00 s 0.693 → 0.408 50.0% → 80.4% 0 → 11.8 38 → 22.8" in seen
     assert "sft sft, failed 1,000 100 held out 60 of 120" in seen
     message = "step 160 The policy's samples are 42% shorter than at the start (38 to 22 tokens)."

@@ -23,7 +23,7 @@ from preferably.training.run_directory import RunDirectory
 from preferably.training.wandb_file import last_step, records
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
-DRIVER = Path(__file__).parents[1] / "equivalence" / "run_driver.py"
+DRIVER = Path(__file__).with_name("killed_run.py")
 
 
 class Spy:
@@ -189,10 +189,13 @@ def begun_again(run, done, rewound_to):
     """A run that logged `done` steps, was stopped, and is taken up from an earlier checkpoint."""
     for step in range(done + 1):
         run.append("metrics.jsonl", {"step": step, "loss": step / 2})
+        if step == rewound_to:
+            saved = run.mark()
+            (run.path / "checkpoints" / f"step-{step:08d}").mkdir(parents=True)
     run.append("warnings.jsonl", {"step": done, "code": "x", "message": "m", "advice": "a"})
     again = RunDirectory(run.path)
     again.create(resume=True)
-    return again, lambda: again.rewind(rewound_to)
+    return again, lambda: again.rewind(saved)
 
 
 def test_no_step_is_told_twice(run, spies):

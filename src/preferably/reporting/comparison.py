@@ -98,9 +98,7 @@ def render_comparison(runs: Sequence[Path], target: Path) -> Path:
         "runs": compared,
         "caveat": not_alike(read),
         "win_rate_command": win_rate_command(read[0]),
-        "against_each_other": MAKES_A_WIN_RATE.format(
-            model=shlex.quote(str(runs[0])), against=shlex.quote(str(runs[1]))
-        ),
+        "against_each_other": _against_each_other(read),
         "settings": differences([run.config for run in read]),
         "environment": differences([run.environment for run in read]),
         "alarms": alarms(compared, read),
@@ -199,6 +197,14 @@ def kl_chart(runs: Sequence[RunFiles], names: Sequence[str]) -> Chart | None:
     )
     spec = kl_against_win_rate(points, labels="run")
     return Chart("kl-win-rate", "KL against win rate", help, spec) if points else None
+
+
+def _against_each_other(runs: Sequence[RunFiles]) -> str:
+    """The command that judges the second run against the first, by the judge of the first where that is a name."""
+    ours, theirs = (shlex.quote(str(run.path)) for run in runs[:2])
+    judge = text(runs[0].win_rate, "judge")
+    by = f" --judge {shlex.quote(judge)}" if ":" in judge else ""
+    return MAKES_A_WIN_RATE.format(model=theirs, against=ours) + by
 
 
 def _colour(place: int) -> str:
