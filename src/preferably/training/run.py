@@ -29,7 +29,7 @@ from preferably.training.reference import Reference
 from preferably.training.run_directory import RunDirectory
 from preferably.training.selfcheck import check_packing, check_reference
 from preferably.training.state import Saver, State
-from preferably.training.stops import Stop, leave, listening
+from preferably.training.stops import Stop, listening
 
 MAX_LENGTH = 2048  # tokens, unless settings or the model's context say less
 
@@ -237,13 +237,12 @@ def _describe(run: RunDirectory, settings: TrainSettings, facts: dict[str, Any],
 
 
 def _tell_end(run: RunDirectory, error: BaseException, stop: Stop, total: int) -> None:
-    """Say in status.json how a run ended by `error`; leave if a signal was the cause."""
-    stopped = stop.number if isinstance(error, KeyboardInterrupt) else None
-    if run.fresh or run.state:  # before a resumed run goes on it has changed nothing, so it stands as it did
-        last = max((line["step"] for line in run.lines("metrics.jsonl")), default=0)
-        reason = str(error) if isinstance(error, PreferablyError) else f"{type(error).__name__}: {error}"
-        state, reason = ("failed", reason) if stopped is None else ("stopped", STOPPED)
-        with suppress(CheckpointError):  # from a disk that takes nothing; what it did first is told
-            run.status(state, last, total, reason)
-    if stopped is not None:
-        leave(stopped)
+    """Say in status.json how a run ended by `error`."""
+    if not (run.fresh or run.state):
+        return  # before a resumed run goes on it has changed nothing, so it stands as it did
+    last = max((line["step"] for line in run.lines("metrics.jsonl")), default=0) if run.state else 0
+    state, reason = "failed", str(error) if isinstance(error, PreferablyError) else f"{type(error).__name__}: {error}"
+    if stop.asked() and isinstance(error, KeyboardInterrupt):
+        state, reason = "stopped", STOPPED
+    with suppress(CheckpointError):  # from a disk that takes nothing; what it did first is told
+        run.status(state, last, total, reason)
