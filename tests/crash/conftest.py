@@ -6,7 +6,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 from crash_runs import EVERY, Warm, final, rows
+from transformers import LlamaConfig, LlamaForCausalLM
 
 
 def pytest_collection_modifyitems(items):
@@ -17,14 +19,28 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(scope="session")
-def warm(tmp_path_factory, tiny_model_directory):
-    made = Warm(tmp_path_factory.mktemp("warm"), tiny_model_directory)
+def model(tiny, tmp_path_factory):
+    """A Llama of one layer: what a run of it costs is mostly Python."""
+    place = tmp_path_factory.mktemp("model")
+    config = LlamaConfig(
+        hidden_size=32, intermediate_size=48, num_hidden_layers=1, num_attention_heads=4, num_key_value_heads=2,
+        vocab_size=tiny.words, max_position_embeddings=128, bos_token_id=0, eos_token_id=1, pad_token_id=2,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    LlamaForCausalLM(config).save_pretrained(place)
+    tiny.tokenizer().save_pretrained(place)
+    return place
+
+
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory, model):
+    made = Warm(tmp_path_factory.mktemp("warm"), model)
     yield made
     made.close()
 
 
 @pytest.fixture(scope="session")
-def job(tmp_path_factory, tiny_model_directory):
+def job(tmp_path_factory, model):
     """`job(method, name, **changes)`: settings of 8 steps, checkpoints at 3 and 6, evaluations at 4 and 8."""
     place = tmp_path_factory.mktemp("job")
 
@@ -32,10 +48,10 @@ def job(tmp_path_factory, tiny_model_directory):
         data = place / f"{method}.jsonl"
         data.write_text("".join(json.dumps(row) + "\n" for row in rows(method)))
         return {
-            "method": method, "model": str(tiny_model_directory), "data": str(data), "output": str(place / name),
+            "method": method, "model": str(model), "data": str(data), "output": str(place / name),
             "held_out": 8,
             "batch_size": 4, "learning_rate": 1e-2, "save_every": EVERY, "eval_every": 4, "sample_prompts": 4,
-            "sample_tokens": 6, "tokens_per_microbatch": 40, "device": "cpu", "dtype": "float32",
+            "sample_tokens": 5, "tokens_per_microbatch": 40, "device": "cpu", "dtype": "float32",
         } | changes  # fmt: skip
 
     return make

@@ -115,35 +115,42 @@ def child(request, log, report):
 
 def attend(pid, request, master):
     """Send the signals asked for and wait for the end: the wait status, or None where it had to be killed."""
-    began, plan, since = time.monotonic(), list(request.get("signals", [])), None
-    while True:
-        done, status = os.waitpid(pid, os.WNOHANG)
-        if done:
-            return status
-        now = time.monotonic() - began
+    began, plan, since, ended = time.monotonic(), list(request.get("signals", [])), None, os.pidfd_open(pid)
+    limit = request.get("limit", LIMIT)
+    while (now := time.monotonic() - began) < limit:
+        pause = limit - now
         if plan:
             if since is None and ("after" in plan[0] or Path(plan[0]["when"]).exists()):
                 since = now
-            if since is not None and now >= plan[0].get("after", since + plan[0].get("wait", 0)):
+            due = None if since is None else plan[0].get("after", since + plan[0].get("wait", 0))
+            if due is not None and now >= due:
                 name, since = plan.pop(0)["name"], None
                 if name == "HANGUP":
                     os.close(master)
                     master = None
                 else:
                     os.kill(pid, signal.Signals[name])
-        if now > request.get("limit", LIMIT):
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
-            return None
-        if master is not None and select.select([master], [], [], 0)[0]:
+                continue
+            pause = 0.002 if due is None else due - now
+        ready, _, _ = select.select([ended] if master is None else [ended, master], [], [], pause)
+        if ended in ready:
+            break
+        if master in ready:
             try:
                 os.read(master, 65536)
             except OSError:  # the run has closed its side
-                pass
-        time.sleep(0.001)
+                time.sleep(0.01)
+    else:
+        os.kill(pid, signal.SIGKILL)
+    os.close(ended)
+    status = os.waitpid(pid, 0)[1]
+    return status if now < limit else None
 
 
 def serve(place, model):
+    # What started the tests may ignore these (nohup), and a run would respect that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     load(model)  # what transformers imports and compiles late
     gc.collect()
     gc.freeze()  # or each run would walk through all of torch

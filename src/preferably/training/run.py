@@ -32,7 +32,7 @@ from preferably.training.run_directory import RunDirectory
 from preferably.training.selfcheck import check_balance, check_packing, check_reference
 from preferably.training.sharding import assembled, shard
 from preferably.training.state import Saver, State
-from preferably.training.stops import Stop, leave, listening
+from preferably.training.stops import Stop, listening
 from preferably.training.trackers import require, tracked
 
 # What a resumed run may change, or what other facts speak of.
@@ -231,14 +231,13 @@ def _describe(run: RunDirectory, settings: TrainSettings, facts: dict[str, Any],
 
 
 def _tell_end(run: RunDirectory, error: BaseException, stop: Stop, total: int) -> None:
-    """Say in status.json how a run ended by `error`; leave if a signal was the cause."""
-    stopped = stop.number if isinstance(error, KeyboardInterrupt) else None
-    error = parallel.explained(error)
-    if run.fresh or run.state:  # before a resumed run goes on it has changed nothing, so it stands as it did
-        last = max((line["step"] for line in run.lines("metrics.jsonl")), default=0)
-        reason = str(error) if isinstance(error, PreferablyError) else f"{type(error).__name__}: {error}"
-        state, reason = ("failed", reason) if stopped is None else ("stopped", STOPPED)
-        with suppress(CheckpointError):  # from a disk that takes nothing; what it did first is told
-            run.status(state, last, total, reason)
-    if stopped is not None:
-        leave(stopped)
+    """Say in status.json how a run ended by `error`."""
+    if not (run.fresh or run.state):
+        return  # before a resumed run goes on it has changed nothing, so it stands as it did
+    last = max((line["step"] for line in run.lines("metrics.jsonl")), default=0) if run.state else 0
+    asked, error = stop.asked() and isinstance(error, KeyboardInterrupt), parallel.explained(error)
+    state, reason = "failed", str(error) if isinstance(error, PreferablyError) else f"{type(error).__name__}: {error}"
+    if asked:
+        state, reason = "stopped", STOPPED
+    with suppress(CheckpointError):  # from a disk that takes nothing; what it did first is told
+        run.status(state, last, total, reason)

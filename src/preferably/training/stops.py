@@ -38,7 +38,7 @@ def leave(number: int) -> NoReturn:
 
 @contextmanager
 def listening() -> Iterator[Stop]:
-    """Notes SIGINT, SIGTERM and SIGHUP; before `Stop.waits` is set they raise KeyboardInterrupt at once.
+    """Notes SIGINT, SIGTERM and SIGHUP; before `Stop.waits` is set they end the body, and the program, at once.
 
     So does a Ctrl-C after any other of them. A second SIGTERM or SIGHUP changes nothing: a closing terminal sends
     several, and who is in a hurry has SIGKILL. What was ignored (nohup) stays ignored.
@@ -64,6 +64,10 @@ def listening() -> Iterator[Stop]:
         signal.signal(number, ask)
     try:
         yield stop
+    except KeyboardInterrupt:
+        if stop.number is not None:
+            leave(stop.number)
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
