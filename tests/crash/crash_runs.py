@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -33,6 +34,12 @@ def rows(method):
     return out
 
 
+def _listens():
+    """Signals that a background job or nohup ignores are the subject here."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Warm:
     """The process of `warm.py`."""
 
@@ -40,7 +47,7 @@ class Warm:
         command = [sys.executable, str(Path(__file__).with_name("warm.py")), str(place), str(model)]
         environment = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, preexec_fn=_listens
         )
 
     def run(self, values=None, **request):

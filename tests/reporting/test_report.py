@@ -65,7 +65,7 @@ def test_stages_and_accounts(seen: str) -> None:
     assert "dpo dpo, from runs/sft/model 3,671 400 held out 240 2 min 00 s 0.693 → 0.408 50.0% → 80.4% 81.2%" in seen
     assert "used (3,671 trained on, 400 held out; 3 of them truncated) 4,071" in seen
     assert "deduplicated (the same row stood earlier) 31 rejected (by reason below) 18 read 4,120" in seen
-    assert "equal chosen and rejected are the same text pairs.jsonl:17 12" in seen
+    assert "equal completions that are compared are the same text pairs.jsonl:17 12" in seen
     assert "missing_field a column or key that this feedback needs is not there pairs.jsonl:93 6" in seen
 
 
