@@ -15,7 +15,7 @@ from preferably.quickstart.stages import asked
 from preferably.quickstart.truth import score_reply
 
 CEILING_PAIRS = 300
-MOST_AGREEMENT = 0.65  # of a single feature with the truth: above it, the world could be won by a shortcut
+MOST_AGREEMENT = 0.70  # of a single feature with the truth: above it, the world could be won by a shortcut
 
 
 def fairness(recipe: Recipe, seed: int, sft: Loaded, prompts: int) -> dict[str, Any]:
