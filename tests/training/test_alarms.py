@@ -93,3 +93,24 @@ def test_several_speak_in_the_order_of_the_table_with_numbers_and_advice():
     assert "from 20 to 60 tokens" in second.message
     assert "55%" in third.message and "10% at the start" in third.message
     assert {warning.step for warning in (first, second, third)} == {12}
+
+
+def test_preferences_that_were_drowned_are_told_at_the_end_only():
+    """The figures of the quickstart at a hundredth of its beta, and of the quickstart itself."""
+    drowned = CALM | {
+        "eval_rewards/accuracies": 0.7149, "eval_rewards/margins": 0.00246, "eval_groups": 677.0,
+        "eval_logratio/chosen_per_token": 0.0121, "objective/kl": 0.57,
+    }  # fmt: skip
+
+    def told(metrics, **more):
+        return [warning.code for warning in raised(9, metrics, CALM, set(), **more)]
+
+    assert told(drowned, last=True) == ["margin_flat"] and told(drowned) == []
+    for calm in (
+        {"eval_rewards/margins": 0.908},
+        {"eval_rewards/accuracies": 0.51},  # nothing to be learnt is another matter
+        {"eval_rewards/accuracies": 0.6, "eval_groups": 12.0},
+    ):
+        assert told(drowned | calm, last=True) == []
+    without = {name: value for name, value in drowned.items() if name != "eval_logratio/chosen_per_token"}
+    assert told(without, last=True) == []

@@ -16,6 +16,7 @@ DISPLACED_PER_TOKEN = 0.4
 LENGTH_RATIO = 1.6
 REPETITION_RISE = 0.1
 UNFINISHED, UNFINISHED_RISE = 0.5, 0.2
+FLAT_MARGIN = 0.02  # of implicit rewards: the loss of DPO is then within 0.01 of ln 2
 LOSS_RISE = 0.1  # share of the held-out loss at the start
 
 Metrics = dict[str, float]
@@ -111,6 +112,20 @@ def _below_chance(now: Metrics, start: Metrics) -> tuple[str, str] | None:
     )
 
 
+def _flat(now: Metrics, start: Metrics) -> tuple[str, str] | None:
+    accuracy, margin = now.get("eval_rewards/accuracies"), now.get("eval_rewards/margins")
+    if accuracy is None or margin is None or "eval_logratio/chosen_per_token" not in now:
+        return None  # without a reference, rewards have another scale
+    n = round(now["eval_groups"])
+    if abs(margin) >= FLAT_MARGIN or wilson(accuracy * n, n).low <= 0.5:
+        return None
+    return (
+        f"held-out pairs are ranked right ({accuracy:.0%}), but their implicit rewards are only {margin:.4f} apart, so "
+        "the preference loss is where it began: whatever else was learnt, the preferences have hardly moved the policy",
+        "raise beta if an SFT term is there too (it drowns what a small beta asks for), else the learning rate",
+    )
+
+
 ALARMS: dict[str, Callable[[Metrics, Metrics], tuple[str, str] | None]] = {
     "kl_high": _kl,
     "likelihood_displacement": _displacement,
@@ -120,12 +135,13 @@ ALARMS: dict[str, Callable[[Metrics, Metrics], tuple[str, str] | None]] = {
     "held_out_loss_rising": _rising,
     "below_chance": _below_chance,
 }
+AT_END = {"margin_flat": _flat}  # early in a run this is as it should be
 
 
-def raised(step: int, now: Metrics, start: Metrics, already: set[str]) -> list[Warning]:
-    """The alarms that `now` sets off and that have not spoken before."""
+def raised(step: int, now: Metrics, start: Metrics, already: set[str], *, last: bool = False) -> list[Warning]:
+    """The alarms that `now` sets off and that have not spoken before; `last` says that the run ends here."""
     found = []
-    for code, look in ALARMS.items():
+    for code, look in (ALARMS | AT_END if last else ALARMS).items():
         words = look(now, start) if code not in already else None
         if words is not None:
             found.append(Warning(step, code, *words))

@@ -118,7 +118,7 @@ def train_offline(
                 state.start = seen
             else:
                 state.judge(seen.get("eval_loss"), settings.patience)
-                for warning in raised(step, seen, state.start or seen, set(state.alarms)):
+                for warning in raised(step, seen, state.start or seen, set(state.alarms), last=step == total):
                     state.alarms.append(warning.code)
                     run.append("warnings.jsonl", warning)
                     progress.warn(warning.code, warning.message, warning.advice)
