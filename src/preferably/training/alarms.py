@@ -17,6 +17,7 @@ LENGTH_RATIO = 1.6
 REPETITION_RISE = 0.1
 UNFINISHED, UNFINISHED_RISE = 0.5, 0.2
 FLAT_MARGIN = 0.02  # of implicit rewards: the loss of DPO is then within 0.01 of ln 2
+FEW = 50  # held-out pairs below which that is not asked
 LOSS_RISE = 0.1  # share of the held-out loss at the start
 
 Metrics = dict[str, float]
@@ -117,7 +118,7 @@ def _flat(now: Metrics, start: Metrics) -> tuple[str, str] | None:
     if accuracy is None or margin is None or "eval_logratio/chosen_per_token" not in now:
         return None  # without a reference, rewards have another scale
     n = round(now["eval_groups"])
-    if abs(margin) >= FLAT_MARGIN or wilson(accuracy * n, n).low <= 0.5:
+    if n < FEW or abs(margin) >= FLAT_MARGIN or wilson(accuracy * n, n).low <= 0.5:
         return None
     return (
         f"held-out pairs are ranked right ({accuracy:.0%}), but their implicit rewards are only {margin:.4f} apart, so "
