@@ -33,7 +33,7 @@ def evaluate(
     from preferably.cli.watching import watching
     from preferably.config import read_yaml
 
-    prompts = _prompts_of(model, data)
+    prompts = _prompts_of(model, against, data, Console(stderr=True, highlight=False))
     target = output or (model if (Path(model) / "status.json").exists() else None)
     console = Console(highlight=False)
     if judge is None:
@@ -72,24 +72,29 @@ def evaluate(
         console.print(f"report  {Path(target) / 'report.html'}", soft_wrap=True)
 
 
-def _prompts_of(model: str, data: str | None) -> str:
+def _prompts_of(model: str, against: str, data: str | None, console: Console) -> str:
     """The file of prompts: `data`, refused if the run trained on any of them, or what the run held out."""
     from preferably import api
-    from preferably.config import read_yaml
-    from preferably.data.load import load_feedback
 
-    run = Path(model)
-    is_run = (run / "status.json").exists()
-    if data is None:
-        if not is_run:
-            raise ConfigError(
-                "--data is missing: a file of prompts that were not trained on (or give a run as --model)."
+    if data is None and not (Path(model) / "status.json").exists():
+        raise ConfigError("--data is missing: a file of prompts that were not trained on (or give a run as --model).")
+    for name in (model, against) if data else (against,):
+        run = Path(name)
+        if not (run / "status.json").exists():
+            continue
+        found, elsewhere = api.seen(run, data or Path(model) / "held_out.jsonl")
+        if found and name == model:
+            raise DataError(
+                f"{name} was trained on {len(found)} of the prompts in {data}, so the evaluation would reward memory: "
+                f"{'; '.join(found[:3])}. Remove them, or leave --data out to use what the run held out."
             )
-        return str(run / "held_out.jsonl")
-    if is_run:
-        seen = [file for file in read_yaml(run / "config.yaml").get("data", []) if Path(file).exists()]
-        api.refuse_seen(load_feedback([data], "prompts").groups, seen)
-    return data
+        if found:
+            text = f"{name} was trained on {len(found)} of these prompts, which favors it"
+            console.print(f"[yellow]warning (seen):[/yellow] {escape(text)}.", soft_wrap=True)
+        for source in elsewhere:
+            text = f"{name} was trained on {source}, which is no file here: whether it holds these prompts is not known"
+            console.print(f"[dim]note: {escape(text)}.[/dim]", soft_wrap=True)
+    return data or str(Path(model) / "held_out.jsonl")
 
 
 def ready(

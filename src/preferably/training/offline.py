@@ -51,6 +51,10 @@ class Progress:
     step: Callable[[int, dict[str, Any]], None] = field(default=lambda step, metrics: None)
     warn: Callable[[str, str, str], None] = field(default=lambda code, message, advice: None)
 
+    def note(self, text: str) -> None:
+        """Say what is worth knowing and no cause for worry."""
+        self.warn("note", text, "")
+
 
 def total_rows(settings: TrainSettings, rows: int) -> int:
     """Groups that the run goes through, of `rows` there are; the last step may have fewer than the others."""

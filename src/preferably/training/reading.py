@@ -1,6 +1,6 @@
 """From files to what a run trains on: read, split, encoded, and every row accounted for."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from preferably.config import TrainSettings
@@ -19,13 +19,18 @@ MAX_LENGTH = 2048  # tokens, unless settings or the model's context say less
 
 
 def read_data(
-    settings: TrainSettings, groups: Sequence[Group] | None, loaded: Loaded, run: RunDirectory | None
+    settings: TrainSettings,
+    groups: Sequence[Group] | None,
+    loaded: Loaded,
+    run: RunDirectory | None,
+    tell: Callable[[str], object] = lambda text: None,
 ) -> tuple[TrainData, list[Group], dict[str, Any]]:
     """Token groups of both parts, the records held out, and what became of every row.
 
-    Only the tokenizer and the context of `loaded` count. The account goes to data.json of `run`, also where this fails.
+    Only the tokenizer and the context of `loaded` count. The account goes to data.json of `run`, also where this fails;
+    `tell` is told that of files in words.
     """
-    feedback = settings.row.feedback
+    feedback, from_files = settings.row.feedback, groups is None
     accounting = Accounting()
     if groups is None:
         if not settings.data:
@@ -60,6 +65,8 @@ def read_data(
     if run is not None:
         run.write_json("data.json", account)
         run.write_lines("held_out.jsonl", map(row_of, kept))
+    if from_files:
+        tell(f"{accounting.describe()} {len(train)} to train on, {len(measured)} held out.")
     if settings.held_out_data and not measured:
         raise DataError(f"All held-out groups were rejected, so nothing could be measured. {accounting.describe()}")
     if not measured and settings.chooses_best:

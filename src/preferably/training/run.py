@@ -91,10 +91,10 @@ def train(
                 torch.set_num_threads(settings.threads)
             how: dict[str, Any] = settings.model_dump(include={"device", "dtype", "attention"})
             outline = start or load(settings.model, **how, weights=False)
-            data, held_out, _ = read_data(settings, groups, outline, run if run.fresh else None)
+            data, held_out, _ = read_data(settings, groups, outline, run if run.fresh else None, progress.note)
             total = total_steps(settings, len(data.train))
             if settings.processes == 1:  # of several, each has a part, and nobody knows of whose memory
-                refuse_what_does_not_fit(settings, outline, data, lambda why: progress.warn("note", why, ""))
+                refuse_what_does_not_fit(settings, outline, data, progress.note)
             torch.manual_seed(settings.seed)  # adapters draw their starting weights
             loaded = start or load(settings.model, **how, place=settings.processes == 1)
             reference, weights = _reference(settings, loaded)
@@ -185,7 +185,7 @@ def _checked(
     uneven = check_balance(data.train, settings.hyperparameters) if settings.row.baseline else None
     for note in [*loaded.notes, check.note, uneven]:
         if note:
-            progress.warn("note", note, "")
+            progress.note(note)
     ended = sum(int(c[-1]) in loaded.stop_ids for group in data.train for c in group.completions)
     completions = sum(len(group.completions) for group in data.train)
     if ended >= completions / 2:
