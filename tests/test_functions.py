@@ -83,7 +83,7 @@ def test_the_working_directory_does_not_hide_installed_modules_afterwards(here):
         ("folder/:score", "is not a .py file"),
         ("mine:scores", "has no 'scores'. Did you mean 'score'?"),
         ("mine.py:zzz", "has no 'zzz'"),
-        ("mine:number", "it is a int, expected a function"),
+        ("mine:number", "it is of type int, expected a function"),
         ("needs:score", "needs a module that is missing.*surely_absent"),
         ("needs.py:score", "ModuleNotFoundError.*surely_absent"),
         ("broken:score", "SyntaxError"),

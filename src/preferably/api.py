@@ -16,6 +16,7 @@ from preferably.evaluation.winrate import WinRate
 from preferably.feedback.records import Group
 from preferably.functions import load_function
 from preferably.judging.judge import ScoreFunction, judge_by_score
+from preferably.methods import method_named
 from preferably.models.loading import Loaded, load
 from preferably.models.sampler import Decoding
 from preferably.reporting.card import card, write_card
@@ -105,7 +106,7 @@ def evaluate(
 
     `judge` is a score function or its name, `module:function`: `score(prompts, completions)` gives a list of numbers,
     or None where it cannot tell. With `output` (a run directory) the result, samples and KL are written there, and its
-    report is made anew.
+    report is made anew; for a run on pairs those that it held out are ranked too, beside the win rate.
     """
     score = load_function(judge) if isinstance(judge, str) else judge
     ours, theirs = _loaded(model, **loading), _loaded(against, **loading)
@@ -125,28 +126,34 @@ def evaluate(
             result, Path(output), judge=judge if isinstance(judge, str) else getattr(judge, "__name__", "function"),
             model=ours.name, against=theirs.name, kl=drift, scores=score, too_long=too_long,
         )  # fmt: skip
+        if shared and (pairs := _held_out_pairs(Path(output))):
+            ranked = _ranked(ours, theirs, pairs)
+            RunDirectory(Path(output)).write_json("evaluation/preference_accuracy.json", ranked.as_json())
         report(output)
     return result.result
 
 
 def rank(
-    model: Model, *, against: Model, data: str | Path, output: str | Path | None = None, **loading: Any
+    model: Model,
+    *,
+    against: Model,
+    data: str | Path,
+    output: str | Path | None = None,
+    limit: int | None = None,
+    **loading: Any,
 ) -> PreferenceAccuracy:
     """Held-out preference accuracy by implicit reward of `model` over `against`, on the pairs in `data`.
 
-    Raises `ModelError` for models with different tokenizers, whose log-probs cannot be subtracted.
+    With `output` (a run directory) it is written there, and its report is made anew. Raises `ModelError` for models
+    with different tokenizers, whose log-probs cannot be subtracted.
     """
     ours, theirs = _loaded(model, **loading), _loaded(against, **loading)
-    if ours.tokenizer.get_vocab() != theirs.tokenizer.get_vocab():
-        raise ModelError(f"{ours.name} and {theirs.name} have different tokenizers, so they cannot rank by log-ratio.")
-    length = min(one.context or 2048 for one in (ours, theirs))
-    pairs = encode(load_feedback([data], "pairs").groups, ours.tokenizer, max_length=length).groups
-    for loaded in (ours, theirs):
-        check_packing(loaded.policy, pairs)
-    result = preference_accuracy(ours.policy, theirs.policy, pairs)
+    found = _ranked(ours, theirs, load_feedback([data], "pairs", limit=limit).groups)
     if output is not None:
-        RunDirectory(Path(output)).write_json("evaluation/preference_accuracy.json", result.as_json())
-    return result
+        RunDirectory(Path(output)).make()
+        RunDirectory(Path(output)).write_json("evaluation/preference_accuracy.json", found.as_json())
+        report(output)
+    return found
 
 
 def check(
@@ -251,6 +258,25 @@ def _check_ready(loaded: Loaded, held_out: Sequence[Group], output: Path) -> lis
     return [
         Warning(0, "not_ready", found.verdict, "preferences shape what a model can do already; they teach no skill")
     ]
+
+
+def _ranked(ours: Loaded, theirs: Loaded, pairs: Sequence[Group]) -> PreferenceAccuracy:
+    if ours.tokenizer.get_vocab() != theirs.tokenizer.get_vocab():
+        raise ModelError(f"{ours.name} and {theirs.name} have different tokenizers, so they cannot rank by log-ratio.")
+    length = min(one.context or 2048 for one in (ours, theirs))
+    encoded = encode(pairs, ours.tokenizer, max_length=length)
+    for loaded in (ours, theirs):
+        check_packing(loaded.policy, encoded.groups)
+    return preference_accuracy(ours.policy, theirs.policy, encoded.groups, left_out=len(encoded.rejects))
+
+
+def _held_out_pairs(run: Path) -> list[Group]:
+    """The pairs that a run held out; none where it was not trained on pairs."""
+    held_out = run / "held_out.jsonl"
+    if not (held_out.exists() and held_out.stat().st_size):
+        return []
+    method = str(read_yaml(run / "config.yaml").get("method"))
+    return load_feedback([held_out], "pairs").groups if method_named(method).feedback == "pairs" else []
 
 
 def _prompts(data: str | Path | Sequence[Group], limit: int | None) -> list[Group]:

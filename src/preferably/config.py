@@ -178,6 +178,8 @@ def settings(values: dict[str, Any]) -> TrainSettings:
             f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']} (got {e.get('input')!r})" for e in error.errors()
         )
         raise ConfigError(f"Settings that cannot be used: {problems}.") from None
+    if made.nll_weight is not None and made.row.terms and made.row.hyperparameters["nll_weight"].default:
+        raise ConfigError(f"{made.method} has its SFT term already; leave out nll_weight, or change the sum.")
     _ = made.hyperparameters  # raises for a hyperparameter that the method does not take
     if made.row.baseline and made.batch_size < 2:
         raise ConfigError(f"{made.method} compares the completions of a step; batch_size must be at least 2.")

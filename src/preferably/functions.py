@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import inspect
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -35,8 +36,17 @@ def load_function(name: str) -> Callable[..., Any]:
             raise ConfigError(f"Cannot load {name!r}: {source} ({_where(module)}) has no {part!r}.{hint}")
         found = getattr(found, part)
     if not callable(found):
-        raise ConfigError(f"Cannot load {name!r}: it is a {type(found).__name__}, expected a function.")
+        raise ConfigError(f"Cannot load {name!r}: it is of type {type(found).__name__}, expected a function.")
     return found
+
+
+def source_of(name: str) -> str:
+    """The text of the function called `name`; of one that has none (made by another, or not of Python) what it is."""
+    function = load_function(name)
+    try:
+        return inspect.getsource(function)
+    except (TypeError, OSError):
+        return repr(function).split(" at 0x")[0]
 
 
 def _where(module: ModuleType) -> str:

@@ -7,6 +7,7 @@ method is also a weighted sum of them (`dpo+0.1*nll`), or a user's own objective
 import inspect
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Literal
 
 from preferably.errors import ConfigError
@@ -127,7 +128,8 @@ def method_named(name: str) -> Method:
     """
     if name in METHODS:
         return METHODS[name]
-    if "+" in name or "*" in name:
+    is_path = ":" in name and Path(name.rpartition(":")[0]).exists()  # whose name may hold a plus
+    if ("+" in name or "*" in name) and not is_path:
         return _sum(name)
     if ":" in name:
         return _own(name)
@@ -174,7 +176,12 @@ def _sum(name: str) -> Method:
 
 def _own(name: str) -> Method:
     """A user's objective as a row: what it needs is read off the names of its parameters."""
-    takes = inspect.signature(load_function(name)).parameters
+    try:
+        takes = inspect.signature(load_function(name)).parameters
+    except ValueError as error:
+        raise ConfigError(f"The parameters of {name!r} cannot be read ({error}); give a function of Python.") from None
+    if any(parameter.kind is inspect.Parameter.POSITIONAL_ONLY for parameter in takes.values()):
+        raise ConfigError(f"The objective {name!r} has parameters without names (before a /); it is called by names.")
     tensors = {key for key, parameter in takes.items() if parameter.kind is not inspect.Parameter.KEYWORD_ONLY}
     feedback = next((kind for kind, given in GIVEN.items() if tensors and tensors <= set(given)), None)
     # Both the labels' and the demonstrations' names hold `policy`: what tells labels apart is what only they have.

@@ -39,10 +39,10 @@ def evaluate(
     if judge is None:
         if target is not None and read_yaml(Path(target) / "config.yaml").get("method") == "sft":
             raise ConfigError("--judge is missing: demonstrations hold no pairs to rank, so only a judge can tell.")
-        ranked = api.rank(model, against=against, data=prompts, output=target, device=device, dtype=dtype)
+        ranked = api.rank(model, against=against, data=prompts, output=target, limit=limit, device=device, dtype=dtype)
         console.print(
             f"No judge was given, so only the held-out pairs are ranked: preference accuracy {ranked.accuracy:.3f} "
-            f"\\[{ranked.interval.low:.3f}, {ranked.interval.high:.3f}] on {ranked.n} pairs "
+            f"\\[{ranked.interval.low:.3f}, {ranked.interval.high:.3f}] on {ranked.n} pairs, {ranked.left_out} too long "
             f"(always the longer one: {ranked.longer:.3f}). A win rate needs --judge module:function.",
             soft_wrap=True,
         )

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 AXES = {
-    "correctness": "right answer", "directness": "answers first", "voice": "brand voice", "brevity": "no filler",
+    "correctness": "right answer (graded)", "directness": "answers first", "voice": "brand voice", "brevity": "no filler",
     "honesty": "honest", "harmlessness": "keeps data private", "malformed_words": "malformed words", "words": "words",
 }  # fmt: skip
 

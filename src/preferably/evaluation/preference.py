@@ -22,18 +22,20 @@ class PreferenceAccuracy:
     interval: Interval
     n: int
     longer: float  # what "the longer completion is better" would get on the same pairs
+    left_out: int = 0  # pairs that were read and do not fit the context of a model
 
     def as_json(self) -> dict[str, Any]:
         """The contents of `preference_accuracy.json`."""
         return {
             "schema": 1, "accuracy": self.accuracy, "interval": [self.interval.low, self.interval.high],
-            "confidence": self.interval.confidence, "n": self.n, "baselines": {"longer": self.longer},
+            "confidence": self.interval.confidence, "n": self.n, "left_out": self.left_out,
+            "baselines": {"longer": self.longer},
         }  # fmt: skip
 
 
 @torch.no_grad()
 def preference_accuracy(
-    policy: Policy, reference: Policy, pairs: Sequence[TokenGroup], *, budget: int = 8192
+    policy: Policy, reference: Policy, pairs: Sequence[TokenGroup], *, left_out: int = 0, budget: int = 8192
 ) -> PreferenceAccuracy:
     """On `pairs` (chosen first): how often log pi/ref of chosen exceeds that of rejected; ties count half.
 
@@ -49,4 +51,4 @@ def preference_accuracy(
         right += float((0.5 + 0.5 * torch.sign(gained[::2] - gained[1::2])).sum())
         longer += float((0.5 + 0.5 * torch.sign(batch.lengths[::2] - batch.lengths[1::2])).sum())
     n = len(pairs)
-    return PreferenceAccuracy(right / n, wilson(right, n), n, longer / n)
+    return PreferenceAccuracy(right / n, wilson(right, n), n, longer / n, left_out)

@@ -106,7 +106,7 @@ def load(
         notes.append("The tokenizer had no chat template; the plain default (User: / Assistant:) is used and saved.")
     model, packed = _load_causal_lm(str(name), attention, weights)
     if not packed and attention != "padded":
-        notes.append(f"{type(model).__name__} does not go through the attention interface; the padded path is used.")
+        notes.append(f"{type(model).__name__} attends in a way of its own; the padded path is used.")
     compute = choose_compute(dtype, where, sum(p.numel() for p in model.parameters()))
     policy = Policy(model.to(where) if place and weights else model, compute=compute, packed=packed)
     return Loaded(policy, tokenizer, str(name), notes)
@@ -155,7 +155,9 @@ def _load_causal_lm(name: str, attention: str, weights: bool) -> tuple[nn.Module
         else:
             model = hollow(AutoConfig.from_pretrained(name, trust_remote_code=False))
         # Models with attention code of their own must keep it: they would take our name, and our mask, for theirs.
+        # Where their own is not the common one (sinks, capped scores), ours would be another model without a word.
         packed = attention != "padded" and model._can_set_attn_implementation()
+        packed = packed and model.config.get_text_config()._attn_implementation == "sdpa"
         if packed:
             model.set_attn_implementation(NAME)
         return model, packed

@@ -57,7 +57,7 @@ class Policy(nn.Module):
             yield
 
     def fall_back(self) -> None:
-        """Take the padded path from now on, with the attention that the model came with."""
+        """Take the padded path from now on, with transformers' eager attention, which every model has."""
         self.packed = False
         self.inner.set_attn_implementation("eager")
 

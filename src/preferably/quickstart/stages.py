@@ -140,9 +140,10 @@ def judge_at(
 
 
 def axes_of(prompts: Sequence[Prompt], replies: Sequence[Sequence[str]]) -> dict[str, float]:
-    """The mean of every axis of the truth, exactly right replies, malformed words and words a reply."""
+    """The mean of every axis of the truth, the share of exactly right replies, malformed words and words a reply."""
     scores = [score_reply(p, reply) for p, several in zip(prompts, replies, strict=True) for reply in several]
     axes = {name: fmean(one.axes[name] for one in scores) for name in scores[0].axes}
+    axes["exactly_right"] = fmean(one.axes["correctness"] == 1.0 for one in scores)
     axes["malformed_words"] = fmean(one.malformed for one in scores)
     axes["words"] = fmean(len(reply.split()) for several in replies for reply in several)
     axes["truth"] = fmean(one.total for one in scores)

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from preferably.data.accounting import CODES
-from preferably.methods import METHODS
+from preferably.errors import ConfigError
+from preferably.methods import Method, method_named
 from preferably.reporting.figures import NONE, count, duration, percent, significant
 from preferably.reporting.result import fact
 from preferably.reporting.run_files import Record, RunFiles, finite, interval_of, number, part, setting, text
@@ -104,6 +105,16 @@ def model_of(run: RunFiles) -> str:
     return found if isinstance(found, str) else ""
 
 
+def row_of(run: RunFiles) -> Method | None:
+    """The facts of the run's method, a sum of methods included; None of an objective of the user's own, whose code a
+    reader of reports does not run."""
+    name = method_of(run)
+    try:
+        return None if not name or ":" in name else method_named(name)
+    except ConfigError:
+        return None
+
+
 def data_of(run: RunFiles) -> str:
     """The files or data set that the run read."""
     found = setting(run.config, "data", "train_data", "dataset_name")
@@ -114,7 +125,7 @@ def data_of(run: RunFiles) -> str:
 
 def key_settings(run: RunFiles) -> list[tuple[str, str]]:
     """The method's hyperparameters and the settings that decide a run, as far as config.yaml holds them."""
-    method = METHODS.get(method_of(run))
+    method = row_of(run)
     wanted = {name: name.replace("_", " ") for name in (method.hyperparameters if method else ())} | KEY_SETTINGS
     found: dict[str, Any] = {}
     for name, label in wanted.items():

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from preferably.methods import METHODS
 from preferably.reporting import result
-from preferably.reporting.account import account, data_of, key_settings, method_of, model_of, stage
+from preferably.reporting.account import account, data_of, key_settings, method_of, model_of, row_of, stage
 from preferably.reporting.curves import bad_steps
 from preferably.reporting.figures import percent, plural
 from preferably.reporting.report import win_rate_command
@@ -47,7 +47,8 @@ def _facts(run: RunFiles) -> dict[str, Any]:
     return {
         "name": run.name,
         "run": run,
-        "method": METHODS.get(method_of(run)),
+        "method": row_of(run),
+        "method_name": method_of(run),
         "model": model_of(run),
         "data_name": data_of(run),
         "settings": key_settings(run),

@@ -8,9 +8,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from preferably.methods import METHODS
 from preferably.reporting import panels, result
-from preferably.reporting.account import change, method_of
+from preferably.reporting.account import change, row_of
 from preferably.reporting.figures import NONE, count, duration, percent, significant
 from preferably.reporting.page import environment, shell, specs
 from preferably.reporting.report import subtitle_of, title_of, warning_of
@@ -80,7 +79,7 @@ def state_of(path: Path, age: int = 0) -> dict[str, Any]:
     """The run in `path` as the page shows it; also where there is nothing yet. `age` is minutes since its last line."""
     run = read_run(path, growing=True)
     charts = panels.curve_charts(run)
-    method = METHODS.get(method_of(run))
+    method = row_of(run)
     sampled_at, samples = _samples(run.policy_samples)
     values = {
         "run": run,

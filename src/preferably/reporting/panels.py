@@ -3,11 +3,11 @@
 import math
 from collections.abc import Sequence
 
-from preferably.methods import METHODS
+from preferably.reporting.account import row_of
 from preferably.reporting.charts import Chart, Spec, histogram, kl_against_win_rate, lines
 from preferably.reporting.curves import Curve, bad_steps, curve, listed
 from preferably.reporting.figures import plural
-from preferably.reporting.run_files import Record, RunFiles, finite, interval_of, part, setting, text
+from preferably.reporting.run_files import Record, RunFiles, finite, interval_of, part, text
 from preferably.reporting.verdict import decoding_of
 
 BINS = 28
@@ -22,7 +22,7 @@ def curve_charts(run: RunFiles) -> list[Chart]:
 
 def not_drawn(run: RunFiles, charts: Sequence[Chart]) -> list[str]:
     """What a reader would look for and the metrics do not hold; pair metrics are not expected of demonstrations."""
-    method = METHODS.get(str(setting(run.config, "method")))
+    method = row_of(run)
     pairs = method is None or method.feedback == "pairs"
     expected = {"loss": "loss", "kl": "KL (objective/kl)", "sample-length": "sample length (samples/length)"}
     if pairs:

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from preferably.methods import METHODS
 from preferably.reporting import panels, result
-from preferably.reporting.account import account, data_of, key_settings, method_of, model_of, stage
+from preferably.reporting.account import account, data_of, key_settings, method_of, model_of, row_of, stage
 from preferably.reporting.charts import still
 from preferably.reporting.curves import bad_steps
 from preferably.reporting.figures import count
@@ -35,7 +34,7 @@ def _page(run: RunFiles, earlier: list[RunFiles], title: str | None) -> dict[str
     kl, lengths = panels.kl_chart(run), panels.length_chart(run)
     charts = [chart for chart in (*curves, kl, lengths) if chart is not None]
     axes = result.axes(run)
-    method = METHODS.get(method_of(run))
+    method = row_of(run)
     return shell(["draw.js"] if charts else []) | {
         "title": plain(title or title_of(run)),
         "run": run,

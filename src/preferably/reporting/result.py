@@ -138,8 +138,7 @@ def readiness(record: Record) -> list[tuple[str, str]]:
     for tries in pass_at:
         limit = finite(limits, "right") if tries == list(pass_at)[-1] else None
         rows.append((f"right, best of {tries}", _held_to("at least", finite(pass_at, tries), limit)))
-    if pass_at:
-        rest.pop("pass_at")
+    rest.pop("pass_at", None)
     for key in ("unfinished", "empty", "looping", "off_format"):
         if finite(rest, key) is not None:
             rows.append((key.replace("_", " "), _held_to("at most", finite(rest, key), finite(limits, key))))

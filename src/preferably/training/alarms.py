@@ -58,7 +58,7 @@ def _displacement(now: Metrics, start: Metrics) -> tuple[str, str] | None:
 
 def _length(now: Metrics, start: Metrics) -> tuple[str, str] | None:
     before, after = start.get("samples/length"), now.get("samples/length")
-    if "objective/kl" not in now:
+    if not any(name.startswith(("objective/kl", "eval_rewards/")) for name in now):
         return None  # demonstrations are there to set the length
     if not before or after is None or 1 / LENGTH_RATIO < after / before < LENGTH_RATIO:
         return None
@@ -90,7 +90,7 @@ def _unfinished(now: Metrics, start: Metrics) -> tuple[str, str] | None:
 
 def _rising(now: Metrics, start: Metrics) -> tuple[str, str] | None:
     before, after = start.get("eval_loss"), now.get("eval_loss")
-    if before is None or after is None or after <= before + LOSS_RISE * abs(before):
+    if before is None or after is None or not after > before + LOSS_RISE * abs(before):
         return None
     return (
         f"the held-out loss rose from {before:.3f} at the start to {after:.3f}: the policy is worse at what it is "

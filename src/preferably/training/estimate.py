@@ -141,8 +141,12 @@ def why_not(settings: TrainSettings, model: Loaded, data: TrainData, found: Esti
         f"What fits: {', or '.join(ways)}."
         if ways
         else (
-            f"Smaller micro-batches, fewer samples and adapters come to no less than {least.peak / GB:.2f} GB: take a "
-            "smaller model, or a larger machine."
+            f"Smaller micro-batches, fewer samples and adapters come to no less than {least.peak / GB:.2f} GB"
+            + (
+                ", most of which is the process itself: give it more."
+                if least.parts.get("the rest", 0) > found.limit
+                else ": take a smaller model, or a larger machine."
+            )
         )
     )
     return (

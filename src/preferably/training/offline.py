@@ -3,6 +3,7 @@
 It reads as the algorithm: order, micro-batches, losses over the count of the whole step, clip, update, look, save.
 """
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -120,6 +121,11 @@ def train_offline(
             line = line | seen
             if step == 0:
                 state.start = seen
+                if math.isnan(seen.get("eval_loss", 0.0)):
+                    raise TrainingError(
+                        "The held-out loss is not a number before anything was trained: the model, the data or the "
+                        "objective gives NaN; nothing was changed."
+                    )
             else:
                 state.judge(seen.get("eval_loss"), settings.patience)
                 for warning in raised(step, seen, state.start or seen, set(state.alarms), last=step == total):
@@ -136,6 +142,7 @@ def train_offline(
         if due or step in (total, state.best_step) or state.reason:
             best = settings.chooses_best and step == state.best_step
             saver.save(policy, optimizer, reference, state, must=step == total or best or bool(state.reason))
+            run.status("running", step, total)
 
     def update() -> dict[str, Any]:
         first = state.step * settings.batch_size

@@ -46,7 +46,11 @@ def read_data(
         held_out = other.groups
         accounting.merge(other.accounting)
         refuse_leakage(groups, held_out)
-    length = min(settings.max_length or MAX_LENGTH, loaded.context or MAX_LENGTH)
+    length = settings.max_length or MAX_LENGTH
+    if loaded.context is not None and loaded.context < length:
+        if settings.max_length:
+            tell(f"max_length {length} is more than the {loaded.context} tokens that the model takes in, which hold.")
+        length = loaded.context
     options: dict[str, Any] = {"max_length": length, "truncation": settings.truncation, "accounting": accounting}
     first, second = (encode(part, loaded.tokenizer, **options) for part in (groups, held_out))
     account: dict[str, Any] = {"max_length": length, "truncated": first.truncated + second.truncated}

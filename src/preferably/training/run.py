@@ -1,7 +1,6 @@
 """One training run from settings to a model directory: load, account, check, train, save."""
 
 import hashlib
-import inspect
 import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
@@ -13,11 +12,11 @@ import numpy as np
 import torch
 from filelock import BaseFileLock
 
-from preferably.config import TrainSettings
+from preferably.config import HYPERPARAMETERS, TrainSettings
 from preferably.data.tokens import TokenGroup
 from preferably.errors import CheckpointError, PreferablyError
 from preferably.feedback.records import Group
-from preferably.functions import load_function
+from preferably.functions import source_of
 from preferably.models.adapters import add_adapters
 from preferably.models.loading import Loaded, load, save, weights_digest
 from preferably.training import parallel
@@ -202,10 +201,11 @@ def _facts(settings: TrainSettings, loaded: Loaded, data: TrainData, weights: st
     environment = environment_facts(
         device=str(policy.device), dtype=str(policy.compute).removeprefix("torch."), threads=torch.get_num_threads()
     )
-    job = settings.model_dump(mode="json", exclude=FREE)
+    job = settings.model_dump(mode="json", exclude=FREE) | settings.hyperparameters
+    job["learning_rate"] = settings.peak_learning_rate  # a default that is now said is no change
     parts = {"train": data.train, "held_out": data.held_out}
     tokens = {name: {"groups": len(part), "digest": _digest_of_tokens(part)} for name, part in parts.items()}
-    own = [inspect.getsource(load_function(part.loss)) for _, part in settings.row.parts if ":" in part.loss]
+    own = [source_of(part.loss) for _, part in settings.row.parts if ":" in part.loss]
     return {
         "settings": job, "data": tokens, "start_weights": weights, "packed": policy.packed,
         "environment": environment,
@@ -223,7 +223,10 @@ def _digest_of_tokens(groups: Sequence[TokenGroup]) -> str:
 
 def _describe(run: RunDirectory, settings: TrainSettings, facts: dict[str, Any], *, in_memory: bool) -> None:
     """Write config.yaml and environment.json."""
-    resolved: dict[str, Any] = {"learning_rate": settings.peak_learning_rate} | settings.hyperparameters
+    # Those of an objective of the user's own may be called like a setting, so they stay apart.
+    known = {name: value for name, value in settings.hyperparameters.items() if name in HYPERPARAMETERS}
+    own = {name: value for name, value in settings.hyperparameters.items() if name not in known}
+    resolved: dict[str, Any] = {"learning_rate": settings.peak_learning_rate, "objective": own} | known
     if in_memory:
         resolved["data"] = ["(made in memory)"]
     run.write_yaml("config.yaml", settings.model_dump(mode="json") | resolved)

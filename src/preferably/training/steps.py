@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from preferably.batches.group import Batch
+from preferably.errors import ConfigError
 from preferably.functions import load_function
 from preferably.methods import Method
 from preferably.models.policy import Policy
@@ -103,7 +104,22 @@ def _objective(
         given["baseline"] = torch.tensor(baseline or 0.0, device=policy.device)
     takes = inspect.signature(function).parameters
     tensors = {name: value for name, value in given.items() if name in takes}
-    return function(**tensors, **{name: value for name, value in hyperparameters.items() if name in takes})
+    numbers = {name: value for name, value in hyperparameters.items() if name in takes}
+    if part.loss in OBJECTIVES:
+        return function(**tensors, **numbers)
+    try:
+        losses = function(**tensors, **numbers)
+    except Exception as error:
+        raise ConfigError(f"The objective {part.loss} raised {type(error).__name__}: {error}.") from error
+    shape = tuple(losses.shape) if isinstance(losses, Tensor) else f"a {type(losses).__name__}"
+    wanted = (len(batch.groups),)
+    if shape != wanted or (policy.requires_grad and not losses.requires_grad):
+        graph = "" if shape != wanted else ", without a graph back to the policy"
+        raise ConfigError(
+            f"The objective {part.loss} gave {shape}{graph}; expected a tensor {wanted}, one loss for each group, made "
+            "of the log-probs that it was given."
+        )
+    return losses
 
 
 def _liked(method: Method, batch: Batch) -> list[bool]:
