@@ -15,8 +15,11 @@ Dtype = Annotated[str, typer.Option(help="auto, float32 or bfloat16")]
 
 
 def evaluate(
-    model: Annotated[str, typer.Option(help="the model, or its run directory")],
-    against: Annotated[str, typer.Option(help="what it is compared with, as a rule the model it started from")],
+    model: Annotated[str | None, typer.Option(help="the model, or its run directory")] = None,
+    against: Annotated[str | None, typer.Option(help="what it is compared with, as a rule its starting model")] = None,
+    reward_model: Annotated[
+        str | None, typer.Option("--reward-model", help="a reward model to hold against the verdicts in --data")
+    ] = None,
     judge: Annotated[str | None, typer.Option(help="score function, module:function or file.py:function")] = None,
     data: Annotated[str | None, typer.Option(help="held-out prompts; default: those of the run")] = None,
     output: Annotated[str | None, typer.Option(help="run directory for the result; default: that of --model")] = None,
@@ -28,11 +31,19 @@ def evaluate(
     device: Device = "auto",
     dtype: Dtype = "auto",
 ) -> None:
-    """How often is the model preferred? The win rate on held-out prompts, with an interval."""
+    """How often is the model preferred? The win rate on held-out prompts, with an interval.
+
+    With --reward-model: how often does that reward model prefer what the labelers preferred, and where does it not?
+    """
     from preferably import api
     from preferably.cli.watching import watching
     from preferably.config import read_yaml
 
+    if reward_model is not None:
+        _evaluate_reward(reward_model, data, output, device, dtype)
+        return
+    if model is None or against is None:
+        raise ConfigError("Give --model and --against, or --reward-model.")
     prompts = _prompts_of(model, data)
     target = output or (model if (Path(model) / "status.json").exists() else None)
     console = Console(highlight=False)
@@ -70,6 +81,19 @@ def evaluate(
     )
     if target is not None:
         console.print(f"report  {Path(target) / 'report.html'}", soft_wrap=True)
+
+
+def _evaluate_reward(model: str, data: str | None, output: str | None, device: str, dtype: str) -> None:
+    from preferably import api
+    from preferably.cli.rewarding import show
+
+    is_run = (Path(model) / "status.json").exists()
+    if data is None and not is_run:
+        raise ConfigError("--data is missing: a file of comparisons that were not trained on (or give a run).")
+    held_out = _prompts_of(model, data)
+    show(api.evaluate_reward(
+        model, data=held_out, output=output or (model if is_run else None), device=device, dtype=dtype
+    ))  # fmt: skip
 
 
 def _prompts_of(model: str, data: str | None) -> str:

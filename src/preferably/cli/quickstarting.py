@@ -23,7 +23,7 @@ def quickstart(
     from preferably.cli.watching import Watch, watching
     from preferably.quickstart.replies import EXAMPLE_A, EXAMPLE_B, EXAMPLE_PROMPT
     from preferably.quickstart.run import quickstart as run
-    from preferably.training.offline import Progress
+    from preferably.training.closing import Progress
 
     console = Console(highlight=False)
     console.print("A customer-service desk trains its assistant. Which reply is better?\n")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from preferably.methods import METHODS
-from preferably.reporting import panels, result
+from preferably.reporting import panels, result, reward
 from preferably.reporting.account import account, data_of, key_settings, method_of, model_of, stage
 from preferably.reporting.charts import still
 from preferably.reporting.curves import bad_steps
@@ -17,6 +17,7 @@ from preferably.reporting.samples import samples, tally
 from preferably.reporting.visible import plain
 
 MAKES_A_WIN_RATE = "preferably evaluate --model {model} --against {against}"
+MAKES_AN_ACCURACY = "preferably evaluate --reward-model {model} --data COMPARISONS"
 MAKES_A_REPORT = "preferably report {run}"
 
 
@@ -32,8 +33,8 @@ def render_report(run: Path, *, stages: Sequence[Path] = (), title: str | None =
 
 def _page(run: RunFiles, earlier: list[RunFiles], title: str | None) -> dict[str, Any]:
     curves = panels.curve_charts(run)
-    kl, lengths = panels.kl_chart(run), panels.length_chart(run)
-    charts = [chart for chart in (*curves, kl, lengths) if chart is not None]
+    kl, lengths, calibration = panels.kl_chart(run), panels.length_chart(run), reward.calibration_chart(run)
+    charts = [chart for chart in (*curves, kl, lengths, calibration) if chart is not None]
     axes = result.axes(run)
     method = METHODS.get(method_of(run))
     return shell(["draw.js"] if charts else []) | {
@@ -44,6 +45,7 @@ def _page(run: RunFiles, earlier: list[RunFiles], title: str | None) -> dict[str
         "state": _state(run.status),
         "specs": data_block(charts),
         "stills": {chart.slug: still(chart) for chart in charts},
+        "reward": reward.told(run),
         "headline": result.headline(run),
         "decodings": result.decodings(run),
         "win_rate_command": win_rate_command(run),
@@ -60,6 +62,7 @@ def _page(run: RunFiles, earlier: list[RunFiles], title: str | None) -> dict[str
         "not_drawn": panels.not_drawn(run, curves),
         "kl_chart": kl,
         "length_chart": lengths,
+        "calibration_chart": calibration,
         "readiness": result.readiness(run.readiness),
         "preference_accuracy": result.facts(run.preference_accuracy),
         "samples": samples(run),
@@ -70,7 +73,9 @@ def _page(run: RunFiles, earlier: list[RunFiles], title: str | None) -> dict[str
 
 
 def win_rate_command(run: RunFiles) -> str:
-    """The command that writes the win rate that a run lacks."""
+    """The command that writes the win rate that a run lacks, or the accuracy of a reward model."""
+    if method_of(run) in METHODS and METHODS[method_of(run)].scores:
+        return MAKES_AN_ACCURACY.format(model=shlex.quote(plain(str(run.path))))
     model = shlex.quote(str(run.path / "model"))
     return MAKES_A_WIN_RATE.format(model=plain(model), against=shlex.quote(plain(model_of(run) or "STARTING_MODEL")))
 

@@ -30,18 +30,22 @@ def read_data(
     if groups is None:
         if not settings.data:
             raise DataError("There is nothing to train on: give --data FILE.")
-        read = load_feedback(settings.data, feedback, max_rejected=settings.max_rejected)
+        read = load_feedback(settings.data, feedback, max_rejected=settings.max_rejected, axes=tuple(settings.axes))
         groups, accounting = read.groups, read.accounting
     else:
         for _ in {group.place or row for row, group in enumerate(groups)}:  # groups of one row share their place
             accounting.use()
     held_out: list[Group] = []
     if settings.held_out_data:
-        other = load_feedback(settings.held_out_data, feedback, max_rejected=settings.max_rejected)
+        other = load_feedback(
+            settings.held_out_data, feedback, max_rejected=settings.max_rejected, axes=tuple(settings.axes)
+        )
         held_out = other.groups
         accounting.merge(other.accounting)
         refuse_leakage(groups, held_out)
     length = min(settings.max_length or MAX_LENGTH, loaded.context or MAX_LENGTH)
+    if settings.row.online:
+        length = _room_for_prompts(settings, loaded, length)
     options: dict[str, Any] = {"max_length": length, "truncation": settings.truncation, "accounting": accounting}
     first, second = (encode(part, loaded.tokenizer, **options) for part in (groups, held_out))
     account: dict[str, Any] = {"max_length": length, "truncated": first.truncated + second.truncated}
@@ -66,8 +70,21 @@ def read_data(
         raise ConfigError("patience and final = best choose by the held-out loss; hold something out (held_out > 0).")
     if not train:
         raise DataError(f"No group is left to train on. {accounting.describe()}")
-    prompts = _prompts(settings, measured, loaded.context or length + settings.sample_tokens)
-    return TrainData(train, measured, prompts), kept, account
+    prompts = (
+        [] if settings.row.scores else _prompts(settings, measured, loaded.context or length + settings.sample_tokens)
+    )
+    asked = [groups[group.row] for group in train] if settings.row.online else ()
+    return TrainData(train, measured, prompts, asked), kept, account
+
+
+def _room_for_prompts(settings: TrainSettings, loaded: Loaded, length: int) -> int:
+    """The longest prompt after which the context takes a whole completion."""
+    if loaded.context is not None and loaded.context <= settings.sample_tokens:
+        raise ConfigError(
+            f"Completions of {settings.sample_tokens} tokens leave no room for a prompt in a context of {loaded.context} "
+            "tokens; lower sample_tokens."
+        )
+    return min(length, (loaded.context or length + settings.sample_tokens) - settings.sample_tokens)
 
 
 def _share(held_out: float) -> float | int:

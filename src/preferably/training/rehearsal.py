@@ -24,6 +24,7 @@ from preferably.models.adapters import add_adapters
 from preferably.models.attention import NAME
 from preferably.models.loading import hollow
 from preferably.models.policy import Policy
+from preferably.models.scorer import Scorer
 from preferably.training.steps import group_losses
 from preferably.training.workload import Workload
 
@@ -92,6 +93,8 @@ class Ledger(TorchDispatchMode):
 def rehearse(config: Any, settings: TrainSettings, work: Workload, *, compute: torch.dtype, packed: bool) -> Rehearsal:
     """Rehearse a run of `settings` on a model of `config`; whatever torch or the model raises where that cannot be."""
     policy = Policy(hollow(config), compute=compute, packed=packed)
+    if settings.heads:
+        policy = Scorer(hollow(config, settings.heads), axes=settings.heads, compute=compute, packed=packed)
     check = _checked(policy, work.checked) if packed else 0
     if settings.lora:
         mode = _mode(policy)
