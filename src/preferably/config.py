@@ -62,8 +62,8 @@ ALIASES = {
     "vf_coef": "value_weight",
 }
 HYPERPARAMETERS = (
-    "beta", "label_smoothing", "nll_weight", "desirable_weight", "undesirable_weight", "margin", "kl_coef", "clip_range",
-    "value_clip", "value_weight", "gamma", "lam", "missing_eos_penalty", "ptx_weight",
+    "beta", "label_smoothing", "nll_weight", "desirable_weight", "undesirable_weight", "margin",
+    "kl_coef", "clip_range", "value_clip", "value_weight", "gamma", "lam", "missing_eos_penalty", "ptx_weight",
 )  # fmt: skip
 # Where a method was published with another setting than the default.
 METHOD_DEFAULTS: dict[str, dict[str, Any]] = {

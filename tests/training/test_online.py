@@ -154,8 +154,8 @@ def test_the_loss_does_not_depend_on_the_cut_into_micro_batches(drawn):
     weights = list(weights_of(lessons, chosen).values())
     whole, value, _ = update_losses(policy, critic, lessons, torch.cat(weights), chosen, 0.1)
     parts = [update_losses(policy, critic, [one], w, chosen, 0.1) for one, w in zip(lessons, weights, strict=True)]
-    assert float(sum(part[0] for part in parts)) == pytest.approx(float(whole), abs=1e-6)
-    assert float(sum(part[1] for part in parts)) == pytest.approx(float(value), abs=1e-6)
+    assert sum(part[0].item() for part in parts) == pytest.approx(whole.item(), abs=1e-6)
+    assert sum(part[1].item() for part in parts) == pytest.approx(value.item(), abs=1e-6)
 
 
 def test_the_gradient_at_the_start_is_the_policy_gradient(drawn):
@@ -182,7 +182,7 @@ def test_a_kl_in_the_loss_pulls_towards_the_reference(drawn):
     values = []
     for _ in range(20):
         loss, _, _ = update(policy, None, lessons, chosen, kl_coef=1.0)
-        values.append(float(loss))
+        values.append(loss.item())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -210,8 +210,8 @@ def place(tmp_path_factory):
 def train(place, tiny_model_directory, output, method="rloo", **more):
     given = {
         "reward": f"{place}/rules.py:many_a", "max_steps": 12, "batch_size": 8, "sample_tokens": 8, "held_out": 4,
-        "learning_rate": 1e-2, "kl_coef": 0.01, "device": "cpu", "dtype": "float32", "schedule": "constant", "warmup": 0,
-        "missing_eos_penalty": 0.0, "seed": 1,
+        "learning_rate": 1e-2, "kl_coef": 0.01, "device": "cpu", "dtype": "float32", "schedule": "constant",
+        "warmup": 0, "missing_eos_penalty": 0.0, "seed": 1,
     }  # fmt: skip
     return preferably.train(
         method, model=tiny_model_directory, data=place / "prompts.jsonl", output=output, **given | more
@@ -223,8 +223,8 @@ def lines(run):
 
 
 @pytest.mark.parametrize(("method", "more"), [
-    ("ppo", {"samples_per_prompt": 4}), ("rloo", {}), ("grpo", {}), ("online-dpo", {"samples_per_prompt": 4, "kl_coef": None}),
-    ("raft", {"kl_coef": None}),
+    ("ppo", {"samples_per_prompt": 4}), ("rloo", {}), ("grpo", {}),
+    ("online-dpo", {"samples_per_prompt": 4, "kl_coef": None}), ("raft", {"kl_coef": None}),
 ])  # fmt: skip
 def test_every_method_learns_what_the_reward_pays_for(place, tiny_model_directory, tmp_path, method, more):
     run = train(place, tiny_model_directory, tmp_path / method, method, **more)

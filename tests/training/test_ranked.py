@@ -8,6 +8,7 @@ import torch
 
 import preferably
 from preferably.batches.group import collate
+from preferably.data.load import load_feedback
 from preferably.errors import ConfigError
 from preferably.models.loading import load_reward
 from preferably.objectives.listwise import plackett_luce
@@ -98,7 +99,7 @@ def test_a_reward_model_learns_what_is_better_and_is_centered(comparisons, tiny_
     loaded = load_reward(run.model, device="cpu", dtype="float32")
     from preferably.judging.reward import score_groups
 
-    trained = preferably.load_feedback([comparisons / "ranked.jsonl"], "rankings").groups
+    trained = load_feedback([comparisons / "ranked.jsonl"], "rankings").groups
     held = {group.prompt for group in run.held_out}
     scores = torch.cat([s for s in score_groups(loaded, [g for g in trained if g.prompt not in held])])
     assert abs(float(scores.mean())) < 1e-4

@@ -80,7 +80,8 @@ def encode(
 
     What is longer is rejected (`reject`), loses the end of its completions, and with it their EOS (`keep_start`), or
     the start of its prompt, after BOS (`keep_end`). `accounting`, where given, is told of the rows of which no group is
-    left, and of those that lost some. Two completions of the same tokens are rejected unless `twins` may be. Raises `ModelError` for a tokenizer without EOS or without character offsets,
+    left, and of those that lost some. Two completions of the same tokens are rejected unless `twins` may be.
+    Raises `ModelError` for a tokenizer without EOS or without character offsets,
     `DataError` for a template that cannot say where a completion begins, or that leaves something out.
     """
     made: list[TokenGroup] = []

@@ -8,6 +8,7 @@ pieces do not add up to the score, and `Explained.together` says how much of it 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -18,10 +19,7 @@ from preferably.judging.reward import score_groups, scorer_of
 from preferably.models.loading import Loaded
 
 By = Literal["sentences", "words"]
-PIECES = {
-    "sentences": re.compile(r"[^.!?\n]+(?:[.!?]+(?=\s|$)|\n|$)\s*|[.!?\n]+\s*"),
-    "words": re.compile(r"\s*\S+"),
-}
+ENDS = {"sentences": re.compile(r"[.!?]+\s+|\n\s*"), "words": re.compile(r"\s+")}  # where a piece ends
 TOGETHER = 32  # variants of a text that are read together
 
 
@@ -59,9 +57,9 @@ def explain(loaded: Loaded, group: Group, *, by: By = "sentences", budget: int =
 
 def pieces_of(text: str, by: By) -> list[str]:
     """`text` in sentences or words with the white space around them, joined without loss."""
-    found = [match.group() for match in PIECES[by].finditer(text)]
-    rest = text[sum(map(len, found)) :]
-    return [*found[:-1], found[-1] + rest] if found else [text]
+    ends = [match.end() for match in ENDS[by].finditer(text) if text[: match.end()].strip()]
+    cuts = [0, *(end for end in ends if end < len(text)), len(text)]
+    return [text[start:end] for start, end in pairwise(cuts)]
 
 
 def _explained(loaded: Loaded, group: Group, by: By, budget: int) -> Explained:

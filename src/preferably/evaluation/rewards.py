@@ -11,7 +11,7 @@ import numpy as np
 
 from preferably.data.baselines import Share, labelers, share
 from preferably.errors import DataError
-from preferably.feedback.records import Judged
+from preferably.feedback.records import Judged, Preference
 from preferably.feedback.views import verdicts
 from preferably.judging.reward import score_groups, scorer_of
 from preferably.models.loading import Loaded
@@ -135,7 +135,7 @@ def evaluate_reward(loaded: Loaded, records: Sequence[Judged], *, budget: int = 
 
 
 def _majorities(said: Mapping[str, Mapping[tuple[int, ...], int]]) -> dict[tuple[int, int], int]:
-    """Of two completions: 1 if most labelers prefer the first, -1 the second, 0 a tie; left out where they are split."""
+    """Of two completions: 1 if most labelers prefer the first, -1 the second, 0 a tie; nothing where they are split."""
     votes: dict[tuple[int, int], list[int]] = defaultdict(list)
     for answers in said.values():
         for question, verdict in answers.items():
@@ -159,7 +159,7 @@ def _pair(
     strengths = [
         said.strength
         for said in record.judgments
-        if getattr(said, "strength", None) is not None and getattr(said, "choice", None) == better
+        if isinstance(said, Preference) and said.strength is not None and said.choice == better
     ]
     return Pair(
         totals[better] - totals[worse], tuple(a - b for a, b in zip(axes[better], axes[worse], strict=True)),

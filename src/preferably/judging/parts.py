@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from preferably.errors import ConfigError
-from preferably.feedback.records import Completion, Group, Message
+from preferably.feedback.records import Completion, Group, Message, Role
 from preferably.functions import load_function
 from preferably.judging.judge import scores_of
 from preferably.judging.reward import score_groups, scorer_of
@@ -32,8 +32,9 @@ def reward_parts(names: Sequence[str], **loading: Any) -> list[Part]:
 
     a directory or hub id of a reward model (its scores centered, and in units of their spread on reference completions,
     so that a weight means the same for any); `module:function`, called as `function(prompts, completions)` with texts;
-    `format:REGEX`, 1 where the whole completion matches, else 0; `length`, the number of words. Raises `ConfigError` for
-    anything else, or a name that is given twice.
+    `format:REGEX`, 1 where the whole completion matches, else 0; `length`, the number of words.
+
+    Raises `ConfigError` for anything else, or a name that is given twice.
     """
     parts: list[Part] = []
     for text in names:
@@ -87,6 +88,6 @@ def _texts(groups: Sequence[Group]) -> list[tuple[str, str]]:
 
 def answered(prompt: Group, texts: Sequence[str]) -> Group:
     """`prompt` with `texts` as its completions, in the form that the prompt has: turns, or plain text."""
-    role = "text" if prompt.prompt and prompt.prompt[-1].role == "text" else "assistant"
+    role: Role = "text" if prompt.prompt and prompt.prompt[-1].role == "text" else "assistant"
     completions = tuple(Completion((Message(role, text),)) for text in texts)
     return Group(prompt.prompt, completions, prompt.place, prompt.tools)

@@ -45,7 +45,7 @@ def score_tokens(scorer: Scorer, groups: Sequence[TokenGroup], *, budget: int = 
     scores: list[Tensor] = []
     for run in split_by_tokens(groups, budget):
         found = scorer.centered(scorer(collate(run))).cpu()
-        scores += found.split([len(group.completions) for group in run])
+        scores += torch.split(found, [len(group.completions) for group in run])
     return scores
 
 

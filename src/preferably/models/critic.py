@@ -8,8 +8,11 @@ from preferably.models.scorer import Scorer
 
 
 class Critic(Scorer):
-    """A scorer that is asked before every token and not once at the end. Begun from a reward model, its first values are
-    that model's scores of what there is so far; begun from a language model, its head is 0 and so are they."""
+    """A scorer that is asked before every token and not once at the end.
+
+    Begun from a reward model, its first values are that model's scores of what there is so far; begun from a language
+    model, its head is 0 and so are they.
+    """
 
     @classmethod
     def of(cls, scorer: Scorer) -> "Critic":

@@ -103,8 +103,8 @@ def load(
     gets the documented default, which is saved with the model. With `place` the weights go to `device`; without, they
     stay in main memory, to be shared out. Without `weights` the model is a `hollow` one.
 
-    With `axes` (names and weights) the policy is a `Scorer` with a row of its head for each. A language model gets a new
-    head, drawn from N(0, 1 / (h + 1)) as for the summaries of Stiennon et al. 2020 (https://arxiv.org/abs/2009.01325).
+    With `axes` (names and weights) the policy is a `Scorer` with a row of its head for each. A language model gets a
+    new head, drawn from N(0, 1 / (h + 1)) as by Stiennon et al. 2020 (https://arxiv.org/abs/2009.01325).
 
     Raises: ModelError for anything that cannot be loaded.
     """
@@ -153,7 +153,9 @@ def load_reward(name: str | Path, **how: Any) -> Loaded:
             "`preferably train reward`, or give a sequence classification model with one score."
         )
     path = Path(name) / REWARD
-    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"axes": {"reward": 1.0}}
+    known: dict[str, Any] = {"axes": {"reward": 1.0}}
+    if path.exists():
+        known = json.loads(path.read_text(encoding="utf-8"))
     if len(known["axes"]) != config.num_labels:
         raise ModelError(f"{name} gives {config.num_labels} scores; expected {', '.join(known['axes'])}.")
     loaded = load(name, axes=known["axes"], **how)

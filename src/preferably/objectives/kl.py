@@ -1,13 +1,13 @@
 """Estimates of KL(policy || reference) from samples of the policy, token by token. Shapes: C tokens.
 
-With r = log pi(y_t) - log ref(y_t) of a token that the policy drew (Schulman 2020, http://joschu.net/blog/kl-approx.html):
+With r = log pi(y_t) - log ref(y_t) of a token that the policy drew (http://joschu.net/blog/kl-approx.html):
 
     k1 = r                   unbiased, of either sign
     k2 = r^2 / 2             biased, never below 0
     k3 = exp(-r) - 1 + r     unbiased, never below 0
 
-As a part of the reward, k1 gives the gradient of the KL. As a loss that is differentiated, k1 gives none on average (its
-gradient has mean 0, whatever the reference is), k2 gives that of the KL, and k3 that of the other direction,
+As a part of the reward, k1 gives the gradient of the KL. As a loss that is differentiated, k1 gives none on average
+(its gradient has mean 0, whatever the reference is), k2 gives that of the KL, and k3 that of the other direction,
 KL(reference || policy) (https://arxiv.org/abs/2512.21852).
 """
 

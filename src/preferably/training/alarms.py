@@ -134,8 +134,8 @@ def _one_word(now: Metrics, start: Metrics) -> tuple[str, str] | None:
     if before is None or after is None or after < before + COMMONEST_RISE:
         return None
     return (
-        f"one token makes up {after:.0%} of all that is sampled, {before:.0%} at the start: a word is being learnt rather "
-        "than an answer",
+        f"one token makes up {after:.0%} of all that is sampled, {before:.0%} at the start: a word is being learnt "
+        "rather than an answer",
         "read the samples; look what the reward, or the labels, pay for, and lower its weight or raise kl_coef (beta)",
     )
 

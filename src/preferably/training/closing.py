@@ -78,8 +78,8 @@ class Closing:
             self.run.append("metrics.jsonl", logged)
             raise TrainingError(
                 f"Steps {state.step - BAD_STEPS + 1} to {state.step} could not be used, the last one because {wrong}; "
-                "none was applied. The last good checkpoint is kept. Lower the learning rate, or look at the rows named "
-                "in warnings.jsonl."
+                "none was applied. The last good checkpoint is kept. Lower the learning rate, or look at the rows "
+                "named in warnings.jsonl."
             )
 
     def close(self, state: State, line: dict[str, Any], began: float) -> None:

@@ -78,12 +78,10 @@ def equip(settings: TrainSettings, loaded: Loaded, data: TrainData, held_out: Se
     critic = _critic(settings, parts, how) if settings.row.advantage == "gae" else None
     decoding = Decoding(temperature=settings.temperature, max_tokens=settings.sample_tokens)
     engine = Engine(loaded.policy, loaded.tokenizer, decoding, samples=settings.samples, stop_ids=loaded.stop_ids)
-    mixed = _mixed(settings, loaded)
-    _try(rewarding, [*parts, *([guard] if guard else [])], settings.sample_tokens)
-    return Equipment(
-        rewarding, Rewarding(parts, penalty, watched), guard, critic, engine,
-        OnlineData([group.prompt.tolist() for group in data.train], mixed), _facts(settings, [*parts, *([guard] if guard else [])]),
-    )  # fmt: skip
+    everything = [*parts, *([guard] if guard else [])]
+    _try(rewarding, everything, settings.sample_tokens)
+    prompts = OnlineData([group.prompt.tolist() for group in data.train], _mixed(settings, loaded))
+    return Equipment(rewarding, Rewarding(parts, penalty, watched), guard, critic, engine, prompts, _facts(everything))
 
 
 def probes(loaded: Loaded, data: TrainData) -> list[TokenGroup]:
@@ -122,7 +120,7 @@ def _mixed(settings: TrainSettings, loaded: Loaded) -> list[TokenGroup]:
 
 
 def _try(rewarding: Rewarding, parts: Sequence[Part], tokens: int) -> None:
-    """Ask every part of the reward about one answer to the longest prompt, so that a mistake in it costs no rollouts."""
+    """Ask every part of the reward about an answer to the longest prompt, so that a mistake in it costs no rollouts."""
     longest = max(rewarding.asked, key=lambda group: len(group.prompt_text))
     for part in parts:
         context = part.loaded.context if part.loaded is not None else None
@@ -131,14 +129,14 @@ def _try(rewarding: Rewarding, parts: Sequence[Part], tokens: int) -> None:
             size = len(part.loaded.tokenizer(longest.prompt_text)["input_ids"])
             if score is None or size + tokens > context:
                 raise ConfigError(
-                    f"The reward model {part.name} reads {context} tokens; the longest prompt has {size} of them, and a "
-                    f"completion up to {tokens}. Leave out long prompts (--max-length), or take another reward model."
+                    f"The reward model {part.name} reads {context} tokens; the longest prompt has {size} of them, and "
+                    f"a completion up to {tokens}. Leave out long prompts, or take another reward model."
                 )
         if score is None:
             raise ConfigError(f"The reward {part.name} gives no finite number; tried on the answer 'x' to a prompt.")
 
 
-def _facts(settings: TrainSettings, parts: Sequence[Part]) -> dict[str, Any]:
+def _facts(parts: Sequence[Part]) -> dict[str, Any]:
     """What each part of the reward is: a digest of its weights, or the text of the function."""
     known: dict[str, Any] = {}
     for part in parts:

@@ -1,8 +1,8 @@
 """The loop over completions that the policy draws itself: prompts -> rollouts -> scores -> advantages -> updates.
 
 It reads as the algorithm. What the rollouts teach differs by method: each token its advantage (PPO, RLOO, GRPO), the
-better of two (online DPO), or the best one (rejection sampling). Everything that is drawn is a function of (seed, step),
-so a run that was killed anywhere goes on as if it had not been.
+better of two (online DPO), or the best one (rejection sampling). Everything that is drawn is a function of
+(seed, step), so a run that was killed anywhere goes on as if it had not been.
 """
 
 import time
@@ -129,7 +129,7 @@ def train_online(
 
 
 def told(rollouts: Sequence[Rollout]) -> dict[str, Any]:
-    """What can be seen of rollouts: their lengths, how many ended, and the mean and spread of every part of the reward."""
+    """What can be seen of rollouts: lengths, how many ended, and the mean and spread of every part of the reward."""
     samples = [one for rollout in rollouts for one in rollout.samples]
     values: dict[str, Any] = {
         "rollouts/length": fmean(len(one.tokens) for one in samples),

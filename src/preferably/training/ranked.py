@@ -1,7 +1,8 @@
-"""From the scores of a batch to one loss per group, for a model that scores completions. Shapes: A axes, N completions."""
+"""From the scores of a batch to one loss per group, for a model that scores. Shapes: A axes, N completions."""
 
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import accumulate, combinations
 
 import torch
 from torch import Tensor
@@ -19,7 +20,7 @@ def ranked_losses(scores: Tensor, batch: Batch, hyperparameters: dict[str, float
     `rewards/accuracies` is over all pairs of completions that one of the axes puts in an order: 1 where the scores on
     that axis have it too, half for equal scores. `rewards/chosen` and `rewards/rejected` are of the best and the worst.
     """
-    first = batch.first.tolist()
+    first = [0, *accumulate(len(group.completions) for group in batch.groups)]
     losses = torch.zeros(len(batch.groups), device=scores.device)
     seen: dict[str, list[Tensor]] = defaultdict(list)
     for axis, column in enumerate(scores.unbind(1)):
@@ -52,8 +53,9 @@ def _measure(ranked: Tensor, blocks: tuple[int, ...], seen: dict[str, list[Tenso
     """What is to be seen on rankings of one form, [G, K] scores with the best first."""
     if len(blocks) == 1:
         return
-    level = torch.repeat_interleave(torch.arange(len(blocks)), torch.tensor(blocks)).to(ranked.device)
-    better, worse = (level[:, None] < level[None, :]).nonzero(as_tuple=True)
+    level = [number for number, size in enumerate(blocks) for _ in range(size)]
+    pairs = [(one, other) for one, other in combinations(range(len(level)), 2) if level[one] < level[other]]
+    better, worse = map(list, zip(*pairs, strict=True))
     seen["rewards/accuracies"].append((0.5 + 0.5 * torch.sign(ranked[:, better] - ranked[:, worse])).flatten())
     seen["rewards/chosen"].append(ranked[:, : blocks[0]].mean(1))
     seen["rewards/rejected"].append(ranked[:, -blocks[-1] :].mean(1))

@@ -81,8 +81,8 @@ def _room_for_prompts(settings: TrainSettings, loaded: Loaded, length: int) -> i
     """The longest prompt after which the context takes a whole completion."""
     if loaded.context is not None and loaded.context <= settings.sample_tokens:
         raise ConfigError(
-            f"Completions of {settings.sample_tokens} tokens leave no room for a prompt in a context of {loaded.context} "
-            "tokens; lower sample_tokens."
+            f"Completions of {settings.sample_tokens} tokens leave no room for a prompt in a context of "
+            f"{loaded.context} tokens; lower sample_tokens."
         )
     return min(length, (loaded.context or length + settings.sample_tokens) - settings.sample_tokens)
 

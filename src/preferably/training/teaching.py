@@ -73,7 +73,7 @@ class Teaching:
                 loss = backward(places, sums, state.kl_coef or 0.0) + self._mix(at, sums)
                 norm = self._step(share, loss)
                 if norm is None:
-                    return f"the loss of minibatch {number + 1} in epoch {epoch + 1} is {loss}, or its gradient is not finite"
+                    return f"in epoch {epoch + 1}, minibatch {number + 1}, loss {loss} or its gradient is not finite"
                 norms.append(norm)
         logged |= means(sums)
         if norms:
@@ -173,7 +173,7 @@ class Teaching:
 
 
 def chosen_of(rollouts: Sequence[Rollout], *, pairs: bool) -> list[TokenGroup]:
-    """The best completion of each rollout, with `pairs` also the worst; none of a rollout whose scores are all equal."""
+    """The best completion of each rollout, with `pairs` also the worst; none of one whose scores are all equal."""
     made = []
     for rollout in rollouts:
         group, scores = rollout.group, rollout.scores
@@ -181,6 +181,6 @@ def chosen_of(rollouts: Sequence[Rollout], *, pairs: bool) -> list[TokenGroup]:
         if scores[best] == scores[worst]:
             continue
         taken = (best, worst) if pairs else (best,)
-        completions, train = (tuple(kind[k] for k in taken) for kind in (group.completions, group.train))
+        completions, train = tuple(group.completions[k] for k in taken), tuple(group.train[k] for k in taken)
         made.append(TokenGroup(group.prompt, completions, train, group.row))
     return made
