@@ -28,6 +28,7 @@ def place(tmp_path_factory, tiny_model_directory):
     (folder / "run.yaml").write_text(f"model: {tiny_model_directory}\ndata: pairs.jsonl\noutput: dpo\nbeta: 0.2\n")
     done = command(folder, "train", "dpo", "run.yaml", "--max_steps", "3", "--set", "sample_tokens=8", "--batch-size=8")
     assert done.returncode == 0, done.stderr
+    assert "note: 48 rows read: 48 used, 0 rejected, 0 duplicates." in done.stderr, done.stderr
     return folder
 
 
@@ -56,6 +57,27 @@ def test_evaluate_says_the_win_rate_and_makes_the_report(place, tiny_model_direc
     assert (place / "dpo" / "report.html").stat().st_size > 100_000
     ranked = command(place, "evaluate", "--model", "dpo", "--against", tiny_model_directory)
     assert ranked.returncode == 0 and "preference accuracy" in ranked.stdout
+
+
+def test_evaluate_tells_what_was_trained_on(place, tiny_model_directory):
+    def evaluate(model, against, *data):
+        return command(
+            place, "evaluate", "--model", model, "--against", against, "--judge", "rules.py:score", "--max-tokens", "3",
+            "--output", "seen", *data,
+        )  # fmt: skip
+
+    assert "warning" not in evaluate("dpo", "dpo").stderr  # what a run held out it was not trained on
+    done = evaluate("dpo", tiny_model_directory, "--data", "pairs.jsonl")
+    held_out = len((place / "dpo" / "held_out.jsonl").read_text().splitlines())
+    assert done.returncode == 3 and 0 < held_out < 48
+    assert f"dpo was trained on {48 - held_out} of the prompts in pairs.jsonl" in done.stderr
+    done = evaluate(tiny_model_directory, "dpo", "--data", "pairs.jsonl", "--limit", "4")
+    assert done.returncode == 0 and f"dpo was trained on {48 - held_out} of these prompts" in done.stderr
+    shutil.copytree(place / "dpo", place / "elsewhere")
+    config = place / "elsewhere" / "config.yaml"
+    config.write_text(config.read_text().replace("pairs.jsonl", "desk/pairs"))
+    done = evaluate("dpo", "elsewhere", "--limit", "4")
+    assert done.returncode == 0 and "trained on desk/pairs, which is no file here" in done.stderr
 
 
 def test_chat_shows_both_answers(place, tiny_model_directory):

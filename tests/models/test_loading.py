@@ -87,6 +87,17 @@ def test_a_model_that_is_not_there_is_refused_on_one_line(tmp_path, name):
     assert "\n" not in str(caught.value) and "Expected a directory" in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["./desc", "runs/2", "a/b/c", "~x/y"])
+def test_a_mistyped_path_is_not_looked_up_on_a_hub(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "1").mkdir(parents=True)
+    monkeypatch.setattr(AutoTokenizer, "from_pretrained", lambda *_, **__: pytest.fail("looked up"))
+    with pytest.raises(ModelError, match="there is no such directory") as caught:
+        load(name, device="cpu")
+    if name.startswith("runs"):
+        assert "runs holds 1." in str(caught.value)
+
+
 def test_a_model_that_brings_code_is_refused_and_the_code_not_run(directory, tmp_path):
     mark = tmp_path / "ran"
     (directory / "evil.py").write_text(f"open({str(mark)!r}, 'w')\nclass Evil: pass\n")

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 import torch
@@ -73,7 +74,7 @@ def test_a_long_run_is_counted_by_its_beginning(tiny, monkeypatch):
 def test_the_parts_by_hand():
     """1,000 weights of which 10 are trained; activations and the rest are given. 4 bytes each, 8 for two moments."""
     step = {"gradients": 40, "logits": 5, "activations": 7}
-    found = Rehearsal(1000, 10, 4000, 40, step, evaluation=100, sampling=90, check=80)
+    found = Rehearsal(1000, 10, 4000, 40, step, small=12, evaluation=100, sampling=90, check=80)
     adapters = memory_of(made(lora=True), found, 0)
     assert adapters.phases == {
         "the self-check": 4080, "sampling": 4170, "an evaluation": 4180, "a training step": 4132,
@@ -81,13 +82,15 @@ def test_the_parts_by_hand():
     }  # fmt: skip
     assert (adapters.phase, adapters.parts, adapters.peak) == ("saving the model", {"weights": 8000}, 8000)
     step = {"gradients": 4000, "logits": 5, "activations": 7}
-    found = Rehearsal(1000, 1000, 4000, 4000, step, evaluation=100, sampling=90, check=80)
+    found = Rehearsal(1000, 1000, 4000, 4000, step, small=1000, evaluation=100, sampling=90, check=80)
     full = memory_of(made(), found, 0)
     parts = {"weights": 4000, "reference": 4000, "moments": 8000, "gradients": 4000, "logits": 5, "activations": 7}
     assert (full.phase, full.parts, full.peak) == ("a training step", parts, 20012)
     assert memory_of(made(method="sft"), found, 0).parts == {k: v for k, v in parts.items() if k != "reference"}
-    on_the_processor = memory_of(made(), found, 10**9)
-    assert on_the_processor.parts["the rest"] > 10**9 and on_the_processor.peak == sum(on_the_processor.parts.values())
+    large = replace(found, step={"gradients": 4000, "logits": 10**9, "activations": 7}, small=10**9)
+    on_the_processor = memory_of(made(), large, 10**9)
+    assert on_the_processor.parts["the rest"] > 10**9 and on_the_processor.parts["holes in the heap"] == 350_000_000
+    assert on_the_processor.peak == sum(on_the_processor.parts.values())
     assert isinstance(full, Memory) and "a training step" in str(full)
 
 
@@ -130,12 +133,15 @@ def test_a_ledger_by_hand():
         del y
         wide = torch.zeros(100, 7)
         assert ledger.alive == {"gradients": 0, "logits": 2800, "activations": 0} == ledger.most
-        assert wide.numel() == 700
+        assert wide.numel() == 700 and ledger.small == ledger.most_small == 2800
+        large = torch.zeros(32 << 18)
+        assert ledger.small == 2800 and sum(ledger.alive.values()) == 2800 + large.nbytes
 
 
 CASES = [
-    ("llama", "dpo", False, "float32"), ("llama", "dpo", False, "bfloat16"), ("llama", "sft", True, "float32"),
-    ("gpt2", "dpo", False, "float32"), ("gemma3", "ipo", True, "bfloat16"), ("qwen3", "dpo", True, "float32"),
+    ("llama", "kto", False, "float32"), ("llama", "dpo", False, "float32"), ("llama", "dpo", False, "bfloat16"),
+    ("llama", "sft", True, "float32"), ("gpt2", "dpo", False, "float32"), ("gemma3", "ipo", True, "bfloat16"),
+    ("qwen3", "dpo", True, "float32"),
 ]  # fmt: skip
 
 
@@ -143,8 +149,10 @@ CASES = [
 @pytest.mark.parametrize("accumulates", [False, True])
 def test_what_is_rehearsed_is_what_happens(tiny, kind, method, lora, dtype, accumulates):
     """The same ledger on real tensors, in a real step of the real model, counts the same bytes."""
-    shapes = SHAPES if method != "sft" else [(p, c[:1]) for p, c in SHAPES]
-    groups = tiny.groups(shapes)
+    pairs = method not in ("sft", "kto")
+    groups = tiny.groups(SHAPES if pairs else [(p, c[:1]) for p, c in SHAPES])
+    if method == "kto":
+        groups = [replace(group, label=number % 2 == 0) for number, group in enumerate(groups)]
     chosen = made(method=method, lora=lora, tokens_per_microbatch=40 if accumulates else 1000, batch_size=6)
     work = work_of(groups, chosen)
     assert work.accumulates == accumulates
@@ -165,7 +173,8 @@ def test_what_is_rehearsed_is_what_happens(tiny, kind, method, lora, dtype, accu
                 for parameter in trained:
                     parameter.grad = torch.zeros_like(parameter)
             known = torch.zeros(batch.completions)
-            losses, _ = group_losses(policy, batch, known, chosen.row, chosen.hyperparameters)
+            baseline = 0.0 if method == "kto" else None
+            losses, _ = group_losses(policy, batch, known, chosen.row, chosen.hyperparameters, baseline)
             losses.sum().backward()
             seen.append(sum(ledger.most.values()))
         policy.zero_grad()

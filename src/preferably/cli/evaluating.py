@@ -37,26 +37,17 @@ def evaluate(
     """
     from preferably import api
     from preferably.cli.watching import watching
-    from preferably.config import read_yaml
 
     if reward_model is not None:
         _evaluate_reward(reward_model, data, output, device, dtype)
         return
     if model is None or against is None:
         raise ConfigError("Give --model and --against, or --reward-model.")
-    prompts = _prompts_of(model, data)
+    prompts = _prompts_of(model, against, data, Console(stderr=True, highlight=False))
     target = output or (model if (Path(model) / "status.json").exists() else None)
     console = Console(highlight=False)
     if judge is None:
-        if target is not None and read_yaml(Path(target) / "config.yaml").get("method") == "sft":
-            raise ConfigError("--judge is missing: demonstrations hold no pairs to rank, so only a judge can tell.")
-        ranked = api.rank(model, against=against, data=prompts, output=target, device=device, dtype=dtype)
-        console.print(
-            f"No judge was given, so only the held-out pairs are ranked: preference accuracy {ranked.accuracy:.3f} "
-            f"\\[{ranked.interval.low:.3f}, {ranked.interval.high:.3f}] on {ranked.n} pairs "
-            f"(always the longer one: {ranked.longer:.3f}). A win rate needs --judge module:function.",
-            soft_wrap=True,
-        )
+        _rank(console, model, against, prompts, target, device, dtype)
         return
     with watching() as watch:
         task = watch.stage("answering")
@@ -83,6 +74,24 @@ def evaluate(
         console.print(f"report  {Path(target) / 'report.html'}", soft_wrap=True)
 
 
+def _rank(
+    console: Console, model: str, against: str, prompts: str, target: str | None, device: str, dtype: str
+) -> None:
+    """What can be said without a judge: how the held-out pairs are ranked."""
+    from preferably import api
+    from preferably.config import read_yaml
+
+    if target is not None and read_yaml(Path(target) / "config.yaml").get("method") == "sft":
+        raise ConfigError("--judge is missing: demonstrations hold no pairs to rank, so only a judge can tell.")
+    ranked = api.rank(model, against=against, data=prompts, output=target, device=device, dtype=dtype)
+    console.print(
+        f"No judge was given, so only the held-out pairs are ranked: preference accuracy {ranked.accuracy:.3f} "
+        f"\\[{ranked.interval.low:.3f}, {ranked.interval.high:.3f}] on {ranked.n} pairs "
+        f"(always the longer one: {ranked.longer:.3f}). A win rate needs --judge module:function.",
+        soft_wrap=True,
+    )
+
+
 def _evaluate_reward(model: str, data: str | None, output: str | None, device: str, dtype: str) -> None:
     from preferably import api
     from preferably.cli.rewarding import show
@@ -90,30 +99,34 @@ def _evaluate_reward(model: str, data: str | None, output: str | None, device: s
     is_run = (Path(model) / "status.json").exists()
     if data is None and not is_run:
         raise ConfigError("--data is missing: a file of comparisons that were not trained on (or give a run).")
-    held_out = _prompts_of(model, data)
+    held_out = _prompts_of(model, None, data, Console(stderr=True, highlight=False))
     show(api.evaluate_reward(
         model, data=held_out, output=output or (model if is_run else None), device=device, dtype=dtype
     ))  # fmt: skip
 
 
-def _prompts_of(model: str, data: str | None) -> str:
+def _prompts_of(model: str, against: str | None, data: str | None, console: Console) -> str:
     """The file of prompts: `data`, refused if the run trained on any of them, or what the run held out."""
     from preferably import api
-    from preferably.config import read_yaml
-    from preferably.data.load import load_feedback
 
-    run = Path(model)
-    is_run = (run / "status.json").exists()
-    if data is None:
-        if not is_run:
-            raise ConfigError(
-                "--data is missing: a file of prompts that were not trained on (or give a run as --model)."
+    if data is None and not (Path(model) / "status.json").exists():
+        raise ConfigError("--data is missing: a file of prompts that were not trained on (or give a run as --model).")
+    for name in (model, against) if data else (against,):
+        if name is None or not (Path(name) / "status.json").exists():
+            continue
+        found, elsewhere = api.seen(name, data or Path(model) / "held_out.jsonl")
+        if found and name == model:
+            raise DataError(
+                f"{name} was trained on {len(found)} of the prompts in {data}, so the evaluation would reward memory: "
+                f"{'; '.join(found[:3])}. Remove them, or leave --data out to use what the run held out."
             )
-        return str(run / "held_out.jsonl")
-    if is_run:
-        seen = [file for file in read_yaml(run / "config.yaml").get("data", []) if Path(file).exists()]
-        api.refuse_seen(load_feedback([data], "prompts").groups, seen)
-    return data
+        if found:
+            text = f"{name} was trained on {len(found)} of these prompts, which favors it"
+            console.print(f"[yellow]warning (seen):[/yellow] {escape(text)}.", soft_wrap=True)
+        for source in elsewhere:
+            text = f"{name} was trained on {source}, which is no file here: whether it holds these prompts is not known"
+            console.print(f"[dim]note: {escape(text)}.[/dim]", soft_wrap=True)
+    return data or str(Path(model) / "held_out.jsonl")
 
 
 def ready(

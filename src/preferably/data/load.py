@@ -56,7 +56,8 @@ def load_feedback(
     Rows that name a `labeler` and speak of the same completions are one record, of which the majority decides. A row
     that says exactly what an earlier one said is counted as a duplicate. Of ratings the mean over the axes counts, or
     `axis` alone; `axes` gives rankings on each of them (`Group.by_axis`). `limit` stops reading after so many groups.
-    Raises `DataError` for a file that cannot be read, for no usable row, and where more than the share `max_rejected` (0 to 1) of the rows is at fault.
+    Raises `DataError` for a file that cannot be read, for no usable row, and where more than the share `max_rejected`
+    (0 to 1) of the rows is at fault.
     """
     loaded = read_feedback(paths, feedback, limit=limit, axis=axis, axes=axes)
     loaded.accounting.enforce(max_rejected)

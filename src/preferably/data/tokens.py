@@ -14,6 +14,7 @@ The rules, for text and for chat alike:
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from os.path import commonprefix  # of any sequences, for all its name
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -100,17 +101,14 @@ def encode(
                 rejects.append(fitted)
             else:
                 truncated += fitted is not whole
-                made.append(_with_verdict(fitted, groups[fitted.row]))
+                said = groups[fitted.row]
+                ranks = tuple(ranks for _, ranks in said.by_axis) or ((said.ranks,) if said.ranks else ())
+                made.append(replace(fitted, label=said.label, ranks=ranks, strength=said.strength))
     if accounting:
         _account(accounting, {_place(groups, group.row) for group in made}, rejects)
         for file, line in encoder.spelled:
             accounting.warn("special_token_in_text", f"{file}:{line}")
     return Encoded(made, rejects, truncated, lengths)
-
-
-def _with_verdict(tokens: TokenGroup, group: Group) -> TokenGroup:
-    ranks = tuple(ranks for _, ranks in group.by_axis) or ((group.ranks,) if group.ranks else ())
-    return replace(tokens, label=group.label, ranks=ranks, strength=group.strength)
 
 
 def _account(accounting: Accounting, kept: set[Place], rejects: Sequence[Reject]) -> None:
@@ -278,7 +276,7 @@ class _Encoder:
         place: Place,
     ) -> TokenGroup | Reject:
         alone = pieces[0][0]
-        shared = min((_common(alone, ids) for ids, _ in pieces[1:]), default=len(alone))
+        shared = len(commonprefix([ids for ids, _ in pieces]))
         prompt = self.begin(alone[:shared], plain) or self.bos
         if not prompt:
             # Something has to predict the first token of the completions; failing BOS, that token is given instead.
@@ -324,12 +322,6 @@ def _refuse_unless_nested(pieces: list[str]) -> None:
                 f"begin with the text of its own beginning (which ends {shorter[-40:]!r}), so nobody can say where a "
                 "completion starts. Use a template that only appends; many models have one for training."
             )
-
-
-def _common(one: list[int], other: list[int]) -> int:
-    """The length of the common prefix."""
-    shorter = min(len(one), len(other))
-    return next((at for at in range(shorter) if one[at] != other[at]), shorter)
 
 
 def _fit(

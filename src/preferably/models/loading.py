@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import json
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -34,6 +35,8 @@ transformers_logging.disable_progress_bar()  # its bars would break ours
 # Below this many parameters a model is so quick in float32 that casts cost more than they save.
 SMALL = 20_000_000
 REWARD = "reward.json"  # axes, weights and centering, beside the weights of a reward model
+HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
+NEAR = 8  # directories beside a mistyped one that a message names
 
 
 @dataclass(slots=True)
@@ -109,6 +112,7 @@ def load(
     Raises: ModelError for anything that cannot be loaded.
     """
     where = choose_device(device)
+    _refuse_mistyped(str(name))
     notes: list[str] = []
     tokenizer = _load_tokenizer(str(name))
     if ensure_template(tokenizer):
@@ -122,6 +126,19 @@ def load(
     if axes is not None:
         policy = Scorer(model, axes=axes, compute=compute, packed=packed)
     return Loaded(policy, tokenizer, str(name), notes)
+
+
+def _refuse_mistyped(name: str) -> None:
+    """A path that leads nowhere is no id of a hub, which would be asked for it again and again."""
+    owner, slash, _ = name.partition("/")
+    if not Path(name).exists() and (not HUB_ID.fullmatch(name) or (slash and Path(owner).is_dir())):
+        near = Path(name).parent
+        there = sorted(path.name for path in near.iterdir() if path.is_dir())[:NEAR] if near.is_dir() else []
+        hint = f" {near} holds {', '.join(there)}." if there else ""
+        raise ModelError(
+            f"Cannot load a model from {name!r}: there is no such directory.{hint} Expected a directory with "
+            "config.json, model.safetensors and tokenizer files, a run directory, or the id of a model on a hub."
+        )
 
 
 def _load_tokenizer(name: str) -> PreTrainedTokenizerBase:

@@ -67,8 +67,8 @@ def sample(
     """`samples` completions for each prompt (token ids, never empty), in the order of the prompts.
 
     The same arguments give the same completions on the same machine. `rows` bounds the batch: a prompt is read once and
-    its cache copied for its samples; finished rows leave, and prompts that wait take their place. `progress` is told how
-    many prompts are done. A completion ends where the model's context does, whatever `max_tokens`. Raises
+    its cache copied for its samples; finished rows leave, and prompts that wait take their place. `progress` is told
+    how many prompts are done. A completion ends where the model's context does, whatever `max_tokens`. Raises
     `ConfigError` for no samples, or a prompt that fills the context.
     """
     context = context_of(policy.inner)

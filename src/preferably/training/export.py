@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -31,6 +30,7 @@ from preferably.models.adapters import add_adapters
 from preferably.models.loading import Loaded, load, weights_digest, write_model
 from preferably.training import plain_forward
 from preferably.training.checkpoint import Manifest, environment_facts, name_of, newest_valid, verify
+from preferably.training.disk import sync, telling
 from preferably.training.plain_forward import last_logits
 from preferably.training.run_directory import RunDirectory
 from preferably.training.state import State, load_weights
@@ -254,15 +254,15 @@ def _files(folder: Path) -> dict[str, dict[str, Any]]:
 @contextmanager
 def _beside(output: Path) -> Iterator[Path]:
     """A new directory next to `output` that becomes it at the end; where the end is not reached nothing is left."""
-    folder = output.absolute().with_name(f"{output.absolute().name}.tmp-{secrets.token_hex(4)}")
-    try:
-        folder.mkdir(parents=True)
-        yield folder
-        for path in (path for path in folder.rglob("*") if path.is_file()):
-            with path.open("r+b") as stream:
-                os.fsync(stream.fileno())
-        os.rename(folder, output)
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{output} was not written, and nothing of it is left: {error}.") from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    place = output.absolute()
+    folder = place.with_name(f"{place.name}.tmp-{secrets.token_hex(4)}")  # of no name that a user might have taken
+    with telling(output, " Nothing of it is left."):
+        try:
+            folder.mkdir(parents=True)
+            yield folder
+            for path in folder.rglob("*"):
+                sync(path)
+            os.rename(folder, place)
+            sync(place.parent)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)

@@ -23,8 +23,9 @@ from preferably.training.selfcheck import check_packing
 from preferably.training.steps import group_losses
 from preferably.training.workload import Workload
 
-ENOUGH = 1.0  # seconds of one measurement after which a larger one would say nothing new
+ENOUGH = 1.0  # seconds of a measurement after which a longer one would say nothing new
 PROMPTS, DRAWN = 32, 8  # prompts where the run samples none; tokens that are drawn for each prompt
+REPORT = 3.0  # seconds that drawing the report takes, with loading what draws
 DISK = 32 << 20  # bytes written to see how fast a checkpoint is
 
 
@@ -68,12 +69,13 @@ def seconds_of(
     """
     drawn = work.evaluations * work.prompts * (pace.read + settings.sample_tokens * pace.draw)
     drawn += ready[0] * (pace.read + ready[1] * pace.draw)
-    visits = work.first_tokens if settings.reference == "cache" else work.tokens
-    looks = work.evaluations * work.held_out_tokens
+    looks, visits = work.evaluations * work.held_out_tokens, 0
     if settings.row.reference:
-        looks += work.held_out_tokens * (1 if settings.reference == "cache" else work.evaluations)
-    else:
-        visits = 0
+        cache = settings.reference == "cache"
+        looks += work.held_out_tokens * (1 if cache else work.evaluations)
+        visits = work.first_tokens if cache else work.tokens
+    if settings.row.baseline:
+        visits += 2 * work.tokens  # prompts with completions of others, by policy and reference
     scored = 2 * work.sampled_tokens if settings.row.reference else 0
     kept = 3 * found.gradients  # trained weights and two moments
     return {
@@ -81,29 +83,32 @@ def seconds_of(
         "training": work.tokens * pace.step + visits * pace.look + work.steps * pace.update,
         "evaluations": looks * pace.look,
         "sampling": drawn + work.evaluations * scored * pace.look,
+        "the report": REPORT,
         "checkpoints": (work.checkpoints * kept + found.weights) * pace.write,
     }
 
 
-def _timed(work: Callable[[], object], device: torch.device) -> float:
-    """Seconds, with what was asked of the device done."""
+def _timed(work: Callable[[], object], device: torch.device, at_least: float = 0.0) -> float:
+    """Seconds of `work` with what it asked of the device done: the mean over `at_least` so many seconds."""
     wait = torch.cuda.synchronize if device.type == "cuda" else lambda: None
     wait()
-    began = time.perf_counter()
-    work()
-    wait()
-    return time.perf_counter() - began
+    began, runs = time.perf_counter(), 0
+    while not runs or time.perf_counter() - began < at_least:
+        work()
+        wait()
+        runs += 1
+    return (time.perf_counter() - began) / runs
 
 
 def _tokens(settings: TrainSettings, loaded: Loaded, work: Workload) -> tuple[float, float]:
     """Seconds a token, forward and backward, and forward alone: of as much of a micro-batch as it takes to tell."""
-    policy, size = loaded.policy, 1
+    policy, size, baseline = loaded.policy, 1, 0.0 if settings.row.baseline else None
     while True:
         groups = work.first[:size]
         known = torch.zeros(sum(len(group.completions) for group in groups)) if settings.row.reference else None
 
         def step(groups: list = groups, known: torch.Tensor | None = known) -> None:
-            losses, _ = group_losses(policy, collate(groups), known, settings.row, settings.hyperparameters)
+            losses, _ = group_losses(policy, collate(groups), known, settings.row, settings.hyperparameters, baseline)
             losses.sum().backward()
 
         if size == 1:
@@ -113,8 +118,10 @@ def _tokens(settings: TrainSettings, loaded: Loaded, work: Workload) -> tuple[fl
             break
         size = min(len(work.first), size * max(2, min(8, int(ENOUGH / spent))))
     tokens = sum(map(packed_size, groups))
+    if spent < ENOUGH:
+        spent = _timed(step, policy.device, ENOUGH)
     with torch.no_grad():
-        look = _timed(lambda: policy(collate(groups)), policy.device)
+        look = _timed(lambda: policy(collate(groups)), policy.device, ENOUGH / 4)
     return spent / tokens, look / tokens
 
 
@@ -124,8 +131,9 @@ def _sampling(loaded: Loaded, prompts: Sequence[Sequence[int]]) -> tuple[float, 
     def drawing(tokens: int) -> float:
         decoding = Decoding(1.0, max_tokens=tokens)
         return _timed(
-            lambda: sample(loaded.policy, loaded.tokenizer, prompts, decoding, stop_ids=set()), loaded.policy.device
-        )
+            lambda: sample(loaded.policy, loaded.tokenizer, prompts, decoding, stop_ids=set()),
+            loaded.policy.device, ENOUGH / 4,
+        )  # fmt: skip
 
     drawing(1)
     read, both = drawing(1), drawing(1 + DRAWN)
@@ -142,7 +150,7 @@ def _update(settings: TrainSettings, loaded: Loaded) -> float:
         optimizer.step()
 
     update()  # makes the moments
-    return _timed(update, loaded.policy.device)
+    return _timed(update, loaded.policy.device, ENOUGH / 4)
 
 
 def _writing(output: Path) -> float:

@@ -1,6 +1,6 @@
 """From files to what a run trains on: read, split, encoded, and every row accounted for."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from preferably.config import TrainSettings
@@ -19,29 +19,29 @@ MAX_LENGTH = 2048  # tokens, unless settings or the model's context say less
 
 
 def read_data(
-    settings: TrainSettings, groups: Sequence[Group] | None, loaded: Loaded, run: RunDirectory | None
+    settings: TrainSettings,
+    groups: Sequence[Group] | None,
+    loaded: Loaded,
+    run: RunDirectory | None,
+    tell: Callable[[str], object] = lambda text: None,
 ) -> tuple[TrainData, list[Group], dict[str, Any]]:
     """Token groups of both parts, the records held out, and what became of every row.
 
-    Only the tokenizer and the context of `loaded` count. The account goes to data.json of `run`, also where this fails.
+    Only the tokenizer and the context of `loaded` count. The account goes to data.json of `run`, also where this fails;
+    `tell` is told that of files in words.
     """
-    feedback = settings.row.feedback
+    from_files = groups is None
     accounting = Accounting()
     if groups is None:
         if not settings.data:
             raise DataError("There is nothing to train on: give --data FILE.")
-        read = load_feedback(settings.data, feedback, max_rejected=settings.max_rejected, axes=tuple(settings.axes))
-        groups, accounting = read.groups, read.accounting
+        groups = _loaded(settings, settings.data, accounting)
     else:
         for _ in {group.place or row for row, group in enumerate(groups)}:  # groups of one row share their place
             accounting.use()
     held_out: list[Group] = []
     if settings.held_out_data:
-        other = load_feedback(
-            settings.held_out_data, feedback, max_rejected=settings.max_rejected, axes=tuple(settings.axes)
-        )
-        held_out = other.groups
-        accounting.merge(other.accounting)
+        held_out = _loaded(settings, settings.held_out_data, accounting)
         refuse_leakage(groups, held_out)
     length = min(settings.max_length or MAX_LENGTH, loaded.context or MAX_LENGTH)
     if settings.row.online:
@@ -64,6 +64,8 @@ def read_data(
     if run is not None:
         run.write_json("data.json", account)
         run.write_lines("held_out.jsonl", map(row_of, kept))
+    if from_files:
+        tell(f"{accounting.describe()} {len(train)} to train on, {len(measured)} held out.")
     if settings.held_out_data and not measured:
         raise DataError(f"All held-out groups were rejected, so nothing could be measured. {accounting.describe()}")
     if not measured and settings.chooses_best:
@@ -75,6 +77,14 @@ def read_data(
     )
     asked = [groups[group.row] for group in train] if settings.row.online else ()
     return TrainData(train, measured, prompts, asked), kept, account
+
+
+def _loaded(settings: TrainSettings, paths: Sequence[str], accounting: Accounting) -> list[Group]:
+    """The groups of some files, entered in the account."""
+    axes, allowed = tuple(settings.axes), settings.max_rejected
+    read = load_feedback(paths, settings.row.feedback, max_rejected=allowed, axes=axes)
+    accounting.merge(read.accounting)
+    return read.groups
 
 
 def _room_for_prompts(settings: TrainSettings, loaded: Loaded, length: int) -> int:

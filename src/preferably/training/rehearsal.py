@@ -29,9 +29,8 @@ from preferably.models.scorer import Scorer
 from preferably.training.steps import group_losses
 from preferably.training.workload import Workload
 
-DRAW = (
-    28  # bytes a word of the vocabulary while a token is drawn: logits, scaled and softmax in float32, two in float64
-)
+SMALL = 32 << 20  # bytes: larger blocks glibc asks of the system one by one and gives back at once
+DRAW = 28  # bytes a word while a token is drawn: logits, scaled, softmax in float32 and two tables in float64
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +42,7 @@ class Rehearsal:
     weights: int
     gradients: int  # of all trained weights
     step: dict[str, int]  # gradients, logits and activations when a training step holds most
+    small: int  # of these, in tensors of less than SMALL
     evaluation: int
     sampling: int
     check: int  # of the packed forward, before adapters and reference are there
@@ -56,7 +56,8 @@ class Ledger(TorchDispatchMode):
         self.words = words
         self.kinds: dict[int, str] = {}  # by storage; what was there before is of no kind
         self.alive = {"gradients": 0, "logits": 0, "activations": 0}
-        self.most = dict(self.alive)
+        self.small = 0  # of all that is alive
+        self.most, self.most_small = dict(self.alive), 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
@@ -83,12 +84,14 @@ class Ledger(TorchDispatchMode):
             return
         self.kinds[key] = kind = "logits" if tensor.dim() > 1 and tensor.shape[-1] == self.words else "activations"
         self.alive[kind] += size
+        self.small += size if size < SMALL else 0
         weakref.finalize(storage, self._leave, key, size)
         if sum(self.alive.values()) > sum(self.most.values()):
-            self.most = dict(self.alive)
+            self.most, self.most_small = dict(self.alive), self.small
 
     def _leave(self, key: int, size: int) -> None:
         self.alive[self.kinds.pop(key)] -= size
+        self.small -= size if size < SMALL else 0
 
 
 def rehearse(config: Any, settings: TrainSettings, work: Workload, *, compute: torch.dtype, packed: bool) -> Rehearsal:
@@ -109,12 +112,14 @@ def rehearse(config: Any, settings: TrainSettings, work: Workload, *, compute: t
     parameters = list(policy.parameters())
     trained = [p for p in parameters if p.requires_grad]
     steps = [_step(policy, settings, groups, work.accumulates) for groups in work.largest]
+    step, small = max(steps, key=lambda most: sum(most[0].values()))
     return Rehearsal(
         parameters=sum(p.numel() for p in parameters),
         trained=sum(p.numel() for p in trained),
         weights=sum(p.nbytes for p in parameters),
         gradients=sum(p.nbytes for p in trained),
-        step=max(steps, key=lambda most: sum(most.values())),
+        step=step,
+        small=small,
         evaluation=max((_forward(policy, groups) for groups in work.evaluated), default=0),
         sampling=_sampling(policy, work, settings) if work.prompts else 0,
         check=check,
@@ -136,7 +141,9 @@ def _mode(policy: Policy) -> Any:
     return next(policy.parameters()).fake_mode  # type: ignore[attr-defined]
 
 
-def _step(policy: Policy, settings: TrainSettings, groups: Sequence[TokenGroup], accumulates: bool) -> dict[str, int]:
+def _step(
+    policy: Policy, settings: TrainSettings, groups: Sequence[TokenGroup], accumulates: bool
+) -> tuple[dict[str, int], int]:
     """Forward and backward of one micro-batch; `accumulates`: another one has left its gradients."""
     batch = collate(groups)
     trained = [p for p in policy.parameters() if p.requires_grad]
@@ -147,12 +154,13 @@ def _step(policy: Policy, settings: TrainSettings, groups: Sequence[TokenGroup],
                 parameter.grad = torch.zeros_like(parameter)
                 ledger.gradient(parameter)
         known = torch.zeros(batch.completions) if settings.row.reference else None
-        losses, _ = group_losses(policy, batch, known, settings.row, settings.hyperparameters)
+        baseline = 0.0 if settings.row.baseline else None
+        losses, _ = group_losses(policy, batch, known, settings.row, settings.hyperparameters, baseline)
         losses.sum().backward()
         for parameter, hook in zip(trained, hooks, strict=True):
             parameter.grad = None
             hook.remove()
-        return ledger.most
+        return ledger.most, ledger.most_small
 
 
 @torch.no_grad()
