@@ -185,7 +185,7 @@ def demonstrations(judged: Iterable[Judged], axis: str | None = None) -> list[Gr
             if all(vote > 0 for vote in _thumbs(item).values()):
                 made.append(item.group)
             continue
-        for ranking in rankings([item], axis):
+        for ranking in (one for one in rankings([item], axis) if max(one.ranks) > 1):
             best = [one for one, rank in zip(ranking.completions, ranking.ranks, strict=True) if rank == 1]
             made += [replace(item.group, completions=(one,)) for one in best]
     return made
