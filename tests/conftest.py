@@ -34,7 +34,8 @@ from preferably.data.tokens import TokenGroup
 from preferably.models.attention import NAME
 from preferably.models.policy import Policy
 from preferably.training.checkpoint import lock_run
-from preferably.training.offline import Progress, TrainData, train_offline
+from preferably.training.closing import Progress
+from preferably.training.offline import TrainData, train_offline
 from preferably.training.reference import Reference
 from preferably.training.run_directory import RunDirectory
 from preferably.training.state import Saver

@@ -10,17 +10,20 @@ from preferably.methods import METHODS, method_named, resolve_hyperparameters
 
 
 def functions():
-    from preferably.objectives import pairwise, supervised, unpaired
+    from preferably.objectives import listwise, pairwise, policy, supervised, unpaired
 
     return {
         name: function
-        for module in (pairwise, supervised, unpaired)
+        for module in (listwise, pairwise, policy, supervised, unpaired)
         for name, function in inspect.getmembers(module, inspect.isfunction)
-        if function.__module__ == module.__name__ and name != "log_ratio_difference"
+        if function.__module__ == module.__name__ and name not in ("log_ratio_difference", "clipped_value")
     }
 
 
-@pytest.mark.parametrize("row", METHODS.values(), ids=lambda row: row.name)
+OFFLINE = [row for row in METHODS.values() if not row.online]
+
+
+@pytest.mark.parametrize("row", [row for row in OFFLINE if not row.scores], ids=lambda row: row.name)
 def test_the_loss_exists_and_takes_what_the_table_says(row):
     takes = inspect.signature(functions()[row.loss]).parameters.values()
     keywords = {p.name for p in takes if p.kind is p.KEYWORD_ONLY}
@@ -33,10 +36,19 @@ def test_every_objective_is_some_methods():
     assert {row.loss for row in METHODS.values()} == set(functions())
 
 
-@pytest.mark.parametrize("row", METHODS.values(), ids=lambda row: row.name)
+@pytest.mark.parametrize("row", [row for row in METHODS.values() if row.online], ids=lambda row: row.name)
+def test_facts_of_methods_that_draw_their_completions(row):
+    assert row.feedback == "prompts" and row.loss in functions() and row.reference
+    assert (row.learns == "tokens") == bool(row.advantage) == ("kl_coef" in row.hyperparameters)
+    assert row.samples > 1 or row.advantage == "gae"  # what has no critic compares completions of a prompt
+    for name, value in row.hyperparameters.items():
+        assert value.low <= value.default <= value.high and value.about, name
+
+
+@pytest.mark.parametrize("row", OFFLINE, ids=lambda row: row.name)
 def test_facts_that_hang_together(row):
     assert METHODS[row.name] is row and row.about.endswith(".") and row.paper.startswith("https://")
-    assert row.reference == (row.loss_at_start is not None) == (row.name not in ("sft", "orpo"))
+    assert row.reference == (row.loss_at_start is not None) == (row.name not in ("sft", "orpo", "reward"))
     assert row.baseline == (row.name == "kto") and row.parts == ((1.0, row),)
     assert row.count == ("tokens" if row.feedback == "demonstrations" else "groups")
     for name, value in row.hyperparameters.items():
@@ -44,8 +56,8 @@ def test_facts_that_hang_together(row):
 
 
 def test_the_start_of_each_loss_worked_out_by_hand():
-    at_start = {row.name: row.loss_at_start for row in METHODS.values()}
-    assert at_start.pop("sft") is at_start.pop("orpo") is None
+    at_start = {row.name: row.loss_at_start for row in OFFLINE}
+    assert at_start.pop("sft") is at_start.pop("orpo") is at_start.pop("reward") is None
     # DPO and its kin: -log sigmoid(0). IPO: (1 / (2 * 0.1))^2. Hinge: max(0, 1 - 0). KTO: 1 - sigmoid(0).
     assert at_start == {
         "dpo": math.log(2), "cdpo": math.log(2), "rdpo": math.log(2), "ipo": pytest.approx(25),

@@ -1,6 +1,7 @@
 """The steps as plain functions, as a user's own program calls them; the commands are these functions and printing."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,25 +10,31 @@ from preferably.data.load import load_feedback
 from preferably.data.splits import leaked
 from preferably.data.tokens import encode
 from preferably.errors import ConfigError, DataError, ModelError
+from preferably.evaluation.attribution import By, Explained
+from preferably.evaluation.attribution import explain as explained
 from preferably.evaluation.compare import answers, compare, measure_kl, store, texts, with_room
 from preferably.evaluation.preference import PreferenceAccuracy, preference_accuracy
 from preferably.evaluation.readiness import Readiness, readiness
+from preferably.evaluation.rewards import RewardReport
+from preferably.evaluation.rewards import evaluate_reward as evaluation_of_rewards
 from preferably.evaluation.winrate import WinRate
 from preferably.feedback.records import Group
 from preferably.functions import load_function
 from preferably.judging.judge import ScoreFunction, judge_by_score
+from preferably.judging.reward import scorer_of
 from preferably.methods import method_named
-from preferably.models.loading import Loaded, load
+from preferably.models.loading import Loaded, load, load_reward
 from preferably.models.sampler import Decoding
 from preferably.reporting.card import card, write_card
 from preferably.reporting.comparison import render_comparison
+from preferably.reporting.explanation import render_explanation
 from preferably.reporting.report import render_report
 from preferably.training import parallel
 from preferably.training.alarms import Warning
+from preferably.training.closing import Progress
 from preferably.training.disk import telling
 from preferably.training.export import Export
 from preferably.training.export import export as export_run
-from preferably.training.offline import Progress
 from preferably.training.plan import Plan
 from preferably.training.plan import plan as plan_run
 from preferably.training.run import Run
@@ -62,10 +69,13 @@ def train(
             (progress or Progress()).warn(warning.code, warning.message, warning.advice)
         return found
 
-    before = None if chosen.method == "sft" else ready
+    before = ready if _asks_ready(chosen) else None
     run = train_settings(chosen, groups=groups or None, resume=resume, progress=progress, before=before)
     if parallel.is_main():
-        report(run.path)
+        if chosen.row.scores and run.held_out and not run.state.reason:
+            evaluate_reward(run.path, data=run.path / "held_out.jsonl", output=run.path)
+        else:
+            report(run.path)
     return run
 
 
@@ -82,7 +92,7 @@ def plan(
     The data is read and cut into its micro-batches; the model is tried for a few seconds, unless it would not fit.
     """
     chosen, groups = _chosen(method, model, data, output, options)
-    ready = (0, 0) if chosen.method == "sft" else (READY_PROMPTS, READY_TOKENS)
+    ready = (READY_PROMPTS, READY_TOKENS) if _asks_ready(chosen) else (0, 0)
     return plan_run(chosen, groups=groups or None, ready=ready)
 
 
@@ -154,6 +164,44 @@ def rank(
         RunDirectory(Path(output)).write_json("evaluation/preference_accuracy.json", found.as_json())
         report(output)
     return found
+
+
+def evaluate_reward(
+    model: Model, *, data: str | Path | Sequence[str | Path], output: str | Path | None = None, **loading: Any
+) -> RewardReport:
+    """What the reward model `model` is worth against the verdicts in `data`: accuracy, where, and calibration.
+
+    With `output` (a run directory) it is written there, and its report is made anew. Raises `DataError` where there is
+    no pair.
+    """
+    loaded = _reward(model, **loading)
+    files = [data] if isinstance(data, str | Path) else list(data)
+    found = evaluation_of_rewards(loaded, load_feedback(files, "rankings").records)
+    if output is not None:
+        RunDirectory(Path(output)).make()
+        RunDirectory(Path(output)).write_json("evaluation/reward_model.json", found.as_json())
+        report(output)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The completions of a prompt with what each of their pieces adds to the score, and the names of the axes."""
+
+    axes: tuple[str, ...]
+    completions: list[Explained]
+
+
+def explain(
+    model: Model, group: Group, *, by: By = "sentences", output: str | Path | None = None, **loading: Any
+) -> Explanation:
+    """Why the reward model `model` scores the completions of `group` as it does; `output` is a page to write."""
+    loaded = _reward(model, **loading)
+    axes, found = scorer_of(loaded).axes, explained(loaded, group, by=by)
+    if output is not None:
+        told = [asdict(one) for one in found]
+        render_explanation(Path(output), model=loaded.name, prompt=group.prompt_text, axes=axes, completions=told)
+    return Explanation(axes, found)
 
 
 def check(
@@ -246,6 +294,11 @@ def _chosen(
     return settings(values), groups
 
 
+def _asks_ready(chosen: TrainSettings) -> bool:
+    """Whether the method shapes what the model can do already: demonstrations teach, and a scorer does no task."""
+    return chosen.row.feedback in ("pairs", "labels", "prompts")
+
+
 def _check_ready(loaded: Loaded, held_out: Sequence[Group], output: Path) -> list[Warning]:
     distinct = list({group.prompt: Group(group.prompt) for group in held_out if group.prompt}.values())
     prompts, _ = with_room(distinct, [loaded], READY_TOKENS)
@@ -285,6 +338,10 @@ def _prompts(data: str | Path | Sequence[Group], limit: int | None) -> list[Grou
     if isinstance(data, str | Path):
         return load_feedback([data], "prompts", limit=limit).groups
     return list(data)[:limit]
+
+
+def _reward(model: Model, **loading: Any) -> Loaded:
+    return model if isinstance(model, Loaded) else load_reward(model_directory(model), **loading)
 
 
 def _loaded(model: Model, **loading: Any) -> Loaded:

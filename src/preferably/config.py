@@ -45,8 +45,31 @@ ALIASES = {
     "pref_ftx": "nll_weight",
     "loss_type": "method",
     "report_to": "track",
+    "reward_funcs": "reward",
+    "reward_model": "reward",
+    "reward_model_path": "reward",
+    "num_generations": "samples_per_prompt",
+    "rloo_k": "samples_per_prompt",
+    "response_length": "sample_tokens",
+    "max_completion_length": "sample_tokens",
+    "num_ppo_epochs": "update_epochs",
+    "num_iterations": "update_epochs",
+    "num_mini_batches": "minibatches",
+    "cliprange": "clip_range",
+    "epsilon": "clip_range",
+    "epsilon_high": "clip_high",
+    "cliprange_value": "value_clip",
+    "vf_coef": "value_weight",
 }
-HYPERPARAMETERS = ("beta", "label_smoothing", "nll_weight", "desirable_weight", "undesirable_weight")
+HYPERPARAMETERS = (
+    "beta", "label_smoothing", "nll_weight", "desirable_weight", "undesirable_weight", "margin",
+    "kl_coef", "clip_range", "value_clip", "value_weight", "gamma", "lam", "missing_eos_penalty", "ptx_weight",
+)  # fmt: skip
+# Where a method was published with another setting than the default.
+METHOD_DEFAULTS: dict[str, dict[str, Any]] = {
+    "ppo": {"update_epochs": 4, "whiten_advantages": True, "eps": 1e-5, "schedule": "linear"},
+    "grpo": {"loss_norm": "sequences"},
+}
 LOSS_TYPES = {"sigmoid": "dpo", "robust": "rdpo"}  # values of TRL's loss_type that are methods of another name here
 
 
@@ -57,8 +80,21 @@ def _names(value: Any) -> Any:
     return () if value is None or value == ("none",) else value
 
 
+def _weights(value: Any) -> Any:
+    """`helpful=0.7,honest=0.3`, and names alone, which count 1 each."""
+    if isinstance(value, str):
+        value = value.split(",")
+    if isinstance(value, list | tuple):
+        parts = [str(one).partition("=") for one in value]
+        value = {name.strip(): weight if equals else 1.0 for name, equals, weight in parts}
+    return value
+
+
 Decay = Annotated[float, Field(ge=0, lt=1)]
 Tracks = Annotated[tuple[Literal["tensorboard", "wandb", "trackio"], ...], BeforeValidator(_names)]
+
+Names = Annotated[tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)]
+Axes = Annotated[dict[str, Annotated[float, Field(ge=0)]], BeforeValidator(_weights)]
 
 
 class TrainSettings(BaseModel):
@@ -94,6 +130,44 @@ class TrainSettings(BaseModel):
     nll_weight: float | None = Field(None, description="weight of an SFT term on the chosen completion")
     desirable_weight: float | None = Field(None, description="weight of desirable completions (kto)")
     undesirable_weight: float | None = Field(None, description="weight of undesirable completions (kto)")
+    margin: float | None = Field(None, description="how far apart scores are to be, times the strength of the pair")
+    axes: Axes = Field({}, description="rated axes to score, with weights: helpful=0.7,honest=0.3 (reward)")
+    reward: Names = Field((), description="parts of the reward, [weight*]name: a reward model, module:function, length")
+    samples_per_prompt: int | None = Field(
+        None, ge=1, description="completions drawn for a prompt; default: the method's"
+    )
+    temperature: float = Field(1.0, gt=0, description="that completions to learn from are drawn at")
+    update_epochs: int = Field(1, ge=1, description="passes over an iteration's completions; 4 for ppo")
+    minibatches: int = Field(1, ge=1, description="updates in one pass")
+    kl_coef: float | None = Field(None, description="what a nat of KL costs, in units of the reward")
+    kl_in: Literal["reward", "loss"] = Field("reward", description="where the KL from the reference is paid")
+    kl_estimator: Literal["k1", "k2", "k3"] = Field("k1", description="how it is estimated; k2 where it is in the loss")
+    kl_target: float | None = Field(None, gt=0, description="nats per completion that kl_coef is adapted to reach")
+    kl_horizon: float = Field(10000, gt=0, description="completions in which kl_coef can change by a fifth")
+    stop_kl: float | None = Field(
+        None, gt=0, description="end the run at so many nats per completion from the reference"
+    )
+    clip_range: float | None = Field(None, description="largest change of a token's probability that is learnt from")
+    clip_high: float | None = Field(None, gt=0, description="the same upwards; default: clip_range")
+    gamma: float | None = Field(None, description="discount of later rewards (ppo)")
+    lam: float | None = Field(None, description="lambda of the advantages (ppo)")
+    value_clip: float | None = Field(None, description="largest change of a value that is learnt from (ppo)")
+    value_weight: float | None = Field(None, description="weight of the critic's loss (ppo)")
+    critic: str | None = Field(
+        None, description="reward model or language model the critic begins as; default: the reward's"
+    )
+    critic_learning_rate: float | None = Field(None, gt=0, description="default: the policy's")
+    missing_eos_penalty: float | None = Field(None, description="taken off the reward of a completion without an end")
+    whiten_rewards: bool = Field(False, description="rewards at variance 1 over the iteration (ppo)")
+    whiten_advantages: bool = Field(False, description="advantages at mean 0 and variance 1; true for ppo")
+    scale_advantages: bool = Field(True, description="divide by the spread within a prompt (grpo)")
+    loss_norm: Literal["tokens", "sequences", "fixed"] = Field(
+        "tokens", description="what counts alike: tokens, completions (so for grpo), or tokens over a fixed count"
+    )
+    guard: str | None = Field(None, description="a second reward model, which watches and is not trained against")
+    ptx_data: tuple[str, ...] = Field(default=(), description="demonstrations whose loss is mixed in")
+    ptx_weight: float | None = Field(None, description="weight of their loss")
+
     objective: dict[str, float] = Field(default={}, description="hyperparameters of an objective of your own")
     reference: Literal["cache", "live"] = Field("cache", description="keep reference log-probs once computed, or not")
 
@@ -134,6 +208,16 @@ class TrainSettings(BaseModel):
         return resolve_hyperparameters(self.row, set_)
 
     @property
+    def samples(self) -> int:
+        """Completions that are drawn for a prompt to learn from."""
+        return self.samples_per_prompt or self.row.samples
+
+    @property
+    def heads(self) -> dict[str, float] | None:
+        """The axes that the model scores with their weights; None for a model of words."""
+        return (self.axes or {"reward": 1.0}) if self.row.scores else None
+
+    @property
     def chooses_best(self) -> bool:
         """Whether the weights with the best held-out loss become the model."""
         return self.final == "best" or self.patience is not None
@@ -171,6 +255,8 @@ def settings(values: dict[str, Any]) -> TrainSettings:
         if isinstance(value, list | tuple):
             value = tuple(str(item) if isinstance(item, Path) else item for item in value)
         resolved[name] = str(value) if isinstance(value, Path) else value
+    for name, value in METHOD_DEFAULTS.get(str(resolved.get("method")), {}).items():
+        resolved.setdefault(name, value)
     try:
         made = TrainSettings(**resolved)
     except ValidationError as error:
@@ -183,7 +269,30 @@ def settings(values: dict[str, Any]) -> TrainSettings:
     _ = made.hyperparameters  # raises for a hyperparameter that the method does not take
     if made.row.baseline and made.batch_size < 2:
         raise ConfigError(f"{made.method} compares the completions of a step; batch_size must be at least 2.")
+    _check_online(made)
     return made
+
+
+def _check_online(made: TrainSettings) -> None:
+    """What an online run needs, and what only an online run takes."""
+    row = made.row
+    if not row.online:
+        given = [
+            name for name in ("reward", "guard", "critic", "ptx_data", "kl_target", "stop_kl") if getattr(made, name)
+        ]
+        if given:
+            raise ConfigError(f"{made.method} learns from feedback that is there already and takes no {given[0]}.")
+        return
+    if not made.reward:
+        raise ConfigError(f"{made.method} needs a reward: --reward with a reward model, or module:function.")
+    if made.samples < 2 and row.advantage != "gae":
+        raise ConfigError(f"{made.method} compares completions of a prompt; samples_per_prompt must be at least 2.")
+    if made.processes > 1:
+        raise ConfigError(f"{made.method} runs in one process so far; leave out processes {made.processes}.")
+    if made.critic and row.advantage != "gae":
+        raise ConfigError(f"{made.method} has no critic; leave out critic, or take ppo.")
+    if made.row.hyperparameters.get("ptx_weight") and bool(made.ptx_weight) != bool(made.ptx_data):
+        raise ConfigError("ptx_data and ptx_weight belong together; give both, or neither.")
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -29,7 +29,7 @@ class Method:
     """One row: what a method needs and what it is."""
 
     name: str
-    feedback: Literal["demonstrations", "pairs", "labels"]
+    feedback: Literal["demonstrations", "pairs", "labels", "rankings", "prompts"]
     loss: str  # the name of a function in preferably.objectives, or a user's `module:function`
     reference: bool  # whether log-probs under the frozen starting model are part of the loss
     length: Literal["sum", "mean"]  # how a completion's token log-probs become one number
@@ -41,6 +41,15 @@ class Method:
     learning_rate: float = 1e-6  # the default peak, without adapters
     baseline: bool = False  # whether the loss takes the KL of mismatched completions over the whole step
     terms: tuple[tuple[float, "Method"], ...] = ()  # (weight, method) of a sum
+    scores: bool = False  # whether the model gives scores instead of words
+    learns: Literal["", "tokens", "pairs", "best"] = ""  # online: each token, the better of two, or the best of several
+    advantage: Literal["", "gae", "leave-one-out", "group"] = ""  # what a completion is held against
+    samples: int = 1  # completions that are drawn for a prompt
+
+    @property
+    def online(self) -> bool:
+        """Whether the policy learns from completions that it draws itself."""
+        return bool(self.learns)
 
     @property
     def parts(self) -> tuple[tuple[float, "Method"], ...]:
@@ -52,6 +61,20 @@ BETA = Hyperparameter(0.1, 1e-4, 100.0, "how strongly the reference holds the po
 NLL_WEIGHT = Hyperparameter(0.0, 0.0, 100.0, "weight of an SFT term (mean NLL per token) on the chosen completion")
 SMOOTHING = Hyperparameter(0.1, 0.0, 0.499, "the share of labels believed to be flipped")
 WEIGHT = Hyperparameter(1.0, 0.0, 100.0, "weight of desirable (undesirable) completions, to balance their numbers")
+MARGIN = Hyperparameter(
+    0.0, 0.0, 100.0, "how far apart the scores of a pair are to be, times its strength where that was said"
+)
+KL_COEF = Hyperparameter(0.05, 0.0, 100.0, "what a nat of KL from the reference costs, in units of the reward")
+CLIP = Hyperparameter(0.2, 1e-3, 10.0, "how far the ratio to the policy that drew a token may go before it is cut")
+MISSING_EOS = Hyperparameter(1.0, 0.0, 1e6, "what is taken off the reward of a completion that does not end")
+PTX = Hyperparameter(0.0, 0.0, 1e3, "weight of the SFT loss on the demonstrations in ptx_data")
+OWN = {"kl_coef": KL_COEF, "clip_range": CLIP, "missing_eos_penalty": MISSING_EOS, "ptx_weight": PTX}
+PPO = {
+    "gamma": Hyperparameter(1.0, 0.0, 1.0, "discount of rewards that come later"),
+    "lam": Hyperparameter(0.95, 0.0, 1.0, "lambda of generalised advantage estimation"),
+    "value_clip": Hyperparameter(0.2, 1e-3, 1e6, "how far a value may move in an iteration before it is cut"),
+    "value_weight": Hyperparameter(0.1, 0.0, 1e3, "weight of the critic's loss"),
+}
 NO_SMOOTHING = Hyperparameter(0.0, 0.0, 0.499, SMOOTHING.about)
 LN2 = 0.6931471805599453
 
@@ -106,6 +129,39 @@ METHODS: dict[str, Method] = {
             {"beta": BETA, "desirable_weight": WEIGHT, "undesirable_weight": WEIGHT, "nll_weight": NLL_WEIGHT},
             baseline=True,
         ),
+        Method(
+            "reward", "rankings", "plackett_luce", False, "sum", "groups", None,
+            "A reward model: Bradley-Terry on pairs, Plackett-Luce on rankings, with ties.",
+            "https://arxiv.org/abs/2203.02155", {"margin": MARGIN}, learning_rate=9e-6, scores=True,
+        ),
+        Method(
+            "ppo", "prompts", "clipped", True, "sum", "tokens", None,
+            "Proximal policy optimization against a reward, with a critic.", "https://arxiv.org/abs/1707.06347",
+            OWN | PPO, learning_rate=3e-6, learns="tokens", advantage="gae",
+        ),
+        Method(
+            "rloo", "prompts", "clipped", True, "sum", "tokens", None,
+            "REINFORCE against a reward; the other completions of a prompt are the baseline.",
+            "https://arxiv.org/abs/2402.14740", OWN, learning_rate=1e-6, learns="tokens", advantage="leave-one-out",
+            samples=4,
+        ),
+        Method(
+            "grpo", "prompts", "clipped", True, "sum", "tokens", None,
+            "Group relative policy optimization: rewards in units of their spread within a prompt.",
+            "https://arxiv.org/abs/2402.03300", OWN, learning_rate=1e-6, learns="tokens", advantage="group", samples=8,
+        ),
+        Method(
+            "online-dpo", "prompts", "dpo", True, "sum", "groups", LN2,
+            "DPO on the better and the worse of the policy's own completions, by a reward.",
+            "https://arxiv.org/abs/2402.04792", {"beta": BETA, "missing_eos_penalty": MISSING_EOS, "ptx_weight": PTX},
+            learning_rate=5e-7, learns="pairs", samples=2,
+        ),
+        Method(
+            "raft", "prompts", "nll", True, "sum", "tokens", None,
+            "Rejection sampling: supervised fine-tuning on the best of several own completions, by a reward.",
+            "https://arxiv.org/abs/2304.06767", {"missing_eos_penalty": MISSING_EOS, "ptx_weight": PTX},
+            learning_rate=2e-5, learns="best", samples=8,
+        ),
     )
 }  # fmt: skip
 
@@ -128,7 +184,8 @@ def method_named(name: str) -> Method:
     """
     if name in METHODS:
         return METHODS[name]
-    is_path = ":" in name and Path(name.rpartition(":")[0]).exists()  # whose name may hold a plus
+    path, _, function = name.rpartition(":")
+    is_path = function.isidentifier() and Path(path).exists()  # whose name may hold a plus
     if ("+" in name or "*" in name) and not is_path:
         return _sum(name)
     if ":" in name:

@@ -10,8 +10,8 @@ import pytest
 from crash_runs import command, final, newest, results, status
 
 from preferably.config import settings
+from preferably.training.closing import Progress
 from preferably.training.disk import NoSpaceError
-from preferably.training.offline import Progress
 from preferably.training.run import train
 
 

@@ -12,7 +12,7 @@ from power import Fact, Recorder, after_cut, store, unsynced
 from preferably.config import settings
 from preferably.errors import CheckpointError
 from preferably.training import checkpoint
-from preferably.training.offline import Progress
+from preferably.training.closing import Progress
 from preferably.training.run import train
 from preferably.training.run_directory import RunDirectory
 

@@ -13,7 +13,7 @@ from preferably.config import settings
 from preferably.errors import CheckpointError, ConfigError
 from preferably.training.alarms import Warning
 from preferably.training.checkpoint import lock_run
-from preferably.training.offline import Progress
+from preferably.training.closing import Progress
 from preferably.training.run import train
 
 

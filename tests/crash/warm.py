@@ -38,7 +38,7 @@ from preferably.cli.main import main  # noqa: E402
 from preferably.config import settings  # noqa: E402
 from preferably.errors import PreferablyError  # noqa: E402
 from preferably.models.loading import load  # noqa: E402
-from preferably.training.offline import Progress  # noqa: E402
+from preferably.training.closing import Progress  # noqa: E402
 from preferably.training.run import train  # noqa: E402
 
 LIMIT = 120  # seconds

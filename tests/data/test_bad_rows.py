@@ -138,7 +138,7 @@ def test_kind_38_a_column_of_nulls_stops_and_is_named(tmp_path, column):
 @pytest.mark.parametrize(
     ("rows", "code", "about"),
     [
-        pytest.param([P | {"source": "web", "day": 3}], "unread_column", ":1 source, day", id="kind-33-column"),
+        pytest.param([P | {"venue": "web", "day": 3}], "unread_column", ":1 venue, day", id="kind-33-column"),
         pytest.param(
             [{"messages": [Q, YES | {"likes": 3}]}], "unread_column", ":1 messages[1].likes", id="kind-33-key"
         ),

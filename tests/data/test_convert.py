@@ -29,7 +29,8 @@ TIE = {"prompt": "t", "completions": ["a", "b"], "choice": "tie"}
         ("pairs", "x", [{"prompt": "q", "chosen": "b", "rejected": "a", "strength": 1.0}]),
         ("rankings", None, [
             {"prompt": "p", "completions": ["b", "c", "a"], "ranks": [1, 1, 2]},
-            {"prompt": "q", "completions": ["a", "b"], "ranks": [1, 2]},
+            {"prompt": "q", "completions": ["a", "b"], "ranks": [1, 2], "strength": 1.0},
+            {"prompt": "t", "completions": ["a", "b"], "ranks": [1, 1]},
         ]),
         ("demonstrations", None, [
             {"prompt": "p", "completion": "b"}, {"prompt": "p", "completion": "c"}, {"prompt": "q", "completion": "a"},

@@ -137,7 +137,7 @@ def test_one_axis_of_ratings_can_be_asked_for():
     row = CHOICE | {"ratings": [{"x": 1, "y": 3}, {"x": 3, "y": 2.5}]}
     assert seen(row, "pairs") == [("b", "a", 0.75)]
     assert seen(row, "pairs", axis="y") == [("a", "b", 0.5)]
-    assert seen(row, "rankings", axis="x") == [("b", "a", (1, 2))]
+    assert seen(row, "rankings", axis="x") == [("b", "a", 2.0, (1, 2))]
     assert seen(row, "pairs", axis="z") == []
 
 

@@ -8,7 +8,7 @@ import pytest
 from preferably.errors import ConfigError
 from preferably.quickstart.recipe import Recipe
 from preferably.quickstart.run import quickstart
-from preferably.training.offline import Progress
+from preferably.training.closing import Progress
 
 TINY = replace(Recipe(), documents=256, demonstrations=96, asked=64, prompts=60, samples=2, max_tokens=40)
 

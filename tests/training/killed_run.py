@@ -14,7 +14,7 @@ import torch
 torch.set_num_threads(1)
 
 from preferably.config import settings  # noqa: E402
-from preferably.training.offline import Progress  # noqa: E402
+from preferably.training.closing import Progress  # noqa: E402
 from preferably.training.run import train  # noqa: E402
 
 values = json.loads(Path(sys.argv[1]).read_text())

@@ -7,7 +7,7 @@ from preferably.training.alarms import ALARMS, raised
 CALM = {
     "objective/kl": 1.0, "objective/kl_per_token": 0.05, "samples/length": 20.0, "samples/repetition": 0.1,
     "samples/unfinished": 0.1, "eval_loss": 0.6, "eval_rewards/accuracies": 0.6, "eval_logratio/chosen_per_token": 0.0,
-    "eval_groups": 1000.0,
+    "eval_groups": 1000.0, "samples/commonest": 0.05, "samples/same_start": 0.3,
 }  # fmt: skip
 
 # (code, what changes, enough to speak, just not enough)
@@ -19,6 +19,8 @@ EDGES = [
     ("repetition", "samples/repetition", 0.2, 0.1999),
     ("unfinished", "samples/unfinished", 0.5, 0.499),
     ("held_out_loss_rising", "eval_loss", 0.6601, 0.6599),
+    ("one_word", "samples/commonest", 0.151, 0.149),
+    ("same_start", "samples/same_start", 0.8, 0.799),
     ("below_chance", "eval_rewards/accuracies", 0.468, 0.47),
 ]
 
@@ -114,3 +116,9 @@ def test_preferences_that_were_drowned_are_told_at_the_end_only():
         assert told(drowned | calm, last=True) == []
     without = {name: value for name, value in drowned.items() if name != "eval_logratio/chosen_per_token"}
     assert told(without, last=True) == []
+
+
+def test_samples_that_began_alike_from_the_start_are_no_news():
+    start = CALM | {"samples/same_start": 0.45}
+    assert codes(CALM | {"samples/same_start": 0.84}, start) == []
+    assert codes(CALM | {"samples/same_start": 0.86}, start) == ["same_start"]

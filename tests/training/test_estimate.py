@@ -264,7 +264,7 @@ def test_a_model_that_cannot_be_rehearsed_is_trained_and_said_so(given, monkeypa
 
     monkeypatch.setattr(module, "rehearse", refuse)
     notes = []
-    from preferably.training.offline import Progress
+    from preferably.training.closing import Progress
 
     train(settings({"method": "dpo", "max_steps": 1} | given), progress=Progress(warn=lambda *said: notes.append(said)))
     assert (
@@ -278,7 +278,7 @@ def test_a_model_that_cannot_be_rehearsed_is_trained_and_said_so(given, monkeypa
 
 def test_where_memory_cannot_be_read_the_run_goes_on(given, monkeypatch):
     from preferably.training import estimate as module
-    from preferably.training.offline import Progress
+    from preferably.training.closing import Progress
 
     monkeypatch.setattr(module, "available", lambda device: None)
     notes = []

@@ -17,7 +17,7 @@ import pytest
 from preferably.config import settings
 from preferably.errors import ConfigError
 from preferably.training import trackers
-from preferably.training.offline import Progress
+from preferably.training.closing import Progress
 from preferably.training.run import train
 from preferably.training.run_directory import RunDirectory
 from preferably.training.wandb_file import last_step, records

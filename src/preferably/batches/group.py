@@ -25,6 +25,7 @@ class Batch:
     target: Tensor  # [C] int64, the completion token itself
     segment: Tensor  # [C] int64, which completion (0..N-1) the token belongs to
     train: Tensor  # [C] bool, whether the token is learnt and scored
+    last: Tensor  # [N] int64, the last token of each completion in the row
     first: Tensor  # [G + 1] int64: completions first[g] .. first[g+1]-1 belong to group g
     lengths: Tensor  # [N] float32, trained tokens per completion
     plan: Plan
@@ -36,7 +37,7 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         """The batch on `device`."""
-        for name in ("tokens", "positions", "source", "target", "segment", "train", "first", "lengths"):
+        for name in ("tokens", "positions", "source", "target", "segment", "train", "last", "first", "lengths"):
             setattr(self, name, getattr(self, name).to(device, non_blocking=True))
         self.plan = self.plan.to(device)
         return self
@@ -77,6 +78,7 @@ def collate(groups: Sequence[TokenGroup]) -> Batch:
         target=_tensor(completions),
         segment=torch.repeat_interleave(torch.tensor([len(c) for c in completions])),
         train=torch.from_numpy(np.concatenate(train)),
+        last=torch.tensor([branch.start + branch.length - 1 for branch in branches]),
         first=torch.tensor([0, *np.cumsum([len(group.completions) for group in groups])]),
         lengths=torch.tensor([float(mask.sum()) for mask in train]),
         plan=plan_attention(branches, at),

@@ -15,8 +15,11 @@ Dtype = Annotated[str, typer.Option(help="auto, float32 or bfloat16")]
 
 
 def evaluate(
-    model: Annotated[str, typer.Option(help="the model, or its run directory")],
-    against: Annotated[str, typer.Option(help="what it is compared with, as a rule the model it started from")],
+    model: Annotated[str | None, typer.Option(help="the model, or its run directory")] = None,
+    against: Annotated[str | None, typer.Option(help="what it is compared with, as a rule its starting model")] = None,
+    reward_model: Annotated[
+        str | None, typer.Option("--reward-model", help="a reward model to hold against the verdicts in --data")
+    ] = None,
     judge: Annotated[str | None, typer.Option(help="score function, module:function or file.py:function")] = None,
     data: Annotated[str | None, typer.Option(help="held-out prompts; default: those of the run")] = None,
     output: Annotated[str | None, typer.Option(help="run directory for the result; default: that of --model")] = None,
@@ -28,24 +31,23 @@ def evaluate(
     device: Device = "auto",
     dtype: Dtype = "auto",
 ) -> None:
-    """How often is the model preferred? The win rate on held-out prompts, with an interval."""
+    """How often is the model preferred? The win rate on held-out prompts, with an interval.
+
+    With --reward-model: how often does that reward model prefer what the labelers preferred, and where does it not?
+    """
     from preferably import api
     from preferably.cli.watching import watching
-    from preferably.config import read_yaml
 
+    if reward_model is not None:
+        _evaluate_reward(reward_model, data, output, device, dtype)
+        return
+    if model is None or against is None:
+        raise ConfigError("Give --model and --against, or --reward-model.")
     prompts = _prompts_of(model, against, data, Console(stderr=True, highlight=False))
     target = output or (model if (Path(model) / "status.json").exists() else None)
     console = Console(highlight=False)
     if judge is None:
-        if target is not None and read_yaml(Path(target) / "config.yaml").get("method") == "sft":
-            raise ConfigError("--judge is missing: demonstrations hold no pairs to rank, so only a judge can tell.")
-        ranked = api.rank(model, against=against, data=prompts, output=target, limit=limit, device=device, dtype=dtype)
-        console.print(
-            f"No judge was given, so only the held-out pairs are ranked: preference accuracy {ranked.accuracy:.3f} "
-            f"\\[{ranked.interval.low:.3f}, {ranked.interval.high:.3f}] on {ranked.n} pairs, {ranked.left_out} too long "
-            f"(always the longer one: {ranked.longer:.3f}). A win rate needs --judge module:function.",
-            soft_wrap=True,
-        )
+        _rank(console, model, against, prompts, target, limit, device, dtype)
         return
     with watching() as watch:
         task = watch.stage("answering")
@@ -72,17 +74,55 @@ def evaluate(
         console.print(f"report  {Path(target) / 'report.html'}", soft_wrap=True)
 
 
-def _prompts_of(model: str, against: str, data: str | None, console: Console) -> str:
+def _rank(
+    console: Console,
+    model: str,
+    against: str,
+    prompts: str,
+    target: str | None,
+    limit: int | None,
+    device: str,
+    dtype: str,
+) -> None:
+    """What can be said without a judge: how the held-out pairs are ranked."""
+    from preferably import api
+    from preferably.config import read_yaml
+
+    if target is not None and read_yaml(Path(target) / "config.yaml").get("method") == "sft":
+        raise ConfigError("--judge is missing: demonstrations hold no pairs to rank, so only a judge can tell.")
+    ranked = api.rank(model, against=against, data=prompts, output=target, limit=limit, device=device, dtype=dtype)
+    console.print(
+        f"No judge was given, so only the held-out pairs are ranked: preference accuracy {ranked.accuracy:.3f} "
+        f"\\[{ranked.interval.low:.3f}, {ranked.interval.high:.3f}] on {ranked.n} pairs "
+        f"and {ranked.left_out} left out as too long "
+        f"(always the longer one: {ranked.longer:.3f}). A win rate needs --judge module:function.",
+        soft_wrap=True,
+    )
+
+
+def _evaluate_reward(model: str, data: str | None, output: str | None, device: str, dtype: str) -> None:
+    from preferably import api
+    from preferably.cli.rewarding import show
+
+    is_run = (Path(model) / "status.json").exists()
+    if data is None and not is_run:
+        raise ConfigError("--data is missing: a file of comparisons that were not trained on (or give a run).")
+    held_out = _prompts_of(model, None, data, Console(stderr=True, highlight=False))
+    show(api.evaluate_reward(
+        model, data=held_out, output=output or (model if is_run else None), device=device, dtype=dtype
+    ))  # fmt: skip
+
+
+def _prompts_of(model: str, against: str | None, data: str | None, console: Console) -> str:
     """The file of prompts: `data`, refused if the run trained on any of them, or what the run held out."""
     from preferably import api
 
     if data is None and not (Path(model) / "status.json").exists():
         raise ConfigError("--data is missing: a file of prompts that were not trained on (or give a run as --model).")
     for name in (model, against) if data else (against,):
-        run = Path(name)
-        if not (run / "status.json").exists():
+        if name is None or not (Path(name) / "status.json").exists():
             continue
-        found, elsewhere = api.seen(run, data or Path(model) / "held_out.jsonl")
+        found, elsewhere = api.seen(name, data or Path(model) / "held_out.jsonl")
         if found and name == model:
             raise DataError(
                 f"{name} was trained on {len(found)} of the prompts in {data}, so the evaluation would reward memory: "

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from preferably import __version__
-from preferably.cli import data, evaluating, exporting, quickstarting, sweeping, training
+from preferably.cli import data, evaluating, exporting, quickstarting, rewarding, sweeping, training
 from preferably.errors import PreferablyError, ToldElsewhereError
 
 app = typer.Typer(
@@ -30,6 +30,7 @@ app.command("report")(evaluating.report)
 app.command("export")(exporting.export)
 app.command("methods")(training.methods)
 app.add_typer(data.app, name="data")
+app.add_typer(rewarding.app, name="reward")
 
 
 @app.callback()

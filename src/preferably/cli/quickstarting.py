@@ -9,8 +9,9 @@ from rich.console import Console
 from rich.table import Table
 
 AXES = {
-    "correctness": "right answer (graded)", "directness": "answers first", "voice": "brand voice", "brevity": "no filler",
-    "honesty": "honest", "harmlessness": "keeps data private", "malformed_words": "malformed words", "words": "words",
+    "correctness": "right answer (graded)", "directness": "answers first", "voice": "brand voice",
+    "brevity": "no filler", "honesty": "honest", "harmlessness": "keeps data private",
+    "malformed_words": "malformed words", "words": "words",
 }  # fmt: skip
 
 
@@ -23,7 +24,7 @@ def quickstart(
     from preferably.cli.watching import Watch, watching
     from preferably.quickstart.replies import EXAMPLE_A, EXAMPLE_B, EXAMPLE_PROMPT
     from preferably.quickstart.run import quickstart as run
-    from preferably.training.offline import Progress
+    from preferably.training.closing import Progress
 
     console = Console(highlight=False)
     console.print("A customer-service desk trains its assistant. Which reply is better?\n")

@@ -16,6 +16,7 @@ from preferably.methods import METHODS
 if TYPE_CHECKING:
     from preferably.training.plan import Plan
 
+SEVERAL = ("reward", "ptx_data")  # that can be given more than once
 OWN = {"method", "model", "data", "output"}
 
 
@@ -115,7 +116,11 @@ def flags(arguments: list[str]) -> dict[str, Any]:
         name, equals, value = flag[2:].partition("=")
         if not equals:
             value = rest.pop(0) if rest and not rest[0].startswith("--") else "true"
-        values[name.replace("-", "_")] = _value(name, value)
+        name = name.replace("-", "_")
+        if name in SEVERAL:
+            values[name] = [*values.get(name, []), value]
+        else:
+            values[name] = _value(name, value)
     return values
 
 

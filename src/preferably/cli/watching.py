@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
-from preferably.training.offline import Progress
+from preferably.training.closing import Progress
 
 FIGURES = {"loss": "loss", "eval_loss": "held-out", "eval_rewards/accuracies": "accuracy", "objective/kl": "KL"}
 

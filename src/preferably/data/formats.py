@@ -142,7 +142,9 @@ def parse_row(
         return Reject(*place, bad.field, bad.code, bad.reason)
     if unread := row.unread():
         row.warnings["unread_column"] = ", ".join(unread)
-    return Judged(Group(prompt, tuple(map(Completion, completions)), place, tools), judgments)
+    source = row.columns.get("source")
+    made = tuple(map(Completion, completions))
+    return Judged(Group(prompt, made, place, tools, source=source if isinstance(source, str) else ""), judgments)
 
 
 def _labeler(row: Row) -> str:

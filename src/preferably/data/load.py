@@ -23,7 +23,7 @@ VIEWS: dict[Feedback, View] = {
 }  # fmt: skip
 
 # What one group says: prompt, tools, completions, label, ranks. (Strength is not part of it: it is no other verdict.)
-Said = tuple[tuple[Message, ...], str, tuple[tuple[Message, ...], ...], bool | None, tuple[int, ...]]
+Said = tuple[tuple[Message, ...], str, tuple[tuple[Message, ...], ...], bool | None, tuple[Any, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,7 @@ def load_feedback(
     max_rejected: float = 0.01,
     limit: int | None = None,
     axis: str | None = None,
+    axes: Sequence[str] = (),
 ) -> Loaded:
     """The groups that `paths` hold: pairs (chosen first), labelled answers, rankings (best first), demonstrations, or
     prompts without completions.
@@ -54,10 +55,11 @@ def load_feedback(
 
     Rows that name a `labeler` and speak of the same completions are one record, of which the majority decides. A row
     that says exactly what an earlier one said is counted as a duplicate. Of ratings the mean over the axes counts, or
-    `axis` alone. `limit` stops reading after so many groups. Raises `DataError` for a file that cannot be read, for no
-    usable row, and where more than the share `max_rejected` (0 to 1) of the rows is at fault.
+    `axis` alone; `axes` gives rankings on each of them (`Group.by_axis`). `limit` stops reading after so many groups.
+    Raises `DataError` for a file that cannot be read, for no usable row, and where more than the share `max_rejected`
+    (0 to 1) of the rows is at fault.
     """
-    loaded = read_feedback(paths, feedback, limit=limit, axis=axis)
+    loaded = read_feedback(paths, feedback, limit=limit, axis=axis, axes=axes)
     loaded.accounting.enforce(max_rejected)
     return loaded
 
@@ -68,13 +70,14 @@ def read_feedback(
     *,
     limit: int | None = None,
     axis: str | None = None,
+    axes: Sequence[str] = (),
     expand: Callable[[dict[str, Any]], Iterable[dict[str, Any]]] | None = None,
 ) -> Loaded:
     """The same, whatever became of the rows: for whoever wants to say what is wrong with them.
 
     `expand` makes the rows to be read of each row of the files, where one holds several.
     """
-    loading = _Loading(feedback, axis)
+    loading = _Loading(feedback, axis, axes)
     files: dict[str, int] = {}
     for place, columns in rows_of(paths, loading.accounting):
         files.setdefault(place[0], len(files))
@@ -87,9 +90,10 @@ def read_feedback(
             break
     for record in loading.open.values():
         loading.settle(record)
-    if axis is not None and axis not in loading.axes:
-        known = ", ".join(sorted(loading.axes)) or "none"
-        raise ConfigError(f"No row has ratings on the axis {axis!r}; the axes of this data: {known}.")
+    for name in (*([axis] if axis is not None else []), *axes):
+        if name not in loading.known:
+            known = ", ".join(sorted(loading.known)) or "none"
+            raise ConfigError(f"No row has ratings on the axis {name!r}; the axes of this data: {known}.")
 
     def where(group: Group) -> tuple[int, int]:
         file, line = group.place or ("", 0)
@@ -121,11 +125,12 @@ class _Loading:
 
     feedback: Feedback
     axis: str | None
+    axes: Sequence[str] = ()
     groups: list[Group] = field(default_factory=list)
     records: list[Judged] = field(default_factory=list)
     accounting: Accounting = field(default_factory=Accounting)
     shapes: Counter[str] = field(default_factory=Counter)
-    axes: set[str] = field(default_factory=set)
+    known: set[str] = field(default_factory=set)  # axes that anything was rated on
     open: dict[Any, _Record] = field(default_factory=dict)  # records that further labelers may speak of
     seen: set[tuple[Said, ...]] = field(default_factory=set)
     ids: dict[str, Any] = field(default_factory=dict)
@@ -152,7 +157,7 @@ class _Loading:
             self.accounting.repair(code)
         for code, about in row.warnings.items():
             self.accounting.warn(code, f"{place[0]}:{place[1]} {about[:120]}")
-        self.axes |= {said.axis for said in judged.judgments if isinstance(said, Rating)}
+        self.known |= {said.axis for said in judged.judgments if isinstance(said, Rating)}
         if any(said.labeler for said in judged.judgments):
             self._join(judged, place)
         else:
@@ -195,7 +200,8 @@ class _Loading:
     def settle(self, record: _Record) -> None:
         """Make groups of a record, and account for its rows."""
         first, *others = record.places
-        made = VIEWS[self.feedback]([record.judged], self.axis)
+        judged = [record.judged]
+        made = views.rated(judged, self.axes) if self.axes else VIEWS[self.feedback](judged, self.axis)
         if not made:
             self.records.append(record.judged)
             code = views.no_verdict(record.judged, self.axis)
@@ -221,7 +227,7 @@ class _Loading:
 
 def _said(group: Group) -> Said:
     texts = tuple(completion.messages for completion in group.completions)
-    return group.prompt, group.tools, texts, group.label, group.ranks
+    return group.prompt, group.tools, texts, group.label, group.by_axis or group.ranks
 
 
 def _reverse(said: tuple[Said, ...]) -> tuple[Said, ...] | None:
@@ -229,7 +235,7 @@ def _reverse(said: tuple[Said, ...]) -> tuple[Said, ...] | None:
     prompt, tools, texts, label, ranks = said[0]
     if len(said) == 1 and label is not None:
         return ((prompt, tools, texts, not label, ranks),)
-    if len(said) == 1 and len(texts) == 2:
+    if len(said) == 1 and len(texts) == 2 and len(set(ranks)) != 1:  # a tie is the same either way
         return ((prompt, tools, texts[::-1], label, ranks),)
     if len(said) == 2 and label is not None:  # a pair, as two labels
         return (prompt, tools, said[1][2], label, ranks), (prompt, tools, texts, said[1][3], ranks)

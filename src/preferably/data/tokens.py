@@ -14,6 +14,7 @@ The rules, for text and for chat alike:
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from os.path import commonprefix  # of any sequences, for all its name
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -41,6 +42,8 @@ class TokenGroup:
     train: tuple[NDArray[np.bool_], ...]  # K arrays [R_k]: tokens that are learnt and scored
     row: int  # index of the record it was made from
     label: bool | None = None  # whether the one completion is desirable, where that is what was said
+    ranks: tuple[tuple[int, ...], ...] = ()  # A x K: on each axis the rank of each completion, 1 is the best, 0 none
+    strength: float | None = None  # by how much the first of two is better
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,19 +75,21 @@ def encode(
     max_length: int,
     truncation: Truncation = "reject",
     accounting: Accounting | None = None,
+    twins: bool = False,
 ) -> Encoded:
     """Token groups of at most `max_length` tokens, the prompt and any one completion together.
 
     What is longer is rejected (`reject`), loses the end of its completions, and with it their EOS (`keep_start`), or
     the start of its prompt, after BOS (`keep_end`). `accounting`, where given, is told of the rows of which no group is
-    left, and of those that lost some. Raises `ModelError` for a tokenizer without EOS or without character offsets,
+    left, and of those that lost some. Two completions of the same tokens are rejected unless `twins` may be.
+    Raises `ModelError` for a tokenizer without EOS or without character offsets,
     `DataError` for a template that cannot say where a completion begins, or that leaves something out.
     """
     made: list[TokenGroup] = []
     rejects: list[Reject] = []
     lengths: list[tuple[int, int]] = []
     truncated = 0
-    encoder = _Encoder(tokenizer)
+    encoder = _Encoder(tokenizer, twins)
     size = BATCH // 3 + 1  # groups whose prompts and completions are about BATCH texts
     for start in range(0, len(groups), size):
         for whole in encoder.token_groups(groups, range(start, min(start + size, len(groups)))):
@@ -96,7 +101,9 @@ def encode(
                 rejects.append(fitted)
             else:
                 truncated += fitted is not whole
-                made.append(replace(fitted, label=groups[fitted.row].label))
+                said = groups[fitted.row]
+                ranks = tuple(ranks for _, ranks in said.by_axis) or ((said.ranks,) if said.ranks else ())
+                made.append(replace(fitted, label=said.label, ranks=ranks, strength=said.strength))
     if accounting:
         _account(accounting, {_place(groups, group.row) for group in made}, rejects)
         for file, line in encoder.spelled:
@@ -164,12 +171,12 @@ def learnt_runs(group: TokenGroup, tokenizer: "PreTrainedTokenizerBase") -> list
 class _Encoder:
     """A tokenizer with what has to be known of it."""
 
-    def __init__(self, tokenizer: "PreTrainedTokenizerBase") -> None:
+    def __init__(self, tokenizer: "PreTrainedTokenizerBase", twins: bool = False) -> None:
         if not tokenizer.is_fast:
             raise ModelError(f"{type(tokenizer).__name__} gives no character offsets; a fast tokenizer is needed.")
         if tokenizer.eos_token_id is None:
             raise ModelError("The tokenizer has no EOS token, so a model could not learn to stop; set its eos_token.")
-        self.tokenizer = tokenizer
+        self.tokenizer, self.twins = tokenizer, twins
         self.eos: int = tokenizer.eos_token_id
         self.bos: list[int] = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
         self.leading = leading_special_tokens(tokenizer)
@@ -269,7 +276,7 @@ class _Encoder:
         place: Place,
     ) -> TokenGroup | Reject:
         alone = pieces[0][0]
-        shared = min((_common(alone, ids) for ids, _ in pieces[1:]), default=len(alone))
+        shared = len(commonprefix([ids for ids, _ in pieces]))
         prompt = self.begin(alone[:shared], plain) or self.bos
         if not prompt:
             # Something has to predict the first token of the completions; failing BOS, that token is given instead.
@@ -288,7 +295,7 @@ class _Encoder:
                 return Reject(*place, "completion", "empty", "no token of its own")
             completions.append(np.array(ids[shared:], dtype=np.int64))
             train.append(learnt[shared:])
-        if len(completions) == 2 and np.array_equal(completions[0], completions[1]):
+        if len(completions) == 2 and np.array_equal(completions[0], completions[1]) and not self.twins:
             return Reject(*place, "rejected", "equal_tokens", "chosen and rejected are the same tokens")
         return TokenGroup(np.array(prompt, dtype=np.int64), tuple(completions), tuple(train), row)
 
@@ -315,12 +322,6 @@ def _refuse_unless_nested(pieces: list[str]) -> None:
                 f"begin with the text of its own beginning (which ends {shorter[-40:]!r}), so nobody can say where a "
                 "completion starts. Use a template that only appends; many models have one for training."
             )
-
-
-def _common(one: list[int], other: list[int]) -> int:
-    """The length of the common prefix."""
-    shorter = min(len(one), len(other))
-    return next((at for at in range(shorter) if one[at] != other[at]), shorter)
 
 
 def _fit(

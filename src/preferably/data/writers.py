@@ -20,13 +20,14 @@ CSV_CELL = 128 * 1024  # characters of a cell that the reader takes for text and
 
 
 def row_of(group: Group) -> dict[str, Any]:
-    """`prompt`, and with ranks `completions` and `ranks`; else with one completion `completion`, with two `chosen` and
+    """`prompt`, and with ranks `completions` and `ranks`, with those of several axes `ratings`, by which a better rank
+    is one more than the next; else with one completion `completion`, with two `chosen` and
     `rejected`; beside them `label`, `strength` and `tools`, where the group has them.
 
     Plain text without a prompt is `text`. `ValueError` for more than two completions without ranks.
     """
     names = {0: (), 1: ("completion",), 2: ("chosen", "rejected")}.get(len(group.completions))
-    if names is None and not group.ranks:
+    if names is None and not group.ranks and not group.by_axis:
         raise ValueError(f"a row without ranks holds at most two completions; got {len(group.completions)}")
     parts = [group.prompt, *(completion.messages for completion in group.completions)]
     if any(is_text(part) for part in parts):
@@ -36,12 +37,23 @@ def row_of(group: Group) -> dict[str, Any]:
     prompt, *answers = said
     if group.ranks:
         row = {"prompt": prompt, "completions": answers, "ranks": list(group.ranks)}
+    elif group.by_axis:
+        row = {"prompt": prompt, "completions": answers, "ratings": _ratings(group)}
     elif not group.prompt and len(answers) == 1:
         row = {"text": answers[0]}
     else:
         row = {"prompt": prompt} | dict(zip(names or (), answers, strict=True))
-    more = {"label": group.label, "strength": group.strength, "tools": json.loads(group.tools or "null")}
+    more: dict[str, Any] = {"source": group.source or None}
+    more |= {"label": group.label, "strength": group.strength, "tools": json.loads(group.tools or "null")}
     return row | {name: value for name, value in more.items() if value is not None}
+
+
+def _ratings(group: Group) -> list[dict[str, int | None]]:
+    worst = {axis: max(ranks) for axis, ranks in group.by_axis}
+    return [
+        {axis: worst[axis] - ranks[at] if ranks[at] else None for axis, ranks in group.by_axis}
+        for at in range(len(group.completions))
+    ]
 
 
 def _turn(message: Message) -> dict[str, Any]:

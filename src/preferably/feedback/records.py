@@ -59,6 +59,8 @@ class Group:
     label: bool | None = None
     strength: float | None = None
     ranks: tuple[int, ...] = ()
+    by_axis: tuple[tuple[str, tuple[int, ...]], ...] = ()  # the ranks on each axis asked for; 0 where it was not rated
+    source: str = ""  # where the prompt is from, in the words of the file
 
     @property
     def prompt_text(self) -> str:

@@ -46,6 +46,19 @@ class _Votes:
         """The pairs on which one verdict has more votes than the reverse and than a tie, in the order of votes."""
         return [pair for pair, n in self.counts.items() if n > max(self.counts[pair[::-1]], self.ties[pair])]
 
+    def ranks(self) -> dict[int, int]:
+        """The rank of every completion that was compared, 1 is the best: by the majorities that it won less those that
+        it lost (Copeland). Empty where there is no majority for anything, not even for a tie."""
+        won = self.won()
+        if not won and not any(n > self.counts[pair] and n > self.counts[pair[::-1]] for pair, n in self.ties.items()):
+            return {}
+        points = dict.fromkeys(self.spoken(), 0)
+        for better, worse in won:
+            points[better] += 1
+            points[worse] -= 1
+        levels = sorted(set(points.values()), reverse=True)
+        return {index: levels.index(value) + 1 for index, value in points.items()}
+
     def spoken(self) -> list[int]:
         """The completions that were compared."""
         return sorted({index for pair in (*self.counts, *self.ties) for index in pair})
@@ -104,22 +117,33 @@ def rankings(judged: Iterable[Judged], axis: str | None = None) -> list[Group]:
     """Groups of K completions with their `ranks`, the best first; those that nobody compared are left out.
 
     Several labelers' orders are joined by counting, for each completion, the majorities that it won less those that it
-    lost (Copeland). One order, or one set of scores, comes out as it went in. A record of ties alone gives none.
+    lost (Copeland). One order, or one set of scores, comes out as it went in, also one of ties alone. `Group.strength`
+    of two completions is as in `pairs`.
     """
     made = []
     for item in judged:
         votes = _votes(item, axis)
-        if not (won := votes.won()):
-            continue
-        points = dict.fromkeys(votes.spoken(), 0)
-        for better, worse in won:
-            points[better] += 1
-            points[worse] -= 1
-        levels = sorted(set(points.values()), reverse=True)
-        order = sorted(points, key=lambda index: -points[index])
-        best_first = tuple(item.group.completions[index] for index in order)
-        ranks = tuple(levels.index(points[index]) + 1 for index in order)
-        made.append(replace(item.group, completions=best_first, ranks=ranks))
+        if ranks := votes.ranks():
+            order = sorted(ranks, key=lambda index: ranks[index])
+            best_first = tuple(item.group.completions[index] for index in order)
+            strengths = votes.strengths.get((order[0], order[1])) if len(order) == 2 else None
+            made.append(replace(
+                item.group, completions=best_first, ranks=tuple(ranks[index] for index in order),
+                strength=fmean(strengths) if strengths else None,
+            ))  # fmt: skip
+    return made
+
+
+def rated(judged: Iterable[Judged], axes: Sequence[str]) -> list[Group]:
+    """Groups of K completions, as they stand in the record, with `by_axis`: on each of `axes` the rank of every
+    completion, 0 for one that was not rated on it. Those of which nothing was said on any axis are left out."""
+    made = []
+    for item in judged:
+        found = [_votes(item, axis).ranks() for axis in axes]
+        if any(found):
+            places = range(len(item.group.completions))
+            by_axis = [tuple(ranks.get(index, 0) for index in places) for ranks in found]
+            made.append(replace(item.group, by_axis=tuple(zip(axes, by_axis, strict=True))))
     return made
 
 
@@ -161,7 +185,7 @@ def demonstrations(judged: Iterable[Judged], axis: str | None = None) -> list[Gr
             if all(vote > 0 for vote in _thumbs(item).values()):
                 made.append(item.group)
             continue
-        for ranking in rankings([item], axis):
+        for ranking in (one for one in rankings([item], axis) if max(one.ranks) > 1):
             best = [one for one, rank in zip(ranking.completions, ranking.ranks, strict=True) if rank == 1]
             made += [replace(item.group, completions=(one,)) for one in best]
     return made

@@ -6,6 +6,7 @@ from peft import LoraConfig, get_peft_model
 
 from preferably.errors import ConfigError
 from preferably.models.policy import Policy
+from preferably.models.scorer import Scorer
 
 
 def add_adapters(policy: Policy, *, r: int, alpha: float, targets: str) -> None:
@@ -20,7 +21,7 @@ def add_adapters(policy: Policy, *, r: int, alpha: float, targets: str) -> None:
         lora_alpha=alpha,  # type: ignore[arg-type]
         lora_dropout=0.0,
         target_modules=names,
-        task_type="CAUSAL_LM",
+        task_type="SEQ_CLS" if isinstance(policy, Scorer) else "CAUSAL_LM",
     )
     try:
         with warnings.catch_warnings():

@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,13 @@ import torch
 from peft import PeftModel
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedTokenizerBase,
+)
 from transformers.utils import logging as transformers_logging
 
 from preferably.data.chat import end_of_turn, ensure_template
@@ -21,11 +28,13 @@ from preferably.errors import ModelError
 from preferably.models.attention import NAME
 from preferably.models.policy import Policy
 from preferably.models.sampler import context_of
+from preferably.models.scorer import Scorer
 
 transformers_logging.disable_progress_bar()  # its bars would break ours
 
 # Below this many parameters a model is so quick in float32 that casts cost more than they save.
 SMALL = 20_000_000
+REWARD = "reward.json"  # axes, weights and centering, beside the weights of a reward model
 HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 NEAR = 8  # directories beside a mistyped one that a message names
 
@@ -42,7 +51,7 @@ class Loaded:
     @property
     def stop_ids(self) -> set[int]:
         """Token ids that end a completion: EOS, the template's end of turn, those of the generation settings."""
-        ids = getattr(self.policy.inner.generation_config, "eos_token_id", None)
+        ids = getattr(getattr(self.policy.inner, "generation_config", None), "eos_token_id", None)
         ids = [] if ids is None else ids if isinstance(ids, list) else [ids]
         return {i for i in [*ids, self.tokenizer.eos_token_id, end_of_turn(self.tokenizer)] if i is not None}
 
@@ -86,6 +95,7 @@ def load(
     device: str = "auto",
     dtype: str = "auto",
     attention: str = "auto",
+    axes: Mapping[str, float] | None = None,
     place: bool = True,
     weights: bool = True,
 ) -> Loaded:
@@ -96,6 +106,9 @@ def load(
     gets the documented default, which is saved with the model. With `place` the weights go to `device`; without, they
     stay in main memory, to be shared out. Without `weights` the model is a `hollow` one.
 
+    With `axes` (names and weights) the policy is a `Scorer` with a row of its head for each. A language model gets a
+    new head, drawn from N(0, 1 / (h + 1)) as by Stiennon et al. 2020 (https://arxiv.org/abs/2009.01325).
+
     Raises: ModelError for anything that cannot be loaded.
     """
     where = choose_device(device)
@@ -104,11 +117,14 @@ def load(
     tokenizer = _load_tokenizer(str(name))
     if ensure_template(tokenizer):
         notes.append("The tokenizer had no chat template; the plain default (User: / Assistant:) is used and saved.")
-    model, packed = _load_causal_lm(str(name), attention, weights)
+    model, packed = _load_model(str(name), attention, weights, axes)
     if not packed and attention != "padded":
         notes.append(f"{type(model).__name__} attends in a way of its own; the padded path is used.")
     compute = choose_compute(dtype, where, sum(p.numel() for p in model.parameters()))
-    policy = Policy(model.to(where) if place and weights else model, compute=compute, packed=packed)
+    model = model.to(where) if place and weights else model
+    policy = Policy(model, compute=compute, packed=packed)
+    if axes is not None:
+        policy = Scorer(model, axes=axes, compute=compute, packed=packed)
     return Loaded(policy, tokenizer, str(name), notes)
 
 
@@ -138,22 +154,56 @@ def _load_tokenizer(name: str) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def hollow(config: Any) -> Any:
-    """A causal LM of this configuration in float32, whose weights have a shape and no memory (torch's fake tensors)."""
+def load_reward(name: str | Path, **how: Any) -> Loaded:
+    """A reward model: a run's, with its axes, weights and centering; or any of transformers with one score.
+
+    `how` is for `load`. Raises: ModelError for what is no reward model.
+    """
+    try:
+        config = AutoConfig.from_pretrained(str(name), trust_remote_code=False)
+    except Exception as error:
+        raise ModelError(_why(str(name), "reward model", error)) from error
+    kinds = config.architectures or []
+    if not any(kind.endswith("ForSequenceClassification") for kind in kinds):
+        raise ModelError(
+            f"{name} is no reward model but a {', '.join(kinds) or config.model_type}; train one with "
+            "`preferably train reward`, or give a sequence classification model with one score."
+        )
+    path = Path(name) / REWARD
+    known: dict[str, Any] = {"axes": {"reward": 1.0}}
+    if path.exists():
+        known = json.loads(path.read_text(encoding="utf-8"))
+    if len(known["axes"]) != config.num_labels:
+        raise ModelError(f"{name} gives {config.num_labels} scores; expected {', '.join(known['axes'])}.")
+    loaded = load(name, axes=known["axes"], **how)
+    assert isinstance(loaded.policy, Scorer)
+    loaded.policy.mean = tuple(known.get("mean", loaded.policy.mean))
+    loaded.policy.spread = known.get("spread", 1.0)
+    return loaded
+
+
+def hollow(config: Any, axes: Mapping[str, float] | None = None) -> Any:
+    """A causal LM of this configuration in float32, whose weights have a shape and no memory (torch's fake tensors);
+    with `axes` a model that scores."""
+    kind = AutoModelForCausalLM if axes is None else AutoModelForSequenceClassification
+    if axes is not None:
+        config.num_labels = len(axes)
     with FakeTensorMode(allow_non_fake_inputs=True):
-        return AutoModelForCausalLM.from_config(config, dtype=torch.float32, trust_remote_code=False).eval()
+        return kind.from_config(config, dtype=torch.float32, trust_remote_code=False).eval()
 
 
-def _load_causal_lm(name: str, attention: str, weights: bool) -> tuple[nn.Module, bool]:
+def _load_model(name: str, attention: str, weights: bool, axes: Mapping[str, float] | None) -> tuple[nn.Module, bool]:
     """The model in float32, and whether it takes our attention."""
     arguments: dict[str, Any] = {"dtype": torch.float32, "use_safetensors": True, "trust_remote_code": False}
     quiet = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()
     try:
-        if weights:
+        if not weights:
+            model = hollow(AutoConfig.from_pretrained(name, trust_remote_code=False), axes)
+        elif axes is None:
             model = AutoModelForCausalLM.from_pretrained(name, **arguments).eval()
         else:
-            model = hollow(AutoConfig.from_pretrained(name, trust_remote_code=False))
+            model = _with_head(name, axes, arguments)
         # Models with attention code of their own must keep it: they would take our name, and our mask, for theirs.
         # Where their own is not the common one (sinks, capped scores), ours would be another model without a word.
         packed = attention != "padded" and model._can_set_attn_implementation()
@@ -165,6 +215,20 @@ def _load_causal_lm(name: str, attention: str, weights: bool) -> tuple[nn.Module
         raise ModelError(_why(name, "model", error)) from error
     finally:
         transformers_logging.set_verbosity(quiet)
+
+
+def _with_head(name: str, axes: Mapping[str, float], arguments: dict[str, Any]) -> Any:
+    """The body of `name` with its own head where that has as many rows, else with a new one."""
+    kind = AutoModelForSequenceClassification
+    model, found = kind.from_pretrained(
+        name, num_labels=len(axes), output_loading_info=True, ignore_mismatched_sizes=True, **arguments
+    )
+    new = {*found["missing_keys"], *(entry[0] for entry in found["mismatched_keys"])}
+    if lost := new - {"score.weight"}:
+        raise ValueError(f"{type(model).__name__} finds no weights there for {', '.join(sorted(lost)[:4])}.")
+    if new:
+        nn.init.normal_(model.score.weight, std=(model.score.in_features + 1) ** -0.5)
+    return model.eval()
 
 
 def _why(name: str, part: str, error: Exception) -> str:
@@ -195,6 +259,9 @@ def write_model(model: Any, loaded: Loaded, directory: Path) -> None:
 
     A model with adapters is written as the adapters alone, in peft's form. Weights are safetensors.
     """
+    if isinstance(loaded.policy, Scorer):
+        _write_scorer(model, loaded, loaded.policy, directory)
+        return
     stop_ids, generation = sorted(loaded.stop_ids), directory / "generation_config.json"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a generation setting that transformers finds odd is no loss
@@ -213,6 +280,27 @@ def write_model(model: Any, loaded: Loaded, directory: Path) -> None:
         values["pad_token_id"] = loaded.tokenizer.eos_token_id if pad is None else pad
     generation.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     loaded.tokenizer.save_pretrained(directory)
+
+
+def _write_scorer(model: Any, loaded: Loaded, scorer: Scorer, directory: Path) -> None:
+    """What plain `AutoModelForSequenceClassification` loads, and beside it what the scores mean.
+
+    transformers reads the score at the last token that is not padding, so that must not be the one that ends a text.
+    Where the tokenizer has no other, none is written, and transformers then takes one text at a time.
+    """
+    tokenizer = copy.deepcopy(loaded.tokenizer)
+    usable = (tokenizer.pad_token_id, tokenizer.bos_token_id, tokenizer.unk_token_id)
+    pad = next((token for token in usable if token is not None and token not in loaded.stop_ids), None)
+    if pad is not None:
+        tokenizer.pad_token = tokenizer.convert_ids_to_tokens(pad)
+    model.config.pad_token_id = pad
+    model.config.id2label = dict(enumerate(scorer.axes))
+    model.config.label2id = {axis: row for row, axis in enumerate(scorer.axes)}
+    model.save_pretrained(directory)
+    tokenizer.save_pretrained(directory)
+    said = {"schema": 1, "axes": dict(zip(scorer.axes, scorer.weights, strict=True)), "mean": scorer.mean}
+    text = json.dumps(said | {"spread": scorer.spread}, indent=2) + "\n"
+    (directory / REWARD).write_text(text, encoding="utf-8")
 
 
 def weights_digest(policy: Policy) -> str:

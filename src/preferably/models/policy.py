@@ -33,6 +33,7 @@ class Policy(nn.Module):
         self.model = model
         self.compute = compute
         self.packed = packed
+        self.temperature = 1.0  # that logits are divided by: of the distribution whose log-probs are given
 
     @property
     def device(self) -> torch.device:
@@ -43,6 +44,11 @@ class Policy(nn.Module):
     def inner(self) -> Any:
         """The causal LM itself, under the adapters if there are any."""
         return self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
+
+    @property
+    def body(self) -> Any:
+        """The model without its head."""
+        return getattr(self.inner, self.inner.base_model_prefix)
 
     def autocast(self) -> torch.autocast | nullcontext[None]:
         """The context in which the model computes in `compute`."""
@@ -55,6 +61,15 @@ class Policy(nn.Module):
         """The starting model of an adapter run: adapters switched off."""
         with self.model.disable_adapter():
             yield
+
+    @contextmanager
+    def at(self, temperature: float) -> Iterator[None]:
+        """Give log-probs of the distribution that is sampled at `temperature`, instead of the model's own."""
+        before, self.temperature = self.temperature, temperature
+        try:
+            yield
+        finally:
+            self.temperature = before
 
     def fall_back(self) -> None:
         """Take the padded path from now on, with transformers' eager attention, which every model has."""
@@ -73,40 +88,49 @@ class Policy(nn.Module):
 
     def _packed(self, batch: Batch) -> Tensor:
         inner = self.inner
-        body = getattr(inner, inner.base_model_prefix)
+        hidden = torch.nn.functional.embedding(batch.source, self.states(batch))  # [C, h]; the faster backward
+        head = inner.get_output_embeddings()
+        config = inner.config.get_text_config()
+        softcap = getattr(config, "final_logit_softcapping", None)
+        scale = getattr(config, "logit_scale", None) or 1 / (getattr(config, "logits_scaling", None) or 1)
+        if type(head) is nn.Linear and head.bias is None and not softcap and scale == 1:
+            if self.temperature != 1:  # dividing the states divides the logits, and is the smaller of the two
+                hidden = hidden / self.temperature
+            return linear_logps(hidden.to(self.compute), head.weight, batch.target)
         with self.autocast():
-            hidden = body(
+            logits = head(hidden) * scale
+        if softcap:
+            logits = torch.tanh(logits.float() / softcap) * softcap
+        return logits_logps(logits.float() / self.temperature, batch.target)
+
+    def _padded(self, batch: Batch) -> Tensor:
+        tokens, lengths = self.rows(batch)
+        mask = torch.arange(tokens.shape[1], device=self.device) < lengths[:, None]
+        with self.autocast():
+            logits = self.model(input_ids=tokens, attention_mask=mask.long(), use_cache=False).logits
+        starts = [len(group.prompt) for group in batch.groups for _ in group.completions]
+        wanted = [part[start - 1 : end - 1] for part, start, end in zip(logits, starts, lengths.tolist(), strict=True)]
+        return logits_logps(torch.cat(wanted).float() / self.temperature, batch.target)
+
+    def states(self, batch: Batch) -> Tensor:
+        """The last hidden state of every token of the packed row, [T, h], before any head."""
+        with self.autocast():
+            hidden: Tensor = self.body(
                 input_ids=batch.tokens[None],
                 position_ids=batch.positions[None],
                 attention_mask=NO_MASK.to(self.device),
                 use_cache=False,
                 plan=batch.plan,
             ).last_hidden_state[0]
-        hidden = torch.nn.functional.embedding(batch.source, hidden)  # [C, h]; indexing, with the faster backward
-        head = inner.get_output_embeddings()
-        config = inner.config.get_text_config()
-        softcap = getattr(config, "final_logit_softcapping", None)
-        scale = getattr(config, "logit_scale", None) or 1 / (getattr(config, "logits_scaling", None) or 1)
-        if type(head) is nn.Linear and head.bias is None and not softcap and scale == 1:
-            return linear_logps(hidden.to(self.compute), head.weight, batch.target)
-        with self.autocast():
-            logits = head(hidden) * scale
-        if softcap:
-            logits = torch.tanh(logits.float() / softcap) * softcap
-        return logits_logps(logits, batch.target)
+        return hidden
 
-    def _padded(self, batch: Batch) -> Tensor:
-        """The plain forward: every completion with its prompt in a row of its own, padded on the right."""
+    def rows(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """For the plain forward: every completion with its prompt in a row of its own, padded on the right, [N, L], and
+        the lengths, [N]."""
         rows = [
             torch.cat([torch.from_numpy(group.prompt), torch.from_numpy(completion)])
             for group in batch.groups
             for completion in group.completions
         ]
-        starts = [len(group.prompt) for group in batch.groups for _ in group.completions]
-        tokens = nn.utils.rnn.pad_sequence(rows, batch_first=True).to(self.device)
         lengths = torch.tensor([len(row) for row in rows], device=self.device)
-        mask = torch.arange(tokens.shape[1], device=self.device) < lengths[:, None]
-        with self.autocast():
-            logits = self.model(input_ids=tokens, attention_mask=mask.long(), use_cache=False).logits
-        wanted = [part[start - 1 : len(row) - 1] for part, start, row in zip(logits, starts, rows, strict=True)]
-        return logits_logps(torch.cat(wanted), batch.target)
+        return nn.utils.rnn.pad_sequence(rows, batch_first=True).to(self.device), lengths

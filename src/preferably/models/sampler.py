@@ -1,5 +1,6 @@
 """Completions sampled from a policy: batched, with a KV cache, finished rows leaving the batch."""
 
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -7,12 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedTokenizerBase
+from transformers.cache_utils import DynamicLayer
 
 from preferably.errors import ConfigError
 from preferably.models.policy import Policy
 
 # Rows are dropped from the batch once this share of them is done: a smaller one copies the cache more often.
 DONE_SHARE = 0.15
+FREE_SHARE = 0.25  # of the rows that there may be: below that, prompts wait, as reading few at a time is slow
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +67,9 @@ def sample(
     """`samples` completions for each prompt (token ids, never empty), in the order of the prompts.
 
     The same arguments give the same completions on the same machine. `rows` bounds the batch: a prompt is read once and
-    its cache copied for its samples; prompts of like lengths go together. `progress` is told how many prompts are done.
-    A completion ends where the model's context does, whatever `max_tokens`. Raises `ConfigError` for no samples, or a
-    prompt that fills the context.
+    its cache copied for its samples; finished rows leave, and prompts that wait take their place. `progress` is told
+    how many prompts are done. A completion ends where the model's context does, whatever `max_tokens`. Raises
+    `ConfigError` for no samples, or a prompt that fills the context.
     """
     context = context_of(policy.inner)
     longest = max(map(len, prompts), default=0)
@@ -76,71 +79,132 @@ def sample(
             f"prompts below the model's context of {context} tokens."
         )
     generator = torch.Generator(policy.device).manual_seed(seed)
-    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
-    results: list[list[Sample]] = [[] for _ in prompts]
-    size = max(1, rows // samples)
-    for start in range(0, len(order), size):
-        chosen = order[start : start + size]
-        state = _generate(policy, [prompts[i] for i in chosen], decoding, stop_ids, samples, generator, tokenizer)
-        for place, i in enumerate(chosen):
-            results[i] = state[place * samples : (place + 1) * samples]
-        if progress is not None:
-            progress(len(chosen))
-    return results
+    stops = torch.tensor(sorted(stop_ids), device=policy.device)
+    waiting = deque(sorted(range(len(prompts)), key=lambda i: len(prompts[i])))
+    texts = [_Text([], [], False) for _ in range(len(prompts) * samples)]
+    unfinished = Counter({i: samples for i in waiting})
+    live: _Live | None = None
+    while waiting or live is not None:
+        free = rows - (len(live) if live is not None else 0)
+        if waiting and (live is None or (free >= max(samples, FREE_SHARE * rows) and live.grows)):
+            chosen = [waiting.popleft() for _ in range(min(len(waiting), max(1, free // samples)))]
+            more = _read(policy, [prompts[i] for i in chosen], chosen, samples, decoding.max_tokens, context)
+            live = more if live is None else live.joined(more)
+        assert live is not None
+        drawn, logps = _draw(live.logits, decoding, generator)
+        live.left -= 1
+        stopped = torch.isin(drawn, stops)
+        _record(live, drawn, logps, stopped, texts)
+        live.done |= stopped | (live.left <= 0)
+        if decoding.stop:
+            live.done |= _at_stop_text(live, texts, decoding.stop, tokenizer).to(policy.device)
+        if float(live.done.float().mean()) >= DONE_SHARE or bool(live.done.all()):
+            gone = Counter(row // samples for row in live.rows[live.done].tolist())
+            unfinished.subtract(gone)
+            if progress is not None:
+                progress(sum(unfinished[i] == 0 for i in gone))
+            keep = (~live.done).nonzero()[:, 0]
+            drawn = drawn[keep]
+            live = live.kept(keep) if len(keep) else None
+        if live is not None:
+            live.read(policy, drawn)
+    made = [Sample(t.tokens, t.logps, _text(t.tokens, stop_ids, decoding.stop, tokenizer), t.ended) for t in texts]
+    return [made[i * samples : (i + 1) * samples] for i in range(len(prompts))]
 
 
-def _generate(
-    policy: Policy,
-    prompts: list[Sequence[int]],
-    decoding: Decoding,
-    stop_ids: set[int],
-    samples: int,
-    generator: torch.Generator,
-    tokenizer: PreTrainedTokenizerBase,
-) -> list[Sample]:
-    device = policy.device
-    width = max(len(prompt) for prompt in prompts)
+@dataclass(slots=True)
+class _Text:
+    """A completion as it grows."""
+
+    tokens: list[int]
+    logps: list[float]
+    ended: bool
+
+
+@dataclass(slots=True)
+class _Live:
+    """The rows that are being continued: B of them, over a cache of L columns that all go on at the same one."""
+
+    rows: Tensor  # [B] which completion
+    logits: Tensor  # [B, V] of the next token
+    seen: Tensor  # [B, L] which columns are a row's own
+    place: Tensor  # [B] position of the last token that was read
+    left: Tensor  # [B] tokens that may still be drawn
+    done: Tensor  # [B] bool
+    cache: DynamicCache
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def grows(self) -> bool:
+        """Whether rows can join: layers that forget what lies behind their window cannot be aligned any more."""
+        return all(type(layer) is DynamicLayer for layer in self.cache.layers)
+
+    def joined(self, more: "_Live") -> "_Live":
+        """Both, padded on the left to the same number of columns."""
+        width = max(self.seen.shape[1], more.seen.shape[1])
+        for layer, other in zip(self.cache.layers, more.cache.layers, strict=True):
+            for name in ("keys", "values"):
+                both = [_widened(getattr(one, name), width, -2) for one in (layer, other)]
+                setattr(layer, name, torch.cat(both))
+        seen = torch.cat([_widened(one.seen, width, -1) for one in (self, more)])
+        pairs = ((getattr(self, name), getattr(more, name)) for name in ("rows", "logits", "place", "left", "done"))
+        rows, logits, place, left, done = (torch.cat(pair) for pair in pairs)
+        return _Live(rows, logits, seen, place, left, done, self.cache)
+
+    def kept(self, keep: Tensor) -> "_Live":
+        """The rows `keep`, without the columns that none of them needs."""
+        self.cache.batch_select_indices(keep)
+        rows, logits, seen, place, left, done = (
+            one[keep] for one in (self.rows, self.logits, self.seen, self.place, self.left, self.done)
+        )
+        if self.grows:
+            first = int(seen.any(0).nonzero()[0, 0])
+            seen = seen[:, first:]
+            for layer in self.cache.layers if first else ():
+                for name in ("keys", "values"):
+                    setattr(layer, name, getattr(layer, name)[..., first:, :])
+        return _Live(rows, logits, seen, place, left, done, self.cache)
+
+    def read(self, policy: Policy, drawn: Tensor) -> None:
+        """Take in the tokens that were drawn, [B]."""
+        self.place = self.place + 1
+        self.seen = torch.cat([self.seen, torch.ones_like(self.seen[:, :1])], 1)
+        self.logits = _step(policy, drawn[:, None], self.seen, self.place[:, None], self.cache)
+
+
+def _widened(tensor: Tensor, width: int, dim: int) -> Tensor:
+    """`tensor` with zeros in front along `dim`, up to `width`."""
+    lacking = width - tensor.shape[dim]
+    if not lacking:
+        return tensor
+    shape = list(tensor.shape)
+    shape[dim] = lacking
+    return torch.cat([tensor.new_zeros(shape), tensor], dim)
+
+
+def _read(
+    policy: Policy, prompts: list[Sequence[int]], indices: list[int], samples: int, most: int, context: int | None
+) -> _Live:
+    """Read prompts, each once, and copy what was read for their samples."""
+    device, width = policy.device, max(map(len, prompts))
     tokens = torch.zeros(len(prompts), width, dtype=torch.int64)
-    seen = torch.zeros(len(prompts), width + decoding.max_tokens, dtype=torch.int64)
+    seen = torch.zeros(len(prompts), width, dtype=torch.int64)
     for row, prompt in enumerate(prompts):  # padded on the left, so that all rows go on at the same column
         tokens[row, width - len(prompt) :] = torch.tensor(prompt)
-        seen[row, width - len(prompt) : width] = 1
-    seen[:, width:] = 1
-    seen, tokens = seen.to(device), tokens.to(device)
-    stops = torch.tensor(sorted(stop_ids), device=device)
+        seen[row, width - len(prompt) :] = 1
+    tokens, seen = tokens.to(device), seen.to(device)
     cache = DynamicCache(config=policy.inner.config)
-    positions = (seen[:, :width].cumsum(1) - 1).clamp(min=0)
-    logits = _step(policy, tokens, seen[:, :width], positions, cache)
+    positions = (seen.cumsum(1) - 1).clamp(min=0)
+    logits = _step(policy, tokens, seen, positions, cache)
+    rows = torch.tensor([i * samples + k for i in indices for k in range(samples)], device=device)
+    left = torch.tensor([min(most, context - len(prompt)) if context else most for prompt in prompts], device=device)
+    place = positions[:, -1]
     if samples > 1:
         cache.batch_repeat_interleave(samples)
-        logits, seen, positions = (x.repeat_interleave(samples, 0) for x in (logits, seen, positions[:, -1:]))
-    place = positions[:, -1]
-    live = torch.arange(len(logits), device=device)  # which completion each row of the batch is
-    done = torch.zeros(len(logits), dtype=torch.bool, device=device)
-    context = context_of(policy.inner) or width + decoding.max_tokens
-    room = context - 1 - place  # tokens that still fit, a row
-    out_tokens: list[list[int]] = [[] for _ in live]
-    out_logps: list[list[float]] = [[] for _ in live]
-    ended = [False] * len(live)
-    for column in range(decoding.max_tokens):
-        drawn, logps = _draw(logits, decoding, generator)
-        stopped = torch.isin(drawn, stops)
-        _record(live, done, drawn, logps, stopped, out_tokens, out_logps, ended)
-        done |= stopped | (room <= column + 1)
-        if decoding.stop:
-            done |= _at_stop_text(live, done, out_tokens, ended, decoding.stop, tokenizer).to(device)
-        if column + 1 == decoding.max_tokens or bool(done.all()):
-            break
-        if done.float().mean() >= DONE_SHARE:
-            keep = (~done).nonzero()[:, 0]
-            cache.batch_select_indices(keep)
-            live, done, seen, place, drawn, room = (x[keep] for x in (live, done, seen, place, drawn, room))
-        place = place + 1
-        logits = _step(policy, drawn[:, None], seen[:, : width + column + 1], place[:, None], cache)
-    return [
-        Sample(t, logp, _text(t, stop_ids, decoding.stop, tokenizer), end)
-        for t, logp, end in zip(out_tokens, out_logps, ended, strict=True)
-    ]
+        logits, seen, place, left = (one.repeat_interleave(samples, 0) for one in (logits, seen, place, left))
+    return _Live(rows, logits, seen, place, left, torch.zeros_like(left, dtype=torch.bool), cache)
 
 
 def _step(policy: Policy, tokens: Tensor, seen: Tensor, positions: Tensor, cache: DynamicCache) -> Tensor:
@@ -179,37 +243,23 @@ def _draw(logits: Tensor, decoding: Decoding, generator: torch.Generator) -> tup
     return drawn, logps
 
 
-def _record(
-    live: Tensor,
-    done: Tensor,
-    drawn: Tensor,
-    logps: Tensor,
-    stopped: Tensor,
-    out_tokens: list[list[int]],
-    out_logps: list[list[float]],
-    ended: list[bool],
-) -> None:
-    columns = zip(live.tolist(), done.tolist(), drawn.tolist(), logps.tolist(), stopped.tolist(), strict=True)
-    for row, over, token, logp, stop in columns:
+def _record(live: _Live, drawn: Tensor, logps: Tensor, stopped: Tensor, texts: list[_Text]) -> None:
+    """Write down what was drawn for the rows that are not done."""
+    columns = (live.rows, live.done, drawn, logps, stopped)
+    for row, over, token, logp, stop in zip(*(column.tolist() for column in columns), strict=True):
         if not over:
-            out_tokens[row].append(token)
-            out_logps[row].append(logp)
-            ended[row] = stop
+            texts[row].tokens.append(token)
+            texts[row].logps.append(logp)
+            texts[row].ended = stop
 
 
-def _at_stop_text(
-    live: Tensor,
-    done: Tensor,
-    out_tokens: list[list[int]],
-    ended: list[bool],
-    stop: tuple[str, ...],
-    tokenizer: PreTrainedTokenizerBase,
-) -> Tensor:
+def _at_stop_text(live: _Live, texts: list[_Text], stop: tuple[str, ...], tokenizer: PreTrainedTokenizerBase) -> Tensor:
     """[B] bool: rows whose text now holds a stop text."""
     hit = torch.zeros(len(live), dtype=torch.bool)
-    for place, (row, over) in enumerate(zip(live.tolist(), done.tolist(), strict=True)):
-        if not over and any(text in tokenizer.decode(out_tokens[row], skip_special_tokens=True) for text in stop):
-            hit[place] = ended[row] = True
+    for place, (row, over) in enumerate(zip(live.rows.tolist(), live.done.tolist(), strict=True)):
+        text = tokenizer.decode(texts[row].tokens, skip_special_tokens=True) if not over else ""
+        if any(mark in text for mark in stop):
+            hit[place] = texts[row].ended = True
     return hit
 
 

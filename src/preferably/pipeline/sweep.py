@@ -14,7 +14,7 @@ from preferably.judging.judge import ScoreFunction
 from preferably.models.loading import load
 from preferably.pipeline.frontier import Point, Recommendation, frontier, recommend
 from preferably.reporting.sweep import render_sweep
-from preferably.training.offline import STOPPED, Progress
+from preferably.training.closing import STOPPED, Progress
 from preferably.training.run_directory import RunDirectory
 
 NOT_SWEPT = {"method", "model", "data", "output", "held_out_data", "held_out", "seed", "device", "threads"}

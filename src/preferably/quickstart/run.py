@@ -16,7 +16,7 @@ from preferably.quickstart import stages
 from preferably.quickstart.phrasing import Prompt, sample_prompts
 from preferably.quickstart.recipe import Recipe
 from preferably.quickstart.truth import score
-from preferably.training.offline import Progress
+from preferably.training.closing import Progress
 from preferably.training.run import Run
 from preferably.training.run_directory import RunDirectory
 from preferably.training.stops import leave

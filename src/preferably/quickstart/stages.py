@@ -23,7 +23,7 @@ from preferably.quickstart.phrasing import Prompt, find_prompt, sample_prompts
 from preferably.quickstart.recipe import Recipe
 from preferably.quickstart.replies import demonstrations
 from preferably.quickstart.truth import score, score_reply
-from preferably.training.offline import Progress
+from preferably.training.closing import Progress
 from preferably.training.run import Run, train
 
 JUDGE = "preferably.quickstart.truth:score"

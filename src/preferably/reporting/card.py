@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from preferably.methods import METHODS
-from preferably.reporting import result
+from preferably.reporting import result, reward
 from preferably.reporting.account import account, data_of, key_settings, method_of, model_of, row_of, stage
 from preferably.reporting.curves import bad_steps
 from preferably.reporting.figures import percent, plural
@@ -54,6 +54,7 @@ def _facts(run: RunFiles) -> dict[str, Any]:
         "settings": key_settings(run),
         "stage": stage(run),
         "state": text(run.status, "state"),
+        "reward": reward.told(run),
         "headline": result.headline(run),
         "decodings": result.decodings(run),
         "command": win_rate_command(run),
@@ -70,12 +71,19 @@ def _facts(run: RunFiles) -> dict[str, Any]:
 
 def _front(run: RunFiles, library: str) -> str:
     """The metadata that hubs read: only what is known. A path on this machine is no base model."""
-    front: dict[str, Any] = {"library_name": library, "pipeline_tag": "text-generation"}
+    front: dict[str, Any] = {
+        "library_name": library,
+        "pipeline_tag": "text-classification" if _scores(run) else "text-generation",
+    }
     if HUB_NAME.fullmatch(model_of(run)) and not Path(model_of(run)).exists() and not model_of(run).endswith("/model"):
         front["base_model"] = model_of(run)
     front["tags"] = ["preferably", *([method_of(run)] if method_of(run) in METHODS else [])]
     written: str = yaml.safe_dump(front, sort_keys=False)
     return written.rstrip()
+
+
+def _scores(run: RunFiles) -> bool:
+    return (row := row_of(run)) is not None and row.scores
 
 
 def in_markdown(value: object) -> str:

@@ -103,6 +103,32 @@ def lines(
     return _spec(layers, values)
 
 
+def calibration(bins: Sequence[Spec]) -> Spec:
+    """Bins of `predicted`, `observed` and `n` beside the diagonal; larger points stand for more predictions."""
+    axis: Spec = {"format": ".0%"}
+    lowest = min(0.4, *(one["observed"] for one in bins))
+    x: Spec = {
+        "field": "predicted", "type": "quantitative", "title": "stated", "axis": axis,
+        "scale": {"domain": [0.5, 1.0], "nice": False},
+    }  # fmt: skip
+    y: Spec = {
+        "field": "observed", "type": "quantitative", "title": "came true", "axis": axis,
+        "scale": {"domain": [lowest, 1.0], "nice": False},
+    }  # fmt: skip
+    ends = {"values": [{"predicted": 0.5, "observed": 0.5}, {"predicted": 1.0, "observed": 1.0}]}
+    size = {"field": "n", "type": "quantitative", "scale": {"range": [15, 90], "zero": True}, "legend": None}
+    shown = [("predicted", "stated", ".1%"), ("observed", "came true", ".1%"), ("n", "pairs", ",d")]
+    tooltip = [{"field": field, "title": title, "format": form} for field, title, form in shown]
+    diagonal: Spec = {"type": "line", "strokeDash": [3, 3], "color": INK, "strokeWidth": 1}
+    point: Spec = {"type": "point", "filled": True, "color": ACCENT, "opacity": 1}
+    layers: list[Spec] = [
+        {"data": ends, "mark": diagonal, "encoding": {"x": x, "y": y}},
+        {"mark": {"type": "line", "color": ACCENT, "strokeWidth": 1.5}, "encoding": {"x": x, "y": y}},
+        {"mark": point, "encoding": {"x": x, "y": y, "size": size, "tooltip": tooltip}},
+    ]
+    return _spec(layers, [{name: one[name] for name in ("predicted", "observed", "n")} for one in bins])
+
+
 def kl_against_win_rate(
     points: Sequence[Spec], *, labels: str = "decoding", joined: Sequence[Spec] = (), root: bool = False,
     floor: float = 0.0, names: str = "label",

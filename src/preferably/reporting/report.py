@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from preferably.reporting import panels, result
+from preferably.reporting import panels, result, reward
 from preferably.reporting.account import account, data_of, key_settings, method_of, model_of, row_of, stage
 from preferably.reporting.charts import still
 from preferably.reporting.curves import bad_steps
@@ -16,6 +16,7 @@ from preferably.reporting.samples import samples, tally
 from preferably.reporting.visible import plain
 
 MAKES_A_WIN_RATE = "preferably evaluate --model {model} --against {against}"
+MAKES_AN_ACCURACY = "preferably evaluate --reward-model {model} --data COMPARISONS"
 MAKES_A_REPORT = "preferably report {run}"
 
 
@@ -31,8 +32,8 @@ def render_report(run: Path, *, stages: Sequence[Path] = (), title: str | None =
 
 def _page(run: RunFiles, earlier: list[RunFiles], title: str | None) -> dict[str, Any]:
     curves = panels.curve_charts(run)
-    kl, lengths = panels.kl_chart(run), panels.length_chart(run)
-    charts = [chart for chart in (*curves, kl, lengths) if chart is not None]
+    kl, lengths, calibration = panels.kl_chart(run), panels.length_chart(run), reward.calibration_chart(run)
+    charts = [chart for chart in (*curves, kl, lengths, calibration) if chart is not None]
     axes = result.axes(run)
     method = row_of(run)
     return shell(["draw.js"] if charts else []) | {
@@ -43,6 +44,7 @@ def _page(run: RunFiles, earlier: list[RunFiles], title: str | None) -> dict[str
         "state": _state(run.status),
         "specs": data_block(charts),
         "stills": {chart.slug: still(chart) for chart in charts},
+        "reward": reward.told(run),
         "headline": result.headline(run),
         "decodings": result.decodings(run),
         "win_rate_command": win_rate_command(run),
@@ -59,6 +61,7 @@ def _page(run: RunFiles, earlier: list[RunFiles], title: str | None) -> dict[str
         "not_drawn": panels.not_drawn(run, curves),
         "kl_chart": kl,
         "length_chart": lengths,
+        "calibration_chart": calibration,
         "readiness": result.readiness(run.readiness),
         "preference_accuracy": result.facts(run.preference_accuracy),
         "samples": samples(run),
@@ -69,7 +72,9 @@ def _page(run: RunFiles, earlier: list[RunFiles], title: str | None) -> dict[str
 
 
 def win_rate_command(run: RunFiles) -> str:
-    """The command that writes the win rate that a run lacks."""
+    """The command that writes the win rate that a run lacks, or the accuracy of a reward model."""
+    if (row := row_of(run)) is not None and row.scores:
+        return MAKES_AN_ACCURACY.format(model=shlex.quote(plain(str(run.path))))
     model = shlex.quote(str(run.path / "model"))
     return MAKES_A_WIN_RATE.format(model=plain(model), against=shlex.quote(plain(model_of(run) or "STARTING_MODEL")))
 

@@ -35,6 +35,7 @@ class RunFiles:
     axes: Record = field(default_factory=dict)
     readiness: Record = field(default_factory=dict)
     preference_accuracy: Record = field(default_factory=dict)
+    reward_model: Record = field(default_factory=dict)
     problems: tuple[str, ...] = ()
 
     @property
@@ -74,6 +75,7 @@ def read_run(path: Path, *, growing: bool = False) -> RunFiles:
         axes=_read_object(evaluation / "axes.json", problems),
         readiness=_read_object(evaluation / "readiness.json", problems),
         preference_accuracy=_read_object(evaluation / "preference_accuracy.json", problems),
+        reward_model=_read_object(evaluation / "reward_model.json", problems),
         problems=tuple(problems),
     )
 

@@ -1,7 +1,8 @@
 """When a text goes round in circles: the share of its n-grams that it has said before."""
 
 import re
-from collections.abc import Hashable, Sequence
+from collections import Counter
+from collections.abc import Hashable, Iterable, Sequence
 
 # A reply loops when this share of its 4-grams, in the whole or in the last TAIL tokens, is a repeat. Of the 9,332
 # replies in the test files of HH-RLHF this flags 4, each of them a loop to the eye; their 99th percentile is 0.12.
@@ -53,3 +54,12 @@ def looping(tokens: Sequence[Hashable] | str, threshold: float = LOOPING) -> boo
     if len(parts) - 3 < FEWEST_NGRAMS:
         return False
     return repetition(parts) >= threshold or repetition(parts[-TAIL:]) >= threshold
+
+
+def commonest(texts: Iterable[Sequence[Hashable]]) -> float:
+    """The share of all items, of all `texts` together, that the commonest one makes up; 0 where there are none.
+
+    Example: "a a b" and "a c" share five items, of which three are "a": 0.6.
+    """
+    counts = Counter(item for text in texts for item in text)
+    return max(counts.values()) / counts.total() if counts else 0.0

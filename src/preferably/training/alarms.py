@@ -3,6 +3,7 @@
 Each alarm looks at the latest evaluation beside the first one (step 0, before any update). It speaks once a run.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,6 +16,8 @@ KL_PER_SEQUENCE, KL_PER_TOKEN = 10.0, 0.1
 DISPLACED_PER_TOKEN = 0.4
 LENGTH_RATIO = 1.6
 REPETITION_RISE = 0.1
+COMMONEST_RISE = 0.1  # share of all tokens
+SAME_START, SAME_START_RISE = 0.8, 0.4  # share of samples
 UNFINISHED, UNFINISHED_RISE = 0.5, 0.2
 FLAT_MARGIN = 0.02  # of implicit rewards: the loss of DPO is then within 0.01 of ln 2
 FEW = 50  # held-out pairs below which that is not asked
@@ -90,8 +93,14 @@ def _unfinished(now: Metrics, start: Metrics) -> tuple[str, str] | None:
 
 def _rising(now: Metrics, start: Metrics) -> tuple[str, str] | None:
     before, after = start.get("eval_loss"), now.get("eval_loss")
-    if before is None or after is None or not after > before + LOSS_RISE * abs(before):
+    if before is None or after is None or after <= before + LOSS_RISE * abs(before):
         return None
+    if math.isnan(after):
+        return (
+            "the held-out loss is not a number",
+            "look at the last steps before it; lower the learning rate, or look for a row or an objective that gives "
+            "infinities",
+        )
     return (
         f"the held-out loss rose from {before:.3f} at the start to {after:.3f}: the policy is worse at what it is "
         "trained for than an untrained one",
@@ -127,11 +136,35 @@ def _flat(now: Metrics, start: Metrics) -> tuple[str, str] | None:
     )
 
 
+def _one_word(now: Metrics, start: Metrics) -> tuple[str, str] | None:
+    before, after = start.get("samples/commonest"), now.get("samples/commonest")
+    if before is None or after is None or after < before + COMMONEST_RISE:
+        return None
+    return (
+        f"one token makes up {after:.0%} of all that is sampled, {before:.0%} at the start: a word is being learnt "
+        "rather than an answer",
+        "read the samples; look what the reward, or the labels, pay for, and lower its weight or raise kl_coef (beta)",
+    )
+
+
+def _same_start(now: Metrics, start: Metrics) -> tuple[str, str] | None:
+    before, after = start.get("samples/same_start"), now.get("samples/same_start")
+    if before is None or after is None or after < SAME_START or after < before + SAME_START_RISE:
+        return None
+    return (
+        f"{after:.0%} of samples begin with the same words, whatever was asked ({before:.0%} at the start): a form is "
+        "being learnt rather than an answer",
+        "read the samples; look what the reward, or the labels, pay for, and lower its weight or raise kl_coef (beta)",
+    )
+
+
 ALARMS: dict[str, Callable[[Metrics, Metrics], tuple[str, str] | None]] = {
     "kl_high": _kl,
     "likelihood_displacement": _displacement,
     "length_drift": _length,
     "repetition": _repetition,
+    "one_word": _one_word,
+    "same_start": _same_start,
     "unfinished": _unfinished,
     "held_out_loss_rising": _rising,
     "below_chance": _below_chance,

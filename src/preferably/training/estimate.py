@@ -63,6 +63,8 @@ def estimate(settings: TrainSettings, model: Loaded, data: TrainData) -> Estimat
     policy = model.policy
     real = not hasattr(next(policy.parameters()), "fake_mode")
     device = policy.device if real else choose_device(settings.device)
+    if settings.row.online:
+        return "it depends on the completions that will be drawn"
     work = count_work(settings, data, model.context)
     try:
         found = rehearse(policy.inner.config, settings, work, compute=policy.compute, packed=policy.packed)

@@ -14,13 +14,14 @@ from preferably.data.tokens import TokenGroup
 from preferably.methods import Method
 from preferably.models.policy import Policy
 from preferably.models.sampler import Decoding, Sample, sample
-from preferably.statistics.repetition import repetition
+from preferably.statistics.repetition import commonest, repetition
 from preferably.training import parallel
 from preferably.training.baseline import baseline_of
 from preferably.training.reference import Reference
 from preferably.training.sharding import assembled
 from preferably.training.steps import count_of, group_losses, means, tally
 
+OPENING = 3  # tokens by which samples are said to start alike
 KEPT = 8  # samples of an evaluation that are kept to be read
 
 
@@ -86,6 +87,8 @@ def sample_metrics(
     values = {
         "samples/length": length,
         "samples/repetition": fmean(repetition(one.tokens) for one in each),
+        "samples/commonest": commonest(one.tokens for one in each),
+        "samples/same_start": commonest([tuple(one.tokens[:OPENING])] for one in each),
         "samples/unfinished": fmean(not one.finished for one in each),
         "samples/empty": fmean(not one.text.strip() for one in each),
     }

@@ -20,6 +20,13 @@ def adamw(
     return torch.optim.AdamW([g for g in groups if g["params"]], lr=learning_rate, betas=betas, eps=eps, fused=True)
 
 
+def step_at(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Update the weights at the learning rate `rate`."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    optimizer.step()
+
+
 def warmup_steps(warmup: float, total: int) -> int:
     """Steps of warm-up: a share of `total` below 1, a count from 1 on. At least one step is left to train at the peak.
 

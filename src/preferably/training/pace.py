@@ -46,7 +46,9 @@ class Pace:
 def measure_pace(settings: TrainSettings, data: TrainData, work: Workload) -> Pace:
     """Load the model, take a part of the first step on it and sample a little. The model is thrown away."""
     began = time.perf_counter()
-    loaded = load(settings.model, device=settings.device, dtype=settings.dtype, attention=settings.attention)
+    loaded = load(
+        settings.model, device=settings.device, dtype=settings.dtype, attention=settings.attention, axes=settings.heads
+    )
     check_packing(loaded.policy, data.train)
     loading = time.perf_counter() - began
     if settings.lora:

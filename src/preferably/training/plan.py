@@ -67,8 +67,9 @@ def plan(settings: TrainSettings, *, groups: Sequence[Group] | None = None, read
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     outline = load(
-        settings.model, device=settings.device, dtype=settings.dtype, attention=settings.attention, weights=False
-    )
+        settings.model, device=settings.device, dtype=settings.dtype, attention=settings.attention,
+        axes=settings.heads, weights=False,
+    )  # fmt: skip
     data, _, account = read_data(settings, groups, outline, None)
     found = estimate(settings, outline, data)
     if isinstance(found, str):

@@ -30,27 +30,20 @@ def read_data(
     Only the tokenizer and the context of `loaded` count. The account goes to data.json of `run`, also where this fails;
     `tell` is told that of files in words.
     """
-    feedback, from_files = settings.row.feedback, groups is None
+    from_files = groups is None
     accounting = Accounting()
     if groups is None:
         if not settings.data:
             raise DataError("There is nothing to train on: give --data FILE.")
-        read = load_feedback(settings.data, feedback, max_rejected=settings.max_rejected)
-        groups, accounting = read.groups, read.accounting
+        groups = _loaded(settings, settings.data, accounting)
     else:
         for _ in {group.place or row for row, group in enumerate(groups)}:  # groups of one row share their place
             accounting.use()
     held_out: list[Group] = []
     if settings.held_out_data:
-        other = load_feedback(settings.held_out_data, feedback, max_rejected=settings.max_rejected)
-        held_out = other.groups
-        accounting.merge(other.accounting)
+        held_out = _loaded(settings, settings.held_out_data, accounting)
         refuse_leakage(groups, held_out)
-    length = settings.max_length or MAX_LENGTH
-    if loaded.context is not None and loaded.context < length:
-        if settings.max_length:
-            tell(f"max_length {length} is more than the {loaded.context} tokens that the model takes in, which hold.")
-        length = loaded.context
+    length = _length(settings, loaded, tell)
     options: dict[str, Any] = {"max_length": length, "truncation": settings.truncation, "accounting": accounting}
     first, second = (encode(part, loaded.tokenizer, **options) for part in (groups, held_out))
     account: dict[str, Any] = {"max_length": length, "truncated": first.truncated + second.truncated}
@@ -77,8 +70,36 @@ def read_data(
         raise ConfigError("patience and final = best choose by the held-out loss; hold something out (held_out > 0).")
     if not train:
         raise DataError(f"No group is left to train on. {accounting.describe()}")
-    prompts = _prompts(settings, measured, loaded.context or length + settings.sample_tokens)
-    return TrainData(train, measured, prompts), kept, account
+    prompts = (
+        [] if settings.row.scores else _prompts(settings, measured, loaded.context or length + settings.sample_tokens)
+    )
+    asked = [groups[group.row] for group in train] if settings.row.online else ()
+    return TrainData(train, measured, prompts, asked), kept, account
+
+
+def _loaded(settings: TrainSettings, paths: Sequence[str], accounting: Accounting) -> list[Group]:
+    """The groups of some files, entered in the account."""
+    axes, allowed = tuple(settings.axes), settings.max_rejected
+    read = load_feedback(paths, settings.row.feedback, max_rejected=allowed, axes=axes)
+    accounting.merge(read.accounting)
+    return read.groups
+
+
+def _length(settings: TrainSettings, loaded: Loaded, tell: Callable[[str], object]) -> int:
+    """The most tokens of a group; where completions are yet to be drawn, of its prompt."""
+    context, length = loaded.context, settings.max_length or MAX_LENGTH
+    if context is not None and context < length:
+        if settings.max_length:
+            tell(f"max_length {length} is more than the {context} tokens that the model takes in, which hold.")
+        length = context
+    if not settings.row.online or context is None:
+        return length
+    if context <= settings.sample_tokens:
+        raise ConfigError(
+            f"Completions of {settings.sample_tokens} tokens leave no room for a prompt in a context of {context} "
+            "tokens; lower sample_tokens."
+        )
+    return min(length, context - settings.sample_tokens)
 
 
 def _share(held_out: float) -> float | int:

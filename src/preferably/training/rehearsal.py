@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 from transformers import DynamicCache
@@ -24,6 +25,7 @@ from preferably.models.adapters import add_adapters
 from preferably.models.attention import NAME
 from preferably.models.loading import hollow
 from preferably.models.policy import Policy
+from preferably.models.scorer import Scorer
 from preferably.training.steps import group_losses
 from preferably.training.workload import Workload
 
@@ -95,13 +97,18 @@ class Ledger(TorchDispatchMode):
 def rehearse(config: Any, settings: TrainSettings, work: Workload, *, compute: torch.dtype, packed: bool) -> Rehearsal:
     """Rehearse a run of `settings` on a model of `config`; whatever torch or the model raises where that cannot be."""
     policy = Policy(hollow(config), compute=compute, packed=packed)
+    if settings.heads:
+        policy = Scorer(hollow(config, settings.heads), axes=settings.heads, compute=compute, packed=packed)
     check = _checked(policy, work.checked) if packed else 0
     if settings.lora:
         mode = _mode(policy)
+        if settings.heads:  # peft copies the head, and copying weights without memory would crash
+            policy.inner.score = nn.Linear(policy.inner.score.in_features, len(settings.heads), bias=False)
         add_adapters(policy, r=settings.lora_r, alpha=settings.lora_alpha, targets=settings.lora_targets)
         for module in policy.modules():  # peft's own are real
             for name, weight in module.named_parameters(recurse=False):
-                module.register_parameter(name, mode.from_tensor(weight))
+                if not isinstance(weight, FakeTensor):
+                    module.register_parameter(name, mode.from_tensor(weight))
     parameters = list(policy.parameters())
     trained = [p for p in parameters if p.requires_grad]
     steps = [_step(policy, settings, groups, work.accumulates) for groups in work.largest]

@@ -19,12 +19,17 @@ from preferably.feedback.records import Group
 from preferably.functions import source_of
 from preferably.models.adapters import add_adapters
 from preferably.models.loading import Loaded, load, save, weights_digest
+from preferably.models.scorer import Scorer
 from preferably.training import parallel
 from preferably.training.alarms import Warning
 from preferably.training.checkpoint import environment_facts, lock_run
+from preferably.training.closing import STOPPED, Progress
 from preferably.training.disk import new_directory
+from preferably.training.equipment import Equipment, equip, probes
 from preferably.training.estimate import refuse_what_does_not_fit
-from preferably.training.offline import STOPPED, Progress, TrainData, total_steps, train_offline
+from preferably.training.offline import TrainData, total_steps, train_offline
+from preferably.training.online import total_iterations, train_online
+from preferably.training.ranked import center
 from preferably.training.reading import read_data
 from preferably.training.reference import Reference
 from preferably.training.run_directory import RunDirectory
@@ -35,6 +40,7 @@ from preferably.training.stops import Stop, listening
 from preferably.training.trackers import require, tracked
 
 # What a resumed run may change, or what other facts speak of.
+CENTERED = 2048  # groups whose completions a reward model is centered on
 FREE = {"output", "model", "data", "held_out_data", "keep", "threads", "memory_limit", "track"}
 
 
@@ -89,28 +95,26 @@ def train(
             if settings.threads is not None:
                 torch.set_num_threads(settings.threads)
             how: dict[str, Any] = settings.model_dump(include={"device", "dtype", "attention"})
+            how["axes"] = settings.heads
             outline = start or load(settings.model, **how, weights=False)
             data, held_out, _ = read_data(settings, groups, outline, run if run.fresh else None, progress.note)
-            total = total_steps(settings, len(data.train))
+            total = (total_iterations if settings.row.online else total_steps)(settings, len(data.train))
             if settings.processes == 1:  # of several, each has a part, and nobody knows of whose memory
                 refuse_what_does_not_fit(settings, outline, data, progress.note)
             torch.manual_seed(settings.seed)  # adapters draw their starting weights
             loaded = start or load(settings.model, **how, place=settings.processes == 1)
             reference, weights = _reference(settings, loaded)
+            equipment = equip(settings, loaded, data, held_out) if settings.row.online else None
             at_start = _checked(settings, loaded, reference, data, progress)
-            facts = parallel.on_main(lambda: _facts(settings, loaded, data, weights))
+            facts = parallel.on_main(lambda: _facts(settings, loaded, data, weights, equipment))
             if run.fresh:
                 _describe(run, settings, facts, in_memory=groups is not None)
                 at_start += _asked(before, loaded, held_out)
             saver = Saver(run, facts, settings.keep, resume, lock, progress.warn)
             at_end.enter_context(tracked(run, settings.track if run.writes else (), progress.warn))
             stop.waits = True
-            state = train_offline(
-                loaded.policy, reference, data, loaded.tokenizer, settings, run, saver,
-                stop_ids=loaded.stop_ids, progress=progress, at_start=at_start, stop_asked=stop.asked,
-            )  # fmt: skip
-            if settings.chooses_best:
-                saver.load_best(loaded.policy, state)
+            watched = {"progress": progress, "at_start": at_start, "stop_asked": stop.asked}
+            state = _learn(settings, loaded, reference, data, equipment, run, saver, **watched)
             _save(loaded, run.path / "model")
             run.status("stopped" if state.reason else "finished", state.step, total, state.reason)
         except BaseException as error:
@@ -155,6 +159,32 @@ def _whole(loaded: Loaded) -> Loaded:
     return replace(loaded, policy=assembled(loaded.policy))
 
 
+def _learn(
+    settings: TrainSettings,
+    loaded: Loaded,
+    reference: Reference | None,
+    data: TrainData,
+    equipment: Equipment | None,
+    run: RunDirectory,
+    saver: Saver,
+    **watched: Any,
+) -> State:
+    """The loop of the method, over feedback that is there or completions that the policy draws; then what is kept."""
+    if equipment is not None:
+        return train_online(
+            loaded.policy, reference, equipment.critic, equipment.rewarding, equipment.data, equipment.engine,
+            settings, run, saver, look=equipment.look(loaded, reference, data.prompts, settings, run), **watched,
+        )  # fmt: skip
+    state = train_offline(
+        loaded.policy, reference, data, loaded.tokenizer, settings, run, saver, stop_ids=loaded.stop_ids, **watched
+    )
+    if settings.chooses_best:
+        saver.load_best(loaded.policy, state)
+    if isinstance(loaded.policy, Scorer):
+        center(loaded.policy, data.train[:CENTERED], settings.tokens_per_microbatch)
+    return state
+
+
 def _reference(settings: TrainSettings, loaded: Loaded) -> tuple[Reference | None, str]:
     """Add adapters if asked to, set up the reference if the method has one, and share out the weights of both.
 
@@ -177,14 +207,17 @@ def _checked(
     settings: TrainSettings, loaded: Loaded, reference: Reference | None, data: TrainData, progress: Progress
 ) -> list[Warning]:
     """Check the forward, the reference and the ends of completions on real data; what is to be warned of."""
-    check = check_packing(loaded.policy, data.train)
+    groups = probes(loaded, data) if settings.row.online else data.train
+    check = check_packing(loaded.policy, groups)
     if reference is not None:
         reference.policy.follow(loaded.policy)
-        check_reference(loaded.policy, reference, data.train, settings.row, settings.hyperparameters)
+        check_reference(loaded.policy, reference, groups, settings.row, settings.hyperparameters)
     uneven = check_balance(data.train, settings.hyperparameters) if settings.row.baseline else None
     for note in [*loaded.notes, check.note, uneven]:
         if note:
             progress.note(note)
+    if settings.row.online:
+        return []
     ended = sum(int(c[-1]) in loaded.stop_ids for group in data.train for c in group.completions)
     completions = sum(len(group.completions) for group in data.train)
     if ended >= completions / 2:
@@ -195,7 +228,9 @@ def _checked(
     return [Warning(0, "no_eos", message, advice)]
 
 
-def _facts(settings: TrainSettings, loaded: Loaded, data: TrainData, weights: str) -> dict[str, Any]:
+def _facts(
+    settings: TrainSettings, loaded: Loaded, data: TrainData, weights: str, equipment: Equipment | None
+) -> dict[str, Any]:
     """What a resumed run must have in common with the one that was stopped."""
     policy = loaded.policy
     environment = environment_facts(
@@ -206,10 +241,9 @@ def _facts(settings: TrainSettings, loaded: Loaded, data: TrainData, weights: st
     parts = {"train": data.train, "held_out": data.held_out}
     tokens = {name: {"groups": len(part), "digest": _digest_of_tokens(part)} for name, part in parts.items()}
     own = [source_of(part.loss) for _, part in settings.row.parts if ":" in part.loss]
-    return {
-        "settings": job, "data": tokens, "start_weights": weights, "packed": policy.packed,
-        "environment": environment,
-    } | ({"objective": own} if own else {})  # fmt: skip
+    facts = {"settings": job, "data": tokens, "start_weights": weights, "packed": policy.packed}
+    more = {"objective": own} if own else {}
+    return facts | {"environment": environment} | more | (equipment.facts if equipment else {})
 
 
 def _digest_of_tokens(groups: Sequence[TokenGroup]) -> str:
@@ -217,7 +251,7 @@ def _digest_of_tokens(groups: Sequence[TokenGroup]) -> str:
     for group in groups:
         for part in (group.prompt, *group.completions, *group.train):
             digest.update(np.ascontiguousarray(part).tobytes() + b"|")
-        digest.update(str(group.label).encode())
+        digest.update(repr((group.label, group.ranks, group.strength)).encode())
     return digest.hexdigest()
 
 

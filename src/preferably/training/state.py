@@ -44,6 +44,8 @@ class State:
     best_step: int | None = None
     evaluations_without_gain: int = 0
     bad_steps: int = 0  # in a row
+    kl_coef: float | None = None  # of an online run, where it is adapted
+    guard: list[float] = field(default_factory=list)  # the best [score of the guard, its error, score] so far
     alarms: list[str] = field(default_factory=list)  # codes that have spoken
     reason: str = ""  # why the run ended early, where it did
 
@@ -58,6 +60,27 @@ class State:
         if patience is not None and self.evaluations_without_gain >= patience:
             self.reason = f"the held-out loss did not improve for {patience} evaluations"
 
+    def watch(self, seen: dict[str, float]) -> str:
+        """Take in what a guard says of samples: end the run where it turned down while the reward still climbs.
+
+        The turn has to be larger than twice the standard error of the difference. Gives the reason, or nothing.
+        """
+        guard, error = seen.get("eval_guard/scores"), seen.get("eval_guard/scores_se", 0.0)
+        score = seen.get("eval_objective/scores")
+        if guard is None or score is None:
+            return ""
+        if not self.guard or guard > self.guard[0]:
+            self.guard = [guard, error, score]
+            return ""
+        best, best_error, score_then = self.guard
+        if guard >= best - 2 * math.hypot(error, best_error) or score <= score_then:
+            return ""
+        self.reason = (
+            f"the guard's score of own samples fell from {best:.3f} to {guard:.3f} while the reward rose from "
+            f"{score_then:.3f} to {score:.3f}"
+        )
+        return self.reason
+
 
 @dataclass(slots=True)
 class Saver:
@@ -70,6 +93,7 @@ class Saver:
     lock: BaseFileLock | None  # of the run directory; the main process has it
     warn: Callable[[str, str, str], None] = lambda code, message, advice: None
     saved: int | None = None  # the step of the newest checkpoint
+    critic: tuple[Policy, torch.optim.Optimizer] | None = None  # of an online run, with its optimizer
     failures: int = 0  # in a row
 
     @property
@@ -116,6 +140,9 @@ class Saver:
             "reference.safetensors": _writer(reference.state() if reference is not None else {}),
             "state.json": lambda path: path.write_text(json.dumps(asdict(state)), encoding="utf-8"),
         }
+        if self.critic is not None:
+            files["critic.safetensors"] = _writer(_trainable(self.critic[0]))
+            files["critic_optimizer.safetensors"] = _writer(_moments(*self.critic))
         parallel.on_main(
             lambda: checkpoint.write_checkpoint(
                 self.directory, state.step, files, self.facts,
@@ -139,6 +166,9 @@ class Saver:
             return State()
         refuse_changes(found.manifest.facts, self.facts, found.path)
         load_weights(policy, found.path)
+        if self.critic is not None:
+            load_weights(self.critic[0], found.path, "critic.safetensors")
+            _restore_moments(*self.critic, load_file(found.path / "critic_optimizer.safetensors"))
         _restore_moments(policy, optimizer, load_file(found.path / "optimizer.safetensors"))
         if reference is not None:
             reference.restore(load_file(found.path / "reference.safetensors"))
@@ -153,9 +183,9 @@ class Saver:
             load_weights(policy, path)
 
 
-def load_weights(policy: Policy, path: Path) -> None:
+def load_weights(policy: Policy, path: Path, name: str = "weights.safetensors") -> None:
     """Put a checkpoint's weights into the policy."""
-    weights = load_file(path / "weights.safetensors")
+    weights = load_file(path / name)
     with torch.no_grad():
         for name, parameter in policy.named_parameters():
             if parameter.requires_grad:

@@ -12,6 +12,7 @@ from preferably.functions import load_function
 from preferably.methods import Method
 from preferably.models.policy import Policy
 from preferably.objectives import pairwise, supervised, unpaired
+from preferably.training.ranked import ranked_losses
 
 OBJECTIVES: dict[str, Callable[..., Tensor]] = {
     "nll": supervised.nll,
@@ -46,6 +47,8 @@ def group_losses(
     `baseline`: the step's KL baseline, nats, where the method takes one.
     """
     batch = batch.to(policy.device)
+    if method.scores:
+        return ranked_losses(policy(batch), batch, hyperparameters)
     sums = batch.sums(policy(batch))
     known = reference.to(sums.device) if reference is not None else None
     return losses_of(sums, known, batch, method, hyperparameters, baseline)

@@ -1,0 +1,123 @@
+"""`preferably reward explain`, and what `evaluate --reward-model` prints."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from preferably.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from preferably.data.baselines import Share
+    from preferably.evaluation.attribution import Explained
+    from preferably.evaluation.rewards import RewardReport
+
+app = typer.Typer(help="Look into a reward model.", no_args_is_help=True)
+COLOURS = {3: "on green4", 2: "on dark_green", 1: "green", -1: "red", -2: "on dark_red", -3: "on red3"}
+
+
+@app.command("explain")
+def explain(
+    model: Annotated[str, typer.Option(help="the reward model, or its run directory")],
+    prompt: Annotated[str | None, typer.Option(help="what was asked")] = None,
+    completion: Annotated[list[str] | None, typer.Option(help="an answer; give two to compare them")] = None,
+    data: Annotated[str | None, typer.Option(help="a file of comparisons to take the prompt and answers from")] = None,
+    row: Annotated[int, typer.Option(help="which one in --data, from 1")] = 1,
+    by: Annotated[str, typer.Option(help="sentences or words")] = "sentences",
+    output: Annotated[Path | None, typer.Option(help="page to write")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps")] = "auto",
+) -> None:
+    """Why does the reward model prefer this one? The score of every axis, and what each piece of the text adds."""
+    from preferably import api
+
+    if by not in ("sentences", "words"):
+        raise ConfigError(f"--by is sentences or words; got {by!r}.")
+    group = _asked(prompt, completion, data, row)
+    found = api.explain(model, group, by=by, output=output, device=device)  # type: ignore[arg-type]
+    console = Console(highlight=False)
+    most = max((abs(piece.total) for one in found.completions for piece in one.pieces), default=0.0)
+    for index, one in enumerate(found.completions):
+        console.print(_title(index, one, found.axes))
+        console.print(_shaded(one, most), soft_wrap=False)
+        console.print()
+    if output is not None:
+        console.print(f"page  {output}", soft_wrap=True)
+
+
+def _asked(prompt: str | None, completion: list[str] | None, data: str | None, row: int):  # type: ignore[no-untyped-def]
+    from preferably.data.load import load_feedback
+    from preferably.feedback.records import Completion, Group, Message
+
+    if data is not None:
+        if prompt is not None or completion:
+            raise ConfigError("Give either --data, or --prompt and --completion.")
+        records = load_feedback([data], "rankings", max_rejected=1.0).records
+        if not 1 <= row <= len(records):
+            raise ConfigError(f"--row is 1 to {len(records)}; got {row}.")
+        return records[row - 1].group
+    if prompt is None or not completion:
+        raise ConfigError("Give --prompt and one --completion or more, or --data FILE.")
+    if not prompt.strip() or not all(one.strip() for one in completion):
+        raise DataError("The prompt, or a completion, is empty.")
+    answers = tuple(Completion((Message("assistant", one),)) for one in completion)
+    return Group((Message("user", prompt),), answers)
+
+
+def _title(index: int, one: "Explained", axes: tuple[str, ...]) -> Text:
+    title = Text(f"{chr(ord('A') + index)}  ", style="bold")
+    title.append(f"{one.total:+.3f}", style="bold")
+    for name, value in zip(axes, one.axes, strict=True) if len(axes) > 1 else ():
+        title.append(f"  {name} {value:+.3f}", style="dim")
+    title.append(f"  (its pieces add up to {one.together:+.3f})", style="dim")
+    return title
+
+
+def _shaded(one: "Explained", most: float) -> Text:
+    from preferably.data.accounting import printable
+    from preferably.reporting.explanation import shade
+
+    text = Text()
+    for piece in one.pieces:
+        level = shade(piece.total, most)
+        written = "".join(part if part == "\n" else printable(part) for part in piece.text)
+        text.append(written, style=COLOURS.get(level, ""))
+        if abs(level) == 3:
+            text.append(f"[{piece.total:+.2f}]", style="dim")
+    return text
+
+
+def show(report: "RewardReport") -> None:
+    """Print what `evaluate --reward-model` found."""
+    console = Console(highlight=False)
+    found = report.accuracy
+    console.print(
+        f"accuracy [bold]{found.value:.3f}[/bold] \\[{found.interval.low:.3f}, {found.interval.high:.3f}] on "
+        f"{report.pairs} pairs; {report.ties} ties, {report.unread} records that it cannot read"
+    )
+    if report.ceiling is not None and report.agreement is not None:
+        console.print(
+            f"two labelers agree on {report.agreement.value:.1%} of what both judged, so about {report.ceiling:.1%} is "
+            "the most that can be reached against one of them", soft_wrap=True,
+        )  # fmt: skip
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for name in ("", "", "accuracy", "95%", "pairs"):
+        table.add_column(name, justify="left" if not name else "right")
+    tables = {"axis": report.axes} | report.by | {"without a model": report.baselines}
+    for title, cells in tables.items():
+        for index, (name, cell) in enumerate(cells.items()):
+            table.add_row(f"[bold]{title if not index else ''}[/bold]", escape(name), *_row(cell))
+    console.print(table)
+    if calibrated := report.calibration:
+        console.print(
+            f"calibration error {calibrated.error:.3f} \\[{calibrated.interval[0]:.3f}, {calibrated.interval[1]:.3f}]; "
+            f"with its margins divided by {calibrated.temperature:.2f} (fitted on every other pair) "
+            f"{calibrated.error_after:.3f} on the rest", soft_wrap=True,
+        )  # fmt: skip
+
+
+def _row(cell: "Share") -> tuple[str, str, str]:
+    return f"{cell.value:.3f}", f"{cell.interval.low:.3f} to {cell.interval.high:.3f}", f"{cell.n:,}"

@@ -1,0 +1,265 @@
+"""What a reward model is worth: how often it prefers what labelers preferred, where it does not, and what its scores
+mean as probabilities."""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+
+from preferably.data.baselines import Share, labelers, share
+from preferably.errors import DataError
+from preferably.feedback.records import Judged, Preference
+from preferably.feedback.views import verdicts
+from preferably.judging.reward import score_groups, scorer_of
+from preferably.models.loading import Loaded
+from preferably.statistics.calibration import (
+    Bin,
+    calibration_error,
+    calibration_interval,
+    fit_temperature,
+    log_loss,
+    probability,
+    reliability,
+)
+
+FEW = 30  # pairs below which nothing is said of calibration
+CELLS = 12  # of a table; the rest is added up as one
+
+# What needs no model to guess: the value of a completion that the better one would have more of.
+BASELINES: dict[str, Callable[[str], float]] = {
+    "longer": lambda text: len(text),
+    "shorter": lambda text: -len(text),
+    "more lines": lambda text: text.count("\n"),
+    "more distinct words": lambda text: len(set(text.lower().split())),
+    "more digits": lambda text: sum(map(str.isdigit, text)),
+    "more list items and headings": lambda text: sum(line.lstrip()[:1] in ("-", "*", "#") for line in text.split("\n")),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A verdict on two completions, the better one first, and what the reward model says of them."""
+
+    margin: float  # score of the better one less that of the other, in the reward model's unit
+    axes: tuple[float, ...]  # the same on each axis
+    longer: int  # characters that the better one has more
+    strength: float | None
+    source: str
+    labelers: tuple[str, ...]
+    guesses: Mapping[str, float]  # what each baseline gets: 1, 0.5 or 0
+
+    @property
+    def right(self) -> float:
+        """1 where the better one scores higher, 0.5 for equal scores."""
+        return 0.5 + 0.5 * float(np.sign(self.margin))
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What sigmoid(margin) is worth as the probability that a labeler prefers the one that the model prefers."""
+
+    error: float
+    interval: tuple[float, float]
+    bins: list[Bin]
+    temperature: float  # fitted on the even pairs
+    error_after: float  # on the odd pairs, with margins divided by it
+    log_loss: float  # nats; ln 2 = 0.693 is a coin
+
+
+@dataclass(frozen=True, slots=True)
+class RewardReport:
+    """The contents of `evaluation/reward_model.json`."""
+
+    accuracy: Share
+    pairs: int
+    ties: int  # verdicts that neither is better: no pair, and what the model says of them is in `tied_margin`
+    unread: int  # records that the reward model could not read
+    axes: dict[str, Share]
+    by: dict[str, dict[str, Share]]
+    baselines: dict[str, Share]
+    calibration: Calibration | None
+    agreement: Share | None  # of two labelers on the same pair
+    ceiling: float | None  # what the best model could get against one labeler
+    tied_margin: float | None = None  # mean |margin| of ties
+    margin: float | None = None  # mean |margin| of pairs
+
+    def as_json(self) -> dict[str, Any]:
+        """As stored; shares have `value`, `n` and `interval`."""
+
+        def told(value: Any) -> Any:
+            if isinstance(value, Share):
+                return value.as_json()
+            return {name: told(one) for name, one in value.items()} if isinstance(value, dict) else value
+
+        names = ("accuracy", "pairs", "ties", "unread", "axes", "by", "baselines", "agreement", "ceiling")
+        out = {"schema": 1} | {name: told(getattr(self, name)) for name in (*names, "tied_margin", "margin")}
+        return out | {"calibration": asdict(self.calibration) if self.calibration else None}
+
+
+def evaluate_reward(loaded: Loaded, records: Sequence[Judged], *, budget: int = 8192) -> RewardReport:
+    """Score what the records hold and compare with what was said of it.
+
+    A record counts each pair of its completions on which its labelers have a majority once; accuracy by labeler is
+    against each one's own verdicts. `DataError` where there is no pair.
+    """
+    scorer = scorer_of(loaded)
+    compared = [record for record in records if len(record.group.completions) > 1]
+    scores = score_groups(loaded, [record.group for record in compared], budget=budget)
+    pairs: list[Pair] = []
+    tied: list[float] = []
+    by_labeler: dict[str, list[float]] = defaultdict(list)
+    for record, found in zip(compared, scores, strict=True):
+        if found is None:
+            continue
+        totals = scorer.total(found).tolist()
+        said = verdicts(record)
+        for (one, other), verdict in _majorities(said).items():
+            apart = totals[one] - totals[other]
+            if not verdict:
+                tied.append(abs(apart))
+                continue
+            better, worse = (one, other) if verdict > 0 else (other, one)
+            pairs.append(_pair(record, better, worse, totals, found.tolist(), tuple(said)))
+        for name, answers in said.items():
+            for question, verdict in answers.items():
+                if len(question) == 2 and verdict:
+                    apart = verdict * (totals[question[0]] - totals[question[1]])
+                    by_labeler[name].append(0.5 + 0.5 * float(np.sign(apart)))
+    unread = sum(found is None for found in scores)
+    if not pairs:
+        raise DataError(f"There is no pair to rank: {len(records)} records, {len(tied)} ties, {unread} too long.")
+    return _report(loaded, pairs, tied, by_labeler, unread, records)
+
+
+def _majorities(said: Mapping[str, Mapping[tuple[int, ...], int]]) -> dict[tuple[int, int], int]:
+    """Of two completions: 1 if most labelers prefer the first, -1 the second, 0 a tie; nothing where they are split."""
+    votes: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for answers in said.values():
+        for question, verdict in answers.items():
+            if len(question) == 2:
+                votes[question[0], question[1]].append(verdict)
+    found = {}
+    for pair, given in votes.items():
+        counts = {verdict: given.count(verdict) for verdict in (1, 0, -1)}
+        most = [verdict for verdict, n in counts.items() if n == max(counts.values())]
+        if len(most) == 1:
+            found[pair] = most[0]
+    return found
+
+
+def _pair(
+    record: Judged, better: int, worse: int, totals: Sequence[float], axes: Sequence[Sequence[float]],
+    labelers: tuple[str, ...],
+) -> Pair:  # fmt: skip
+    texts = [record.group.completions[index].text for index in (better, worse)]
+    guesses = {name: 0.5 + 0.5 * float(np.sign(value(texts[0]) - value(texts[1]))) for name, value in BASELINES.items()}
+    strengths = [
+        said.strength
+        for said in record.judgments
+        if isinstance(said, Preference) and said.strength is not None and said.choice == better
+    ]
+    return Pair(
+        totals[better] - totals[worse], tuple(a - b for a, b in zip(axes[better], axes[worse], strict=True)),
+        len(texts[0]) - len(texts[1]), fmean(strengths) if strengths else None, record.group.source, labelers, guesses,
+    )  # fmt: skip
+
+
+def _report(
+    loaded: Loaded, pairs: list[Pair], tied: list[float], by_labeler: Mapping[str, list[float]], unread: int,
+    records: Sequence[Judged],
+) -> RewardReport:  # fmt: skip
+    scorer = scorer_of(loaded)
+    accuracy = _share([pair.right for pair in pairs])
+    assert accuracy is not None
+    cells = {
+        "strength": _cells(pairs, _strength_cells([pair.strength for pair in pairs])),
+        "length": _cells(pairs, [_length_cell(pair.longer) for pair in pairs]),
+        "source": _cells(pairs, [pair.source or None for pair in pairs]),
+        "labeler": _shares({name: right for name, right in by_labeler.items() if name}),
+    }
+    axes = {}
+    if len(scorer.axes) > 1:
+        for row, name in enumerate(scorer.axes):
+            found = _share([0.5 + 0.5 * float(np.sign(pair.axes[row])) for pair in pairs])
+            assert found is not None
+            axes[name] = found
+    people = labelers(records)
+    agreement = people.agreement if people else None
+    return RewardReport(
+        accuracy, len(pairs), len(tied), unread, axes, {name: table for name, table in cells.items() if table},
+        {name: _some([pair.guesses[name] for pair in pairs]) for name in BASELINES}, _calibration(pairs), agreement,
+        _ceiling(agreement), fmean(tied) if tied else None, fmean(abs(pair.margin) for pair in pairs),
+    )  # fmt: skip
+
+
+def _ceiling(agreement: Share | None) -> float | None:
+    """The accuracy against one labeler that nothing can beat, if every pair is as hard as any other: two labelers who
+    each say what most would say with probability p agree with a = p^2 + (1 - p)^2, so p = (1 + sqrt(2a - 1)) / 2."""
+    if agreement is None or agreement.value < 0.5:
+        return None
+    return (1 + (2 * agreement.value - 1) ** 0.5) / 2
+
+
+def _calibration(pairs: Sequence[Pair]) -> Calibration | None:
+    """None of fewer pairs than tell anything."""
+    if len(pairs) < FEW:
+        return None
+    margins, right = np.array([abs(pair.margin) for pair in pairs]), np.array([pair.right for pair in pairs])
+    sure = probability(margins)
+    interval = calibration_interval(sure, right)
+    temperature = fit_temperature(margins[::2], right[::2])
+    return Calibration(
+        calibration_error(sure, right), (interval.low, interval.high), reliability(sure, right), temperature,
+        calibration_error(probability(margins[1::2] / temperature), right[1::2]), log_loss(margins, right),
+    )  # fmt: skip
+
+
+def _length_cell(longer: int) -> str:
+    """How much longer the better one is, characters."""
+    for limit, name in ((-200, "200 or more shorter"), (-40, "40 to 199 shorter"), (40, "about as long")):
+        if longer <= limit if limit < 0 else longer < limit:
+            return name
+    return "40 to 199 longer" if longer < 200 else "200 or more longer"
+
+
+def _strength_cells(strengths: Sequence[float | None]) -> list[str | None]:
+    """Each strength as it is where there are few, else by quarters."""
+    known = sorted({strength for strength in strengths if strength is not None})
+    if len(known) <= 8:
+        return [None if strength is None else f"{strength:g}" for strength in strengths]
+    edges = np.quantile([strength for strength in strengths if strength is not None], [0.25, 0.5, 0.75])
+    names = [f"up to {edges[0]:g}", f"up to {edges[1]:g}", f"up to {edges[2]:g}", f"above {edges[2]:g}"]
+    return [
+        None if strength is None else names[int(np.searchsorted(edges, strength, side="left"))]
+        for strength in strengths
+    ]
+
+
+def _cells(pairs: Sequence[Pair], names: Sequence[str | None]) -> dict[str, Share]:
+    found: dict[str, list[float]] = defaultdict(list)
+    for pair, name in zip(pairs, names, strict=True):
+        if name is not None:
+            found[name].append(pair.right)
+    return _shares(found) if len(found) > 1 else {}
+
+
+def _shares(found: Mapping[str, list[float]]) -> dict[str, Share]:
+    """The largest cells alone, all others together, so that the counts add up."""
+    ordered = sorted(found.items(), key=lambda item: -len(item[1]))
+    shown = dict(ordered[:CELLS])
+    if rest := [value for _, values in ordered[CELLS:] for value in values]:
+        shown["all others"] = rest
+    return {name: _some(values) for name, values in shown.items()}
+
+
+def _share(values: Sequence[float]) -> Share | None:
+    return share(sum(values), len(values))
+
+
+def _some(values: Sequence[float]) -> Share:
+    found = _share(values)
+    assert found is not None, "a cell without a pair"
+    return found

@@ -1,0 +1,122 @@
+"""What both loops do with a step: count it where it could not be used, look, warn, log and save."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from preferably.config import TrainSettings
+from preferably.errors import TrainingError
+from preferably.training.alarms import Warning, raised
+from preferably.training.run_directory import RunDirectory
+from preferably.training.state import State
+
+BAD_STEPS = 3  # in a row: the run stops
+STOPPED = "asked to stop"
+OVEROPTIMIZED = (
+    "the run was ended: the policy learns what is wrong with the reward; take an earlier checkpoint, raise kl_coef, or "
+    "train the reward model on samples of this policy"
+)
+EVALUATIONS = 5  # a run, unless eval_every says otherwise
+
+
+@dataclass(slots=True)
+class Progress:
+    """What the loop tells whoever watches: each step's metrics as they come."""
+
+    start: Callable[[int], None] = field(default=lambda total: None)
+    step: Callable[[int, dict[str, Any]], None] = field(default=lambda step, metrics: None)
+    warn: Callable[[str, str, str], None] = field(default=lambda code, message, advice: None)
+
+    def note(self, text: str) -> None:
+        """Say what is worth knowing and no cause for worry."""
+        self.warn("note", text, "")
+
+
+def evaluation_every(settings: TrainSettings, total: int) -> int:
+    """Steps between evaluations. There is one before any update too, and one after the last."""
+    return settings.eval_every or max(1, -(-total // EVALUATIONS))
+
+
+@dataclass(slots=True)
+class Closing:
+    """The end of a step. `look(step)` evaluates and gives its metrics; `save(state, must)` writes a checkpoint."""
+
+    settings: TrainSettings
+    total: int
+    run: RunDirectory
+    progress: Progress
+    look: Callable[[int], dict[str, float]]
+    save: Callable[[State, bool], None]
+
+    def begin(self, state: State, at_start: Sequence[Warning]) -> None:
+        """Take up the logs where `state` left them."""
+        if state.reason == STOPPED:
+            state.reason = ""  # who resumes wants it to go on
+        self.run.rewind(state.logs)
+        for warning in at_start if not state.logs else ():
+            self.run.append("warnings.jsonl", warning)
+        self.run.status("running", state.step, self.total)
+        self.progress.start(self.total)
+
+    def count(self, state: State, logged: dict[str, Any], rows: Sequence[int], wrong: str) -> None:
+        """Take note of a step that was not applied, as something is `wrong` with it; `rows` are what it was made of.
+
+        Raises `TrainingError` at the third one in a row.
+        """
+        if not wrong:
+            state.bad_steps = 0
+            return
+        state.bad_steps += 1
+        logged["skipped"] = wrong
+        self.run.append("warnings.jsonl", {
+            "step": state.step, "code": "not_finite", "message": f"{wrong}; rows {list(rows)[:20]}",
+            "advice": "the step was not applied; lower the learning rate, or look at these rows",
+        })  # fmt: skip
+        self.progress.warn("not_finite", wrong, "the step was not applied")
+        if state.bad_steps == BAD_STEPS:
+            self.run.append("metrics.jsonl", logged)
+            raise TrainingError(
+                f"Steps {state.step - BAD_STEPS + 1} to {state.step} could not be used, the last one because {wrong}; "
+                "none was applied. The last good checkpoint is kept. Lower the learning rate, or look at the rows "
+                "named in warnings.jsonl."
+            )
+
+    def close(self, state: State, line: dict[str, Any], began: float) -> None:
+        """Look if it is time to, warn of what is seen, log the step, and save if it is time to."""
+        step, settings = state.step, self.settings
+        eval_every = evaluation_every(settings, self.total)
+        if step % eval_every == 0 or step == self.total:
+            # A stop that is asked for meanwhile ends it here, with nothing changed.
+            seen = self.look(step)
+            line = line | seen
+            if step == 0:
+                state.start = seen
+                if math.isnan(seen.get("eval_loss", 0.0)):
+                    raise TrainingError(
+                        "The held-out loss is not a number before anything was trained: the model, the data or the "
+                        "objective gives NaN; nothing was changed."
+                    )
+            else:
+                state.judge(seen.get("eval_loss"), settings.patience)
+                found = raised(step, seen, state.start or seen, set(state.alarms), last=step == self.total)
+                if turned := state.watch(seen):
+                    found.append(Warning(step, "overoptimized", turned, OVEROPTIMIZED))
+                for warning in found:
+                    state.alarms.append(warning.code)
+                    self.run.append("warnings.jsonl", warning)
+                    self.progress.warn(warning.code, warning.message, warning.advice)
+            if settings.stop_kl is not None and seen.get("objective/kl", 0.0) > settings.stop_kl:
+                state.reason = f"KL from the reference reached {seen['objective/kl']:.2f} nats, more than stop_kl"
+        self.run.append("metrics.jsonl", line)
+        if step > 0:
+            self.run.append("timing.jsonl", {"step": step, "seconds": round(time.perf_counter() - began, 4)})
+        state.line = None
+        self.progress.step(step, line)
+        # Weights that give NaN are no good checkpoint to put in the place of an older one.
+        due = step % (settings.save_every or eval_every) == 0 and not state.bad_steps
+        if due or step in (self.total, state.best_step) or state.reason:
+            best = settings.chooses_best and step == state.best_step
+            self.save(state, step == self.total or best or bool(state.reason))
+            self.run.status("running", step, self.total)

@@ -1,0 +1,63 @@
+"""The reward of an online run: parts that are added up, the penalty for what does not end, and a guard that watches."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+
+from preferably.feedback.records import Group
+from preferably.judging.parts import Part, answered
+from preferably.models.sampler import Sample
+from preferably.training.rollouts import Rollout
+
+
+@dataclass(slots=True)
+class Rewarding:
+    """Scores rollouts. `asked` are the prompts that `Rollout.row` counts, as records."""
+
+    parts: Sequence[Part]
+    missing_eos_penalty: float
+    asked: Sequence[Group]
+
+    def __call__(self, rollouts: Sequence[Rollout]) -> str:
+        """Fill in `parts` and `scores`; says what is wrong with them, if anything is."""
+        groups = [answered(self.asked[one.row], [sample.text for sample in one.samples]) for one in rollouts]
+        totals = [0.0 if sample.finished else -self.missing_eos_penalty for one in rollouts for sample in one.samples]
+        for part in self.parts:
+            said = part.score(groups)
+            at = 0
+            for rollout in rollouts:
+                rollout.parts[part.name] = said[at : at + len(rollout.samples)]
+                at += len(rollout.samples)
+            if unknown := sum(score is None for score in said):
+                return f"{part.name} gave no finite number for {unknown} of {len(said)} completions"
+            totals = [total + part.weight * (score or 0.0) for total, score in zip(totals, said, strict=True)]
+        at = 0
+        for rollout in rollouts:
+            rollout.scores = totals[at : at + len(rollout.samples)]
+            at += len(rollout.samples)
+        return ""
+
+
+def look_at_samples(
+    rewarding: Rewarding, guard: Part | None, prompts: Sequence[Sequence[int]], drawn: Sequence[Sequence[Sample]]
+) -> dict[str, float]:
+    """The reward of samples of held-out prompts, part by part, and what the guard says of the same."""
+    rollouts = [
+        Rollout(row, prompt, list(several), 0) for row, (prompt, several) in enumerate(zip(prompts, drawn, strict=True))
+    ]
+    seen: dict[str, float] = {}
+    if rewarding(rollouts):
+        return seen
+    scores = [score for rollout in rollouts for score in rollout.scores]
+    seen["eval_objective/scores"] = fmean(scores)
+    for part in rewarding.parts:
+        seen[f"eval_rewards/{part.name}"] = fmean(
+            score for rollout in rollouts for score in rollout.parts[part.name] if score is not None
+        )
+    if guard is not None:
+        groups = [answered(rewarding.asked[one.row], [sample.text for sample in one.samples]) for one in rollouts]
+        watched = [score for score in guard.score(groups) if score is not None]
+        if len(watched) > 1:
+            seen["eval_guard/scores"] = fmean(watched)
+            seen["eval_guard/scores_se"] = stdev(watched) / len(watched) ** 0.5
+    return seen

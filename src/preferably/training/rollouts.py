@@ -1,0 +1,71 @@
+"""Completions that the policy draws to learn from, and what became of each."""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from preferably.data.tokens import TokenGroup
+from preferably.models.policy import Policy
+from preferably.models.sampler import Decoding, Sample, sample
+
+
+@dataclass(slots=True)
+class Rollout:
+    """A prompt and the K completions that a version of the policy drew for it."""
+
+    row: int  # of the prompt
+    prompt: Sequence[int]
+    samples: list[Sample]
+    version: int  # how many updates the policy had seen
+    scores: list[float] = field(default_factory=list)  # [K], the sum of all parts of the reward
+    parts: dict[str, list[float | None]] = field(default_factory=dict)  # [K] each, as the parts gave them
+
+    @property
+    def group(self) -> TokenGroup:
+        """The completions as tokens, all of them scored: none that the policy did not draw itself."""
+        completions = tuple(np.array(one.tokens, dtype=np.int64) for one in self.samples)
+        train = tuple(np.ones(len(one), dtype=np.bool_) for one in completions)
+        return TokenGroup(np.array(self.prompt, dtype=np.int64), completions, train, self.row)
+
+
+class Engine:
+    """Draws rollouts. Where the policy computes below float32, a copy of it in that dtype stays in memory: casting once
+    an update is cheaper than once a token."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        tokenizer: PreTrainedTokenizerBase,
+        decoding: Decoding,
+        *,
+        samples: int,
+        stop_ids: set[int],
+    ) -> None:
+        self.policy, self.tokenizer, self.decoding = policy, tokenizer, decoding
+        self.samples, self.stop_ids = samples, stop_ids
+        self.resident: Policy | None = None
+        if policy.compute != torch.float32:
+            self.resident = copy.deepcopy(policy).requires_grad_(False)
+            self.resident.model.to(policy.compute)
+            self.resident.compute = torch.float32  # no autocast: the weights have the dtype already
+
+    @torch.no_grad()
+    def refresh(self) -> None:
+        """Take over the policy's weights, after an update."""
+        if self.resident is not None:
+            for mine, theirs in zip(self.resident.parameters(), self.policy.parameters(), strict=True):
+                mine.copy_(theirs)
+
+    def draw(self, rows: Sequence[int], prompts: Sequence[Sequence[int]], *, seed: int, version: int) -> list[Rollout]:
+        """`samples` completions for each prompt; `rows` are the prompts' own numbers. The same arguments and weights
+        give the same rollouts."""
+        drawn = sample(
+            self.resident or self.policy, self.tokenizer, prompts, self.decoding,
+            stop_ids=self.stop_ids, samples=self.samples, seed=seed,
+        )  # fmt: skip
+        asked = zip(rows, prompts, drawn, strict=True)
+        return [Rollout(row, prompt, several, version) for row, prompt, several in asked]

@@ -1,0 +1,163 @@
+"""Scores of a batch to losses and metrics, and the training of a reward model from files."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+import preferably
+from preferably.batches.group import collate
+from preferably.data.load import load_feedback
+from preferably.errors import ConfigError
+from preferably.models.loading import load_reward
+from preferably.objectives.listwise import plackett_luce
+from preferably.training.ranked import blocks_of, center, ranked_losses
+
+NONE = {"margin": 0.0}
+
+
+def ranked(tiny, shapes, ranks, strengths=None):
+    groups = tiny.groups(shapes)
+    strengths = strengths or [None] * len(groups)
+    return [
+        replace(group, ranks=tuple(one), strength=strength)
+        for group, one, strength in zip(groups, ranks, strengths, strict=True)
+    ]
+
+
+def test_losses_are_of_each_group_whatever_their_forms(tiny):
+    groups = ranked(tiny, [(2, [3, 4]), (1, [2, 2, 5]), (3, [1, 1]), (2, [2, 3])],
+                    [[(2, 1)], [(1, 3, 2)], [(1, 1)], [(1, 2)]])  # fmt: skip
+    scores = torch.tensor([[0.5], [1.0], [2.0], [0.0], [1.0], [0.3], [0.3], [1.0], [0.0]])
+    losses, metrics = ranked_losses(scores, collate(groups), NONE)
+    expected = [
+        plackett_luce(torch.tensor([[1.0, 0.5]]), (1, 1)), plackett_luce(torch.tensor([[2.0, 1.0, 0.0]]), (1, 1, 1)),
+        plackett_luce(torch.tensor([[0.3, 0.3]]), (2,)), plackett_luce(torch.tensor([[1.0, 0.0]]), (1, 1)),
+    ]  # fmt: skip
+    assert torch.allclose(losses, torch.cat(expected))
+    assert sorted(metrics["rewards/accuracies"].tolist()) == [1.0] * 5  # two pairs, and the three of the ranking
+    assert float(metrics["rewards/chosen"].mean()) == pytest.approx((1.0 + 2.0 + 1.0) / 3)
+    assert float(metrics["rewards/rejected"].mean()) == pytest.approx((0.5 + 0.0 + 0.0) / 3)
+
+
+def test_a_margin_is_asked_for_in_proportion_to_the_strength(tiny):
+    groups = ranked(tiny, [(2, [3, 4]), (2, [3, 4])], [[(1, 2)], [(1, 2)]], strengths=[3.0, None])
+    losses, _ = ranked_losses(torch.tensor([[1.0], [0.0], [1.0], [0.0]]), collate(groups), {"margin": 0.5})
+    assert losses.tolist() == pytest.approx(
+        [-float(torch.nn.functional.logsigmoid(torch.tensor(1.0 - 1.5))), 0.313262], abs=1e-5
+    )
+
+
+def test_each_axis_has_its_own_order_and_what_was_not_rated_is_left_out(tiny):
+    groups = ranked(tiny, [(2, [3, 4, 2])], [[(1, 2, 0), (0, 0, 0)]])
+    scores = torch.tensor([[1.0, 9.0], [0.0, 9.0], [5.0, 9.0]], requires_grad=True)
+    losses, metrics = ranked_losses(scores, collate(groups), NONE)
+    assert losses.item() == pytest.approx(0.313262, abs=1e-5) and len(metrics["rewards/accuracies"]) == 1
+    losses.sum().backward()
+    assert scores.grad[2].tolist() == [0.0, 0.0] and scores.grad[:, 1].tolist() == [0.0] * 3
+
+
+def test_blocks():
+    assert blocks_of([1, 1, 2, 3, 3]) == (2, 1, 2) and blocks_of([2, 5]) == (1, 1)
+
+
+@pytest.fixture(scope="module")
+def comparisons(tmp_path_factory):
+    """Answers with more of the letter b are better; pairs, rankings with ties, and ratings on two axes."""
+    place = tmp_path_factory.mktemp("comparisons")
+    texts = ["aaaa", "abaa", "abba", "bbab", "bbbb"]
+    rows, rated = [], []
+    for number in range(60):
+        prompt = f"{number}? "
+        some = [texts[(number * k + k) % 5] for k in (1, 2, 3)]
+        ranks = sorted({text.count("b") for text in some}, reverse=True)
+        if len(ranks) > 1:
+            rows.append({"prompt": prompt, "completions": some, "ranks": [ranks.index(t.count("b")) + 1 for t in some]})
+        one, other = texts[number % 5], texts[(number + 1 + number % 3) % 5]
+        if one.count("b") != other.count("b"):
+            chosen, rejected = sorted((one, other), key=lambda text: -text.count("b"))
+            strength = float(chosen.count("b") - rejected.count("b"))
+            rows.append({"prompt": f"pair {prompt}", "chosen": chosen, "rejected": rejected, "strength": strength})
+        rated.append({"prompt": prompt, "completions": [one, other + "!"], "ratings": [
+            {"b": one.count("b"), "short": 5}, {"b": other.count("b"), "short": 4}]})  # fmt: skip
+    for name, written in (("ranked", rows), ("rated", rated)):
+        (place / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in written))
+    return place
+
+
+COMMON = {"learning_rate": 3e-3, "batch_size": 8, "epochs": 6, "held_out": 0.2, "dtype": "float32", "device": "cpu"}
+
+
+def test_a_reward_model_learns_what_is_better_and_is_centered(comparisons, tiny_model_directory, tmp_path):
+    run = preferably.train(
+        "reward", model=tiny_model_directory, data=comparisons / "ranked.jsonl", output=tmp_path / "rm", **COMMON
+    )
+    stored = json.loads((run.path / "evaluation" / "reward_model.json").read_text())
+    assert stored["accuracy"]["value"] > 0.9 and stored["accuracy"]["n"] >= 20
+    assert stored["baselines"]["longer"]["value"] == 0.5
+    loaded = load_reward(run.model, device="cpu", dtype="float32")
+    from preferably.judging.reward import score_groups
+
+    trained = load_feedback([comparisons / "ranked.jsonl"], "rankings").groups
+    held = {group.prompt for group in run.held_out}
+    scores = torch.cat([s for s in score_groups(loaded, [g for g in trained if g.prompt not in held])])
+    assert abs(float(scores.mean())) < 1e-4
+    assert "Better than chance" in (run.path / "report.html").read_text()
+    card = (run.path / "MODEL_CARD.md").read_text()
+    assert "held-out pairs" in card and "text-classification" in card
+
+
+def test_several_axes_are_learnt_apart(comparisons, tiny_model_directory, tmp_path):
+    run = preferably.train(
+        "reward", model=tiny_model_directory, data=comparisons / "rated.jsonl", output=tmp_path / "rm",
+        axes="b=0.8,short=0.2", **COMMON,
+    )  # fmt: skip
+    loaded = load_reward(run.model, device="cpu", dtype="float32")
+    assert loaded.policy.axes == ("b", "short") and loaded.policy.weights == (0.8, 0.2)
+    lines = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
+    assert lines[-1]["eval_rewards/accuracies"] > 0.85
+    with pytest.raises(ConfigError, match="No row has ratings on the axis 'kind'"):
+        preferably.train(
+            "reward", model=tiny_model_directory, data=comparisons / "rated.jsonl", output=tmp_path / "no",
+            axes="kind", **COMMON,
+        )  # fmt: skip
+
+
+def test_adapters_and_a_resumed_run(comparisons, tiny_model_directory, tmp_path):
+    options = COMMON | {"lora": True, "lora_r": 4, "epochs": 1}
+    whole = preferably.train(
+        "reward", model=tiny_model_directory, data=comparisons / "ranked.jsonl", output=tmp_path / "whole", **options
+    )
+    asked = []
+
+    def step(number, metrics):
+        asked.append(number)
+        if number == 4:
+            raise KeyboardInterrupt
+
+    from preferably.training.closing import Progress
+
+    with pytest.raises(KeyboardInterrupt):
+        preferably.train(
+            "reward", model=tiny_model_directory, data=comparisons / "ranked.jsonl", output=tmp_path / "cut",
+            progress=Progress(step=step), save_every=2, **options,
+        )  # fmt: skip
+    cut = preferably.train(
+        "reward", model=tiny_model_directory, data=comparisons / "ranked.jsonl", output=tmp_path / "cut",
+        save_every=2, resume=True, **options,
+    )  # fmt: skip
+    weights = [(run.model / "model.safetensors").read_bytes() for run in (whole, cut)]
+    assert weights[0] == weights[1]
+
+
+def test_centering_by_hand(tiny, tmp_path):
+    from preferably.models.loading import load
+
+    loaded = load(tiny.write_model(tmp_path / "m"), axes={"reward": 1.0}, device="cpu", dtype="float32")
+    groups = tiny.groups([(3, [2, 5]), (4, [3, 3])])
+    with torch.no_grad():
+        raw = loaded.policy(collate(groups))
+    center(loaded.policy, groups, 6)
+    assert loaded.policy.mean[0] == pytest.approx(float(raw.mean()), abs=1e-6)
+    assert loaded.policy.spread == pytest.approx(float(raw.std()), abs=1e-5)
