@@ -28,13 +28,10 @@ class Critic(Scorer):
         if self.packed:
             states = torch.nn.functional.embedding(batch.source, self.states(batch))
         else:
-            tokens, lengths = self.rows(batch)
-            mask = torch.arange(tokens.shape[1], device=self.device) < lengths[:, None]
+            tokens, mask, spans = self.rows(batch)
             with self.autocast():
-                hidden = self.body(input_ids=tokens, attention_mask=mask.long(), use_cache=False).last_hidden_state
-            starts = [len(group.prompt) for group in batch.groups for _ in group.completions]
-            ends = lengths.tolist()
-            states = torch.cat([row[start - 1 : end - 1] for row, start, end in zip(hidden, starts, ends, strict=True)])
+                hidden = self.body(input_ids=tokens, attention_mask=mask, use_cache=False).last_hidden_state
+            states = torch.cat([row[start - 1 : end - 1] for row, (start, end) in zip(hidden, spans, strict=True)])
         with torch.autocast(self.device.type, enabled=False):
             scores = self.inner.score(states.float())
         return self.total(self.centered(scores)) / self.spread

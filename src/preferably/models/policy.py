@@ -104,12 +104,10 @@ class Policy(nn.Module):
         return logits_logps(logits.float() / self.temperature, batch.target)
 
     def _padded(self, batch: Batch) -> Tensor:
-        tokens, lengths = self.rows(batch)
-        mask = torch.arange(tokens.shape[1], device=self.device) < lengths[:, None]
+        tokens, mask, spans = self.rows(batch)
         with self.autocast():
-            logits = self.model(input_ids=tokens, attention_mask=mask.long(), use_cache=False).logits
-        starts = [len(group.prompt) for group in batch.groups for _ in group.completions]
-        wanted = [part[start - 1 : end - 1] for part, start, end in zip(logits, starts, lengths.tolist(), strict=True)]
+            logits = self.model(input_ids=tokens, attention_mask=mask, use_cache=False).logits
+        wanted = [part[start - 1 : end - 1] for part, (start, end) in zip(logits, spans, strict=True)]
         return logits_logps(torch.cat(wanted).float() / self.temperature, batch.target)
 
     def states(self, batch: Batch) -> Tensor:
@@ -124,13 +122,16 @@ class Policy(nn.Module):
             ).last_hidden_state[0]
         return hidden
 
-    def rows(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """For the plain forward: every completion with its prompt in a row of its own, padded on the right, [N, L], and
-        the lengths, [N]."""
+    def rows(self, batch: Batch) -> tuple[Tensor, Tensor, list[tuple[int, int]]]:
+        """For the plain forward: every completion with its prompt in a row of its own, padded on the right, [N, L]; the
+        mask of what is no padding; and where each completion begins and ends in its row."""
         rows = [
             torch.cat([torch.from_numpy(group.prompt), torch.from_numpy(completion)])
             for group in batch.groups
             for completion in group.completions
         ]
+        tokens = nn.utils.rnn.pad_sequence(rows, batch_first=True).to(self.device)
         lengths = torch.tensor([len(row) for row in rows], device=self.device)
-        return nn.utils.rnn.pad_sequence(rows, batch_first=True).to(self.device), lengths
+        mask = torch.arange(tokens.shape[1], device=self.device) < lengths[:, None]
+        starts = [len(group.prompt) for group in batch.groups for _ in group.completions]
+        return tokens, mask.long(), [(start, len(row)) for start, row in zip(starts, rows, strict=True)]

@@ -44,11 +44,10 @@ class Scorer(Policy):
         if self.packed:
             hidden = torch.nn.functional.embedding(batch.last, self.states(batch))
         else:
-            tokens, lengths = self.rows(batch)
-            mask = torch.arange(tokens.shape[1], device=self.device) < lengths[:, None]
+            tokens, mask, spans = self.rows(batch)
             with self.autocast():
-                states = self.body(input_ids=tokens, attention_mask=mask.long(), use_cache=False).last_hidden_state
-            hidden = states[torch.arange(len(tokens), device=self.device), lengths - 1]
+                states = self.body(input_ids=tokens, attention_mask=mask, use_cache=False).last_hidden_state
+            hidden = torch.stack([row[end - 1] for row, (_, end) in zip(states, spans, strict=True)])
         with torch.autocast(self.device.type, enabled=False):
             scores: Tensor = self.inner.score(hidden.float())
         return scores
