@@ -45,6 +45,20 @@ def test_good_data_is_called_good_and_adds_up(tmp_path):
     assert found.first is None  # nobody knows which was shown first
 
 
+def test_what_a_run_would_leave_out_or_mend_is_said(tmp_path):
+    rows = [pair(at, *(("yes", "no no") if at % 2 else ("no no", "yes"))) for at in range(40)]
+    path = lines(tmp_path / "a.jsonl", [*rows[:7], {"prompt": "p"}, CHOICE | {"choice": "tie"}, *rows[7:]])
+    (remark,) = (found := check_files([path], max_rejected=0.5)).remarks
+    assert remark.code == "rejected" and not found.stops and "1 thing to look at" in found.verdict
+    assert "missing_field 1, tie 1. First of missing_field: a.jsonl:8 chosen: missing_field (no column" in remark.text
+    (remark,) = check_files([lines(tmp_path / "b.jsonl", [*rows, *rows[:3]])]).remarks
+    assert remark.code == "duplicates" and "3 of 43 rows" in remark.text
+    assert not check_files([lines(tmp_path / "b.jsonl", [*rows, *rows[:2]])]).remarks
+    path.write_text("".join(json.dumps(row) + "\r\n\n" for row in rows), newline="")
+    (remark,) = check_files([path]).remarks
+    assert remark.code == "repaired" and "CR LF 40" in remark.text and "without a row 40" in remark.text
+
+
 def test_what_a_run_would_refuse_is_refused(tmp_path):
     path = lines(tmp_path / "a.jsonl", [*(pair(at) for at in range(9)), {"prompt": "p"}])
     found = check_files([path])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from preferably.data.accounting import WARNINGS, Accounting, Reject, printable
+from preferably.data.accounting import REPAIRS, WARNINGS, Accounting, Reject, printable
 from preferably.data.answer_faults import KINDS, SHOWN, answer_faults
 from preferably.data.baselines import Labelers, Lengths, Share, labelers, lengths, shown_first
 from preferably.data.columns import BadRow, Row
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 LOOKED_AT = 1000  # rows that decide which kind of feedback the files hold
+REPEATED = 0.05  # the share of duplicates from which they are remarked on
 ORDERED = {"choice", "arena", "outputs"}  # shapes that say which completion was shown first
 TELLING = 0.15  # how far from a half a baseline has to be, with all of its interval on that side, to be remarked on
 
@@ -186,11 +187,7 @@ def _tokens(found: Findings, loaded: Loaded, reading: Reading) -> None:
 
 def _remarks(found: Findings, max_rejected: float) -> list[Remark]:
     """What of all this a person should know, the gravest first."""
-    said: list[Remark] = []
-    try:
-        found.accounting.enforce(max_rejected)
-    except DataError as refused:
-        said.append(Remark("rejected", str(refused), True))
+    said = _row_remarks(found.accounting, max_rejected)
     if found.leaked:
         text = f"Held-out rows that ask what is trained on: {len(found.leaked):,} ({_places(found.leaked)})."
         said.append(Remark("leaked", text, True))
@@ -228,6 +225,26 @@ def _remarks(found: Findings, max_rejected: float) -> list[Remark]:
         text = f"{found.tokens.truncated:,} of {found.groups:,} would be cut to {found.tokens.max_length} tokens."
         said.append(Remark("truncated", text))
     return [replace(one, text=_short(one.text[:1].upper() + one.text[1:], found.files)) for one in said]
+
+
+def _row_remarks(counts: Accounting, max_rejected: float) -> list[Remark]:
+    """Of rows that are rejected, repeated or mended."""
+    said: list[Remark] = []
+    try:
+        counts.enforce(max_rejected)
+        if counts.rejects:
+            said.append(Remark("rejected", f"A run leaves these rows out. {counts.rejected_text(counts.rejects)}"))
+    except DataError as refused:
+        said.append(Remark("rejected", str(refused), True))
+    if counts.deduplicated and counts.deduplicated >= REPEATED * counts.read:
+        text = (
+            f"{counts.deduplicated:,} of {counts.read:,} rows say what an earlier one has said, and do not count again."
+        )
+        said.append(Remark("duplicates", text))
+    if counts.repaired:
+        mended = ", ".join(f"{REPAIRS[code]} {count:,}" for code, count in counts.repaired.items())
+        said.append(Remark("repaired", f"Read in another way than written: {mended}."))
+    return said
 
 
 def _short(text: str, files: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ import os
 import re
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, Any
 
@@ -129,10 +129,9 @@ def _remove(path: Path) -> None:
 
 
 def _write(rows: Iterable[dict[str, Any]], raw: IO[bytes], path: str | Path, ending: str) -> int:
-    with ExitStack() as stack:
-        file = raw
-        if str(path).lower().endswith(".gz"):  # same rows, same bytes: neither name nor time
-            file = stack.enter_context(gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0))  # type: ignore[assignment]
+    zipped = str(path).lower().endswith(".gz")  # without name and time: same rows, same bytes
+    stream: Any = gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) if zipped else nullcontext(raw)
+    with stream as file:
         if ending == ".parquet":
             return _write_parquet(list(rows), file, path)
         text = io.TextIOWrapper(file, "utf-8", newline="")
