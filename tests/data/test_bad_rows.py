@@ -176,6 +176,17 @@ def test_kind_38_a_column_of_nulls_stops_and_is_named(tmp_path, column):
             [{"messages": [Q, YES | {"likes": 3}]}], "unread_column", ":1 messages[1].likes", id="kind-33-key"
         ),
         pytest.param([{"messages": [Q, Q, YES]}], "same_role_twice", ":1 messages[1]", id="kind-46-two-user-turns"),
+        pytest.param(
+            [
+                {
+                    "chosen": "\n\nHuman: q\n\nHuman: w\n\nAssistant: yes",
+                    "rejected": "\n\nHuman: q\n\nHuman: w\n\nAssistant: no",
+                }
+            ],
+            "same_role_twice",
+            ":1 rejected[1]",
+            id="kind-46-transcript",
+        ),
         pytest.param([P, P | {"chosen": "r", "rejected": "c"}], "conflict", ":2", id="kind-61-reverse-verdict"),
     ],
 )

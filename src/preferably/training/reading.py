@@ -5,7 +5,7 @@ from typing import Any
 
 from preferably.config import TrainSettings
 from preferably.data.accounting import Accounting
-from preferably.data.load import load_feedback
+from preferably.data.load import read_feedback
 from preferably.data.splits import refuse_leakage, split_by_prompt
 from preferably.data.tokens import TokenGroup, encode
 from preferably.data.writers import row_of
@@ -30,21 +30,17 @@ def read_data(
     Only the tokenizer and the context of `loaded` count. The account goes to data.json of `run`, also where this fails;
     `tell` is told that of files in words.
     """
-    feedback, from_files = settings.row.feedback, groups is None
-    accounting = Accounting()
+    from_files, accounting = groups is None, Accounting()
     if groups is None:
         if not settings.data:
             raise DataError("There is nothing to train on: give --data FILE.")
-        read = load_feedback(settings.data, feedback, max_rejected=settings.max_rejected)
-        groups, accounting = read.groups, read.accounting
+        groups = _read(settings.data, settings, accounting, run)
     else:
         for _ in {group.place or row for row, group in enumerate(groups)}:  # groups of one row share their place
             accounting.use()
     held_out: list[Group] = []
     if settings.held_out_data:
-        other = load_feedback(settings.held_out_data, feedback, max_rejected=settings.max_rejected)
-        held_out = other.groups
-        accounting.merge(other.accounting)
+        held_out = _read(settings.held_out_data, settings, accounting, run)
         refuse_leakage(groups, held_out)
     length = min(settings.max_length or MAX_LENGTH, loaded.context or MAX_LENGTH)
     options: dict[str, Any] = {"max_length": length, "truncation": settings.truncation, "accounting": accounting}
@@ -75,6 +71,18 @@ def read_data(
         raise DataError(f"No group is left to train on. {accounting.describe()}")
     prompts = _prompts(settings, measured, loaded.context or length + settings.sample_tokens)
     return TrainData(train, measured, prompts), kept, account
+
+
+def _read(
+    paths: Sequence[str], settings: TrainSettings, accounting: Accounting, run: RunDirectory | None
+) -> list[Group]:
+    """The groups in `paths`. Their rows are added to `accounting`, and that is on the disk before they are refused."""
+    read = read_feedback(paths, settings.row.feedback)
+    accounting.merge(read.accounting)
+    if run is not None:
+        run.write_json("data.json", accounting.as_json())
+    read.accounting.enforce(settings.max_rejected)
+    return read.groups
 
 
 def _share(held_out: float) -> float | int:
