@@ -199,6 +199,12 @@ def test_used_counted_and_shown(tmp_path, rows, code, about):
     assert code in counts.describe()
 
 
+def test_kind_33_the_output_beside_an_instruction_and_a_pair_is_known(tmp_path):
+    row = without(P, "prompt") | {"instruction": "p", "input": "", "output": "c"}
+    assert not load_feedback([file(tmp_path, row)], "pairs").accounting.warned
+    assert load_feedback([file(tmp_path, P | {"output": "c"})], "pairs").accounting.warned.keys() == {"unread_column"}
+
+
 def test_kind_61_reverse_labels_conflict_too(tmp_path):
     path = file(tmp_path, LABEL | {"label": True}, LABEL | {"label": False})
     assert load_feedback([path], "labels").accounting.warned["conflict"].count == 1

@@ -220,11 +220,25 @@ def _remarks(found: Findings, max_rejected: float) -> list[Remark]:
         first = warned.first
         if code == "unread_column":  # which columns, not which rows
             first = list(dict.fromkeys(place.partition(" ")[2] for place in first))
+            said += _misspelt(first, found.feedback)
         said.append(Remark(code, f"{WARNINGS[code]}: {warned.count:,} ({printable(', '.join(first))})."))
     if found.tokens and found.tokens.truncated:
         text = f"{found.tokens.truncated:,} of {found.groups:,} would be cut to {found.tokens.max_length} tokens."
         said.append(Remark("truncated", text))
     return [replace(one, text=_short(one.text[:1].upper() + one.text[1:], found.files)) for one in said]
+
+
+def _misspelt(unread: Sequence[str], feedback: Feedback) -> list[Remark]:
+    """Of columns that would make the rows pairs, were they not in other case."""
+    names = dict.fromkeys(name for names in unread for name in names.split(", "))
+    odd = [name for name in names if name.strip().lower() in ("chosen", "rejected")]
+    if not odd or feedback == "pairs":
+        return []
+    text = (
+        f"{printable(', '.join(map(repr, odd)))} differ from the columns of pairs in case only, so the rows are read "
+        f"as {feedback}; rename them to chosen and rejected."
+    )
+    return [Remark("column_case", text)]
 
 
 def _row_remarks(counts: Accounting, max_rejected: float) -> list[Remark]:
