@@ -30,10 +30,28 @@ def test_sums_hold_and_codes_are_counted():
         "file": "a.jsonl", "line": 2, "field": "rejected", "code": "empty", "reason": "the same",
     }  # fmt: skip
     assert accounting.describe() == (
-        "12 rows read: 7 used, 3 rejected, 2 duplicates. Rejected: equal 2, empty 1. First: "
-        "a.jsonl:1 rejected: equal (the same); "
-        "a.jsonl:2 rejected: empty (the same); a.jsonl:3 rejected: equal (the same)."
+        "12 rows read: 7 used, 3 rejected, 2 duplicates. Rejected: equal 2, empty 1. First of equal: "
+        "a.jsonl:1 rejected: equal (the same); a.jsonl:3 rejected: equal (the same)."
     )
+
+
+def test_the_rejects_that_are_shown_are_of_the_most_frequent_code():
+    accounting = filled(90, 2)
+    for line in range(8):
+        accounting.reject(Reject("a.jsonl", 40 + line, "row", "too_long", f"{100 + line} tokens"))
+    with pytest.raises(DataError) as refused:
+        accounting.enforce(0.01)
+    said = str(refused.value)
+    shown = "; ".join(f"a.jsonl:{40 + line} row: too_long ({100 + line} tokens)" for line in range(3))
+    assert f"Rejected: too_long 8, empty 1, equal 1. First of too_long: {shown}. " in said and "a.jsonl:1 " not in said
+    assert said.index("--truncation") < said.index("--max-length") < said.index("--max-rejected 0.1.")
+    with pytest.raises(DataError) as refused:
+        filled(90, 10).enforce(0.01)
+    assert "Mend these rows" in str(refused.value) and "--truncation" not in str(refused.value)
+    none = Accounting()
+    none.reject(Reject("a.jsonl", 1, "row", "too_long", "100 tokens"))
+    with pytest.raises(DataError, match=r"None of the 1 rows .*First: a.jsonl:1 .*--truncation .*--max-length"):
+        none.enforce(1)
 
 
 def test_a_later_stage_moves_rows_and_sums_still_hold():
@@ -70,7 +88,7 @@ def test_enforce_names_counts_first_rejects_and_the_way_out():
         filled(95, 5).enforce(0.01)
     text = str(caught.value)
     assert "5 of 100 rows (5.0%)" in text and "1.0%" in text and "equal 3, empty 2" in text
-    assert "a.jsonl:3" in text and "a.jsonl:4" not in text and "--max-rejected 0.05" in text
+    assert "a.jsonl:3" in text and "a.jsonl:2" not in text and "--max-rejected 0.05" in text
     filled(95, 5).enforce(0.05)
 
 

@@ -259,6 +259,15 @@ def test_73_gzip_bomb(tmp_path, monkeypatch, zeros, cap):
         read(tmp_path, bomb, "rows.jsonl.gz")
 
 
+def test_73_a_bomb_is_refused_before_its_rows_are_counted(tmp_path, monkeypatch):
+    monkeypatch.setattr(streams, "BOMB_FREE", 10**6)
+    path, account = tmp_path / "rows.jsonl.gz", Accounting()
+    path.write_bytes(gzip.compress(LINE + b"\n" * 2 * 2**20))
+    with pytest.raises(DataError, match="gzip bomb"):
+        next(read_rows(path, account))
+    assert not account.repaired  # not one blank line
+
+
 def test_73_a_parquet_file_in_a_bomb(tmp_path, monkeypatch):
     monkeypatch.setattr(streams, "BOMB_FREE", 10**6)
     with pytest.raises(DataError, match="gzip bomb"):

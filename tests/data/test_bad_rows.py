@@ -1,7 +1,7 @@
 """Bad input by kind, schema (32 to 43), conversations (44 to 57) and what is preferred (58 to 71).
 
 R: the row is rejected, with its place and a code. F: it is mended and counted. W: it is used, counted and shown. A: the
-run stops before it begins. Kinds 1 to 31 and 72 to 78 are those of files and bytes (`test_bad_files.py`).
+run stops before it begins. Kinds 1 to 31 and 72 to 78 are those of files and bytes (`test_bad_input.py`).
 """
 
 import json
@@ -122,6 +122,36 @@ def test_rejected(tmp_path, code, field, row, feedback):
     assert len(str(reject)) < 400  # however long the row is
 
 
+BAD_JSON = [
+    ("5-half", "lone_surrogate", r'{"q": "\ud800"}'),
+    ("6-nul", "nul", r'{"q": "\u0000"}'),
+    ("21-twice", "duplicate_key", '{"q": 1, "q": 2}'),
+    ("22-nan", "bad_number", '{"q": NaN}'),
+    ("22-1e400", "bad_number", '{"q": 1e400}'),
+    ("23-digits", "bad_number", f'{{"q": {"9" * 1001}}}'),
+    ("24-deep", "too_deep", "[" * 100_000),
+]
+
+
+@pytest.mark.parametrize(
+    ("code", "text"), [case[1:] for case in BAD_JSON], ids=[f"kind-{case[0]}" for case in BAD_JSON]
+)
+def test_json_in_text_is_held_to_the_same_rules(tmp_path, code, text):
+    function = f'{{"name": "f", "arguments": {text if code != "too_deep" else "{}"}}}'
+    whole = text if code == "too_deep" else function
+    calls = assistant(None) | {"tool_calls": [{"function": {"name": "f", "arguments": text}}]}
+    turns = {"conversations": [{"from": "human", "value": "q"}, {"from": "function_call", "value": whole}]}
+    rows = [
+        {"messages": [Q, calls, YES]},
+        {"messages": [Q, assistant(None) | {"tool_calls": whole}, YES]},
+        {"messages": [Q, YES], "tools": whole if code == "too_deep" else f"[{function}]"},
+        turns,
+    ]
+    rejects = read_feedback([file(tmp_path, *rows)], "demonstrations").accounting.rejects
+    where = ["messages[1].tool_calls[0].arguments", "messages[1].tool_calls", "tools", "conversations[1].tool_calls"]
+    assert [(reject.code, reject.field) for reject in rejects] == [(code, field) for field in where]
+
+
 def test_kind_37_and_52_say_what_to_do(tmp_path):
     path = file(tmp_path, {"Prompt": "p", "Chosen": "c", "Rejected": "r"}, P | {"images": ["a"]})
     first, second = read_feedback([path], "pairs").accounting.rejects
@@ -131,7 +161,10 @@ def test_kind_37_and_52_say_what_to_do(tmp_path):
 @pytest.mark.parametrize("column", ["prompt", "chosen", "rejected"])
 def test_kind_38_a_column_of_nulls_stops_and_is_named(tmp_path, column):
     path = file(tmp_path, *(row | {column: None} for row in GOOD))
-    with pytest.raises(DataError, match=f"None of the 3 rows .* Every one of them has {column}: wrong_type"):
+    with pytest.raises(
+        DataError,
+        match=f"None of the 3 rows .*wrong_type 3. First: .*:1 {column}: wrong_type .expected text, got null.*",
+    ):
         load_feedback([path], "pairs", max_rejected=1)
 
 
@@ -143,6 +176,17 @@ def test_kind_38_a_column_of_nulls_stops_and_is_named(tmp_path, column):
             [{"messages": [Q, YES | {"likes": 3}]}], "unread_column", ":1 messages[1].likes", id="kind-33-key"
         ),
         pytest.param([{"messages": [Q, Q, YES]}], "same_role_twice", ":1 messages[1]", id="kind-46-two-user-turns"),
+        pytest.param(
+            [
+                {
+                    "chosen": "\n\nHuman: q\n\nHuman: w\n\nAssistant: yes",
+                    "rejected": "\n\nHuman: q\n\nHuman: w\n\nAssistant: no",
+                }
+            ],
+            "same_role_twice",
+            ":1 rejected[1]",
+            id="kind-46-transcript",
+        ),
         pytest.param([P, P | {"chosen": "r", "rejected": "c"}], "conflict", ":2", id="kind-61-reverse-verdict"),
     ],
 )
@@ -153,6 +197,12 @@ def test_used_counted_and_shown(tmp_path, rows, code, about):
     assert counts.used == len(rows) and counts.warned.keys() == {code}
     assert counts.warned[code].count == 1 and counts.warned[code].first == [f"{path}{about}"]
     assert code in counts.describe()
+
+
+def test_kind_33_the_output_beside_an_instruction_and_a_pair_is_known(tmp_path):
+    row = without(P, "prompt") | {"instruction": "p", "input": "", "output": "c"}
+    assert not load_feedback([file(tmp_path, row)], "pairs").accounting.warned
+    assert load_feedback([file(tmp_path, P | {"output": "c"})], "pairs").accounting.warned.keys() == {"unread_column"}
 
 
 def test_kind_61_reverse_labels_conflict_too(tmp_path):

@@ -45,6 +45,39 @@ def test_good_data_is_called_good_and_adds_up(tmp_path):
     assert found.first is None  # nobody knows which was shown first
 
 
+def test_columns_of_pairs_in_other_case_are_pointed_at(tmp_path):
+    rows = [
+        {"prompt": row["prompt"], "Chosen": row["chosen"], "Rejected": row["rejected"]} for row in map(pair, (1, 2))
+    ]
+    found = check_files([lines(tmp_path / "a.jsonl", rows)])
+    assert found.feedback == "prompts" and [remark.code for remark in found.remarks] == ["column_case", "unread_column"]
+    text = found.remarks[0].text
+    assert "'Chosen', 'Rejected' differ" in text and "read as prompts; rename them to chosen and rejected" in text
+    found = check_files([lines(tmp_path / "b.jsonl", [pair(1) | {"Chosen": "old"}])])
+    assert "column_case" not in [remark.code for remark in found.remarks]
+
+
+def test_message_trees_are_pointed_to_convert(tmp_path):
+    tree = {"message_tree_id": "1", "prompt": {"role": "prompter", "text": "q", "replies": []}}
+    for feedback in ("pairs", "prompts", None):
+        (remark,) = check_files([lines(tmp_path / "a.jsonl", [tree])], feedback=feedback).remarks
+        assert remark.stops and "--from oasst --to pairs" in remark.text
+
+
+def test_what_a_run_would_leave_out_or_mend_is_said(tmp_path):
+    rows = [pair(at, *(("yes", "no no") if at % 2 else ("no no", "yes"))) for at in range(40)]
+    path = lines(tmp_path / "a.jsonl", [*rows[:7], {"prompt": "p"}, CHOICE | {"choice": "tie"}, *rows[7:]])
+    (remark,) = (found := check_files([path], max_rejected=0.5)).remarks
+    assert remark.code == "rejected" and not found.stops and "1 thing to look at" in found.verdict
+    assert "missing_field 1, tie 1. First of missing_field: a.jsonl:8 chosen: missing_field (no column" in remark.text
+    (remark,) = check_files([lines(tmp_path / "b.jsonl", [*rows, *rows[:3]])]).remarks
+    assert remark.code == "duplicates" and "3 of 43 rows" in remark.text
+    assert not check_files([lines(tmp_path / "b.jsonl", [*rows, *rows[:2]])]).remarks
+    path.write_text("".join(json.dumps(row) + "\r\n\n" for row in rows), newline="")
+    (remark,) = check_files([path]).remarks
+    assert remark.code == "repaired" and "CR LF 40" in remark.text and "without a row 40" in remark.text
+
+
 def test_what_a_run_would_refuse_is_refused(tmp_path):
     path = lines(tmp_path / "a.jsonl", [*(pair(at) for at in range(9)), {"prompt": "p"}])
     found = check_files([path])

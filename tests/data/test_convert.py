@@ -1,7 +1,10 @@
 import json
+import subprocess
+import sys
 
 import pytest
 
+from preferably.data import writers
 from preferably.data.accounting import Accounting
 from preferably.data.convert import convert_files, split_files
 from preferably.data.hygiene import prompt_key
@@ -149,3 +152,86 @@ def test_converted_pairs_are_what_training_would_see(tmp_path):
     assert [(a.prompt, a.completions, a.strength) for a in one] == [
         (a.prompt, a.completions, a.strength) for a in other
     ]
+
+
+HELD = """
+import sys, time
+from preferably.data import writers
+from preferably.data.convert import convert_files, split_files
+
+dumps, rows = writers.json.dumps, []
+
+def dumps_and_then_hang(*given, **options):
+    rows.append(given)
+    if len(rows) > 400:
+        print("writing", flush=True)
+        time.sleep(600)
+    return dumps(*given, **options)
+
+writers.json.dumps = dumps_and_then_hang
+files, output = [sys.argv[2]], sys.argv[3]
+convert_files(files, "pairs", output) if sys.argv[1] == "convert" else split_files(files, 0.5, 0, output)
+"""
+
+
+@pytest.mark.parametrize("command", ["convert", "split"])
+def test_killed_while_it_writes_there_is_nothing_that_passes_for_data(tmp_path, command):
+    rows = [{"prompt": f"{at} {at * at}", "chosen": "c" * 200, "rejected": "r"} for at in range(500)]
+    path = lines(tmp_path / "in.jsonl", rows)
+    there = tmp_path / "there"
+    output = there / "out.jsonl" if command == "convert" else there
+    writing = subprocess.Popen(
+        [sys.executable, "-c", HELD, command, str(path), str(output)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert writing.stdout.readline() == "writing\n"  # the second part of a split, after 250 rows
+    finally:
+        writing.kill()
+        writing.communicate(timeout=60)
+    left = list(there.iterdir())
+    assert left and all(".jsonl.tmp-" in file.name for file in left) and any(file.stat().st_size for file in left)
+    if command == "convert":
+        assert convert_files([path], "pairs", output).written == len(rows_in(output)) == 500
+    else:
+        assert split_files([path], 0.5, 0, output).train == len(rows_in(output / "train.jsonl")) == 250
+        assert len(rows_in(output / "held_out.jsonl")) == 250
+
+
+def rows_in(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_a_split_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = lines(tmp_path / "in.jsonl", many(20))
+
+    def broken(rows, text, file, ending):
+        text.write("{")
+        if "held_out" in str(file):
+            raise OSError(28, "No space left on device")
+        return 1
+
+    monkeypatch.setattr(writers, "_write_json", broken)
+    with pytest.raises(DataError, match=r"held_out.jsonl cannot be written: No space"):
+        split_files([path], 0.5, 0, tmp_path / "parts")
+    assert not list((tmp_path / "parts").iterdir())
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["links", "no links"])
+def test_a_file_that_came_meanwhile_is_not_overwritten(tmp_path, monkeypatch, links):
+    path, other = lines(tmp_path / "in.jsonl", many(20)), tmp_path / "parts" / "held_out.jsonl"
+    write = writers._write_json
+
+    def slow(*given):
+        other.write_text("of somebody else")
+        return write(*given)
+
+    def no_links(*given):
+        raise OSError(95, "Operation not supported")
+
+    if not links:
+        monkeypatch.setattr(writers.os, "link", no_links)
+    split_files([path], 0.5, 0, tmp_path / "fine")
+    monkeypatch.setattr(writers, "_write_json", slow)
+    with pytest.raises(DataError, match="held_out.jsonl exists already"):
+        split_files([path], 0.5, 0, tmp_path / "parts")
+    assert other.read_text() == "of somebody else" and list((tmp_path / "parts").iterdir()) == [other]

@@ -79,7 +79,9 @@ def test_a_number_out_of_range_is_a_setting_at_fault(held_out):
 
 
 def test_one_prompt_cannot_be_split():
-    with pytest.raises(DataError, match="1 distinct prompts"):
+    with pytest.raises(
+        DataError, match=r"groups: 9, distinct prompts: 1\).* near-equal prompts has 9, more than the 3"
+    ):
         split_by_prompt([group("q", str(at)) for at in range(9)], 3, seed=0)
 
 

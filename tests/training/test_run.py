@@ -44,6 +44,16 @@ def test_a_run_leaves_what_it_promises(given):
     assert all(value.equal(last[f"model.{name}"]) for name, value in weights.items())
 
 
+@pytest.mark.parametrize("part", ["data", "held_out_data"])
+def test_the_account_of_rows_is_there_where_they_are_refused(given, tmp_path, part):
+    (tmp_path / "bad.jsonl").write_text('{"prompt": "h", "chosen": "a", "rejected": "b"}\n{"prompt": "w"}\n')
+    with pytest.raises(DataError, match="1 of 2 rows .*bad.jsonl:2 chosen: missing_field"):
+        train(settings(given | {part: str(tmp_path / "bad.jsonl")}))
+    data = read(tmp_path / "run" / "data.json")
+    assert data["rejected"] == {"missing_field": 1} and data["rejects"][0]["line"] == 2
+    assert data["read"] == data["used"] + 1 == (2 if part == "data" else 32)
+
+
 def test_the_best_weights_become_the_model_where_that_is_asked_for(given, tmp_path):
     """Held-out labels are the opposite of the training labels: the first evaluation is the best, and long gone."""
     rows = [{"prompt": f"h{i}", "chosen": "?" * (1 + i % 3), "rejected": LETTERS[i:][:4]} for i in range(6)]

@@ -11,6 +11,7 @@ from preferably.feedback.records import Place
 SHOWN = 3  # rejects that a message quotes
 STORED = 100  # rejects that `data.json` holds
 PLACES = 3  # places of a warning that are kept
+SHORTER = "Have longer rows cut (--truncation keep_start or keep_end), allow more tokens (--max-length)"
 
 # Every code that a row can be rejected with. Codes are part of the interface: `data.json` holds them, scripts match on
 # them; a meaning may be worded better, a code is never renamed.
@@ -236,7 +237,7 @@ class Accounting:
             f"{self.read} rows read: {self.used} used, {len(self.rejects)} rejected, {self.deduplicated} duplicates."
         ]
         if self.rejects:
-            said.append(self._rejected_text(self.rejects))
+            said.append(self.rejected_text(self.rejects))
         if self.repaired:
             said.append(f"Repaired: {', '.join(f'{code} {count}' for code, count in self.repaired.items())}.")
         if self.warned:
@@ -248,22 +249,30 @@ class Accounting:
         """Raise `DataError` where nothing is left, or more than the share `max_rejected` (0 to 1) is at fault."""
         self.close()
         faults = self.faults
+        mend = SHORTER if faults and _most_frequent(faults) == "too_long" else "Mend these rows"
         if not self.used:
-            raise DataError(f"None of the {self.read} rows can be used. {self._rejected_text(faults or self.rejects)}")
+            advice = f" {SHORTER}." if mend == SHORTER else ""
+            said = self.rejected_text(faults or self.rejects)
+            raise DataError(f"None of the {self.read} rows can be used. {said}{advice}")
         share = len(faults) / self.read
         if share <= max_rejected:
             return
         enough = math.ceil(share * 1000) / 1000
         raise DataError(
             f"{len(faults)} of {self.read} rows ({share:.1%}) were rejected, more than the {max_rejected:.1%} "
-            f"that is allowed. {self._rejected_text(faults)} Mend these rows, "
+            f"that is allowed. {self.rejected_text(faults)} {mend}, "
             f"or go on without them: --max-rejected {enough:g}."
         )
 
-    def _rejected_text(self, rejects: list[Reject]) -> str:
+    def rejected_text(self, rejects: list[Reject]) -> str:
+        """The counts by code, and of `rejects` (one or more) the first with the most frequent code."""
         counts = ", ".join(f"{code} {count}" for code, count in self.rejected.items())
-        first, every, shown = rejects[0], "", rejects[:SHOWN]
-        if len(rejects) > 1 and all((reject.field, reject.code) == (first.field, first.code) for reject in rejects):
-            every = f" Every one of them has {first.field}: {first.code}."
-            shown = shown[:1] if all(reject.reason == first.reason for reject in rejects) else shown
-        return f"Rejected: {counts}.{every} First: {'; '.join(str(reject) for reject in shown)}."
+        code = _most_frequent(rejects)
+        alike = [reject for reject in rejects if reject.code == code]
+        same = len({(reject.field, reject.code, reject.reason) for reject in rejects}) == 1
+        of_code = f" of {code}" if len(self.rejected) > 1 else ""
+        return f"Rejected: {counts}. First{of_code}: {'; '.join(map(str, alike[: 1 if same else SHOWN]))}."
+
+
+def _most_frequent(rejects: list[Reject]) -> str:
+    return Counter(reject.code for reject in rejects).most_common(1)[0][0]

@@ -46,7 +46,7 @@ def prompt_and_answers(row: Row, values: Sequence[Any], fields: Sequence[str]) -
     if elsewhere:
         return instruction(row), spoken
     if len(said) > 1 and all(map(is_transcript, said)):
-        return split_shared([transcript(text, field) for text, field in zip(said, fields, strict=True)], fields)
+        return split_shared([transcript(text, field, row) for text, field in zip(said, fields, strict=True)], fields)
     raise row.missing("prompt")
 
 

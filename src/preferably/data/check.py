@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from preferably.data.accounting import WARNINGS, Accounting, Reject, printable
+from preferably.data.accounting import REPAIRS, WARNINGS, Accounting, Reject, printable
 from preferably.data.answer_faults import KINDS, SHOWN, answer_faults
 from preferably.data.baselines import Labelers, Lengths, Share, labelers, lengths, shown_first
 from preferably.data.columns import BadRow, Row
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 LOOKED_AT = 1000  # rows that decide which kind of feedback the files hold
+REPEATED = 0.05  # the share of duplicates from which they are remarked on
 ORDERED = {"choice", "arena", "outputs"}  # shapes that say which completion was shown first
 TELLING = 0.15  # how far from a half a baseline has to be, with all of its interval on that side, to be remarked on
 
@@ -186,11 +187,7 @@ def _tokens(found: Findings, loaded: Loaded, reading: Reading) -> None:
 
 def _remarks(found: Findings, max_rejected: float) -> list[Remark]:
     """What of all this a person should know, the gravest first."""
-    said: list[Remark] = []
-    try:
-        found.accounting.enforce(max_rejected)
-    except DataError as refused:
-        said.append(Remark("rejected", str(refused), True))
+    said = _row_remarks(found.accounting, max_rejected)
     if found.leaked:
         text = f"Held-out rows that ask what is trained on: {len(found.leaked):,} ({_places(found.leaked)})."
         said.append(Remark("leaked", text, True))
@@ -223,11 +220,45 @@ def _remarks(found: Findings, max_rejected: float) -> list[Remark]:
         first = warned.first
         if code == "unread_column":  # which columns, not which rows
             first = list(dict.fromkeys(place.partition(" ")[2] for place in first))
+            said += _misspelt(first, found.feedback)
         said.append(Remark(code, f"{WARNINGS[code]}: {warned.count:,} ({printable(', '.join(first))})."))
     if found.tokens and found.tokens.truncated:
         text = f"{found.tokens.truncated:,} of {found.groups:,} would be cut to {found.tokens.max_length} tokens."
         said.append(Remark("truncated", text))
     return [replace(one, text=_short(one.text[:1].upper() + one.text[1:], found.files)) for one in said]
+
+
+def _misspelt(unread: Sequence[str], feedback: Feedback) -> list[Remark]:
+    """Of columns that would make the rows pairs, were they not in other case."""
+    names = dict.fromkeys(name for names in unread for name in names.split(", "))
+    odd = [name for name in names if name.strip().lower() in ("chosen", "rejected")]
+    if not odd or feedback == "pairs":
+        return []
+    text = (
+        f"{printable(', '.join(map(repr, odd)))} differ from the columns of pairs in case only, so the rows are read "
+        f"as {feedback}; rename them to chosen and rejected."
+    )
+    return [Remark("column_case", text)]
+
+
+def _row_remarks(counts: Accounting, max_rejected: float) -> list[Remark]:
+    """Of rows that are rejected, repeated or mended."""
+    said: list[Remark] = []
+    try:
+        counts.enforce(max_rejected)
+        if counts.rejects:
+            said.append(Remark("rejected", f"A run leaves these rows out. {counts.rejected_text(counts.rejects)}"))
+    except DataError as refused:
+        said.append(Remark("rejected", str(refused), True))
+    if counts.deduplicated and counts.deduplicated >= REPEATED * counts.read:
+        text = (
+            f"{counts.deduplicated:,} of {counts.read:,} rows say what an earlier one has said, and do not count again."
+        )
+        said.append(Remark("duplicates", text))
+    if counts.repaired:
+        mended = ", ".join(f"{REPAIRS[code]} {count:,}" for code, count in counts.repaired.items())
+        said.append(Remark("repaired", f"Read in another way than written: {mended}."))
+    return said
 
 
 def _short(text: str, files: Sequence[str]) -> str:

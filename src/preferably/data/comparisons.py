@@ -22,6 +22,10 @@ OVERALL = "overall"  # the axis of ratings that name none
 def pair(row: Row) -> Read:
     """`chosen` and `rejected`, with `strength`, `margin`, or the difference of `score_chosen` and `score_rejected`."""
     prompt, completions = _two(row, "chosen", "rejected")
+    if row.has("instruction"):
+        row.get(
+            "output"
+        )  # what the pair was made from, in sets that add one to Alpaca's columns; known, and not needed
     strength = _strength(row)
     if strength is None and row.has("score_chosen", "score_rejected"):
         better, worse = (number_of(row.get(name), name) for name in ("score_chosen", "score_rejected"))

@@ -22,12 +22,17 @@ def turns(value: Any, field: str, row: Row) -> Turns:
     if not items:
         raise BadRow(field, "no_messages", "the list of messages is empty")
     made = tuple(turn(item, f"{field}[{index}]", row) for index, item in enumerate(items))
-    for index, (before, message) in enumerate(pairwise(made), 1):
+    for index, message in enumerate(made[1:], 1):
         if message.role == "system":
             raise BadRow(f"{field}[{index}].role", "system_not_first", "a system message after another turn")
+    _look_for_repeats(made, field, row)
+    return made
+
+
+def _look_for_repeats(made: Turns, field: str, row: Row) -> None:
+    for index, (before, message) in enumerate(pairwise(made), 1):
         if message.role == before.role != "tool":
             row.warnings["same_role_twice"] = f"{field}[{index}]"
-    return made
 
 
 def is_transcript(text: str) -> bool:
@@ -35,7 +40,7 @@ def is_transcript(text: str) -> bool:
     return len(SPEAKER.findall(text)) > 1
 
 
-def transcript(text: str, field: str) -> Turns:
+def transcript(text: str, field: str, row: Row) -> Turns:
     """The turns of a dialogue that is written out. Whitespace around a turn belongs to the layout, not to the turn."""
     before, *rest = SPEAKER.split(text)
     if before.strip():
@@ -43,6 +48,7 @@ def transcript(text: str, field: str) -> Turns:
     made = tuple(Message(SPEAKERS[who], said.strip()) for who, said in zip(rest[::2], rest[1::2], strict=True))
     for index, message in enumerate(made):
         text_of(message.content, f"{field}[{index}]")
+    _look_for_repeats(made, field, row)
     return made
 
 

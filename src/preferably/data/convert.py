@@ -10,8 +10,8 @@ from preferably.data.formats import Feedback, parse_row
 from preferably.data.load import read_feedback, rows_of
 from preferably.data.splits import split_by_prompt
 from preferably.data.trees import tree_rows
-from preferably.data.writers import ending_of, row_of, write_rows
-from preferably.errors import ConfigError, DataError
+from preferably.data.writers import ending_of, refuse_existing, row_of, write_files, write_rows
+from preferably.errors import ConfigError
 from preferably.feedback.records import Group
 
 
@@ -38,8 +38,7 @@ def convert_files(
     too many rows are at fault, where nothing is left, and where `output` exists or cannot hold the rows.
     """
     ending_of(output)  # before anything is read
-    if Path(output).exists():
-        raise DataError(f"{output} exists already, and nothing is overwritten; name another file.")
+    refuse_existing(output)
     loaded = read_feedback(paths, to, axis=axis, expand=tree_rows if trees else None)
     loaded.accounting.enforce(max_rejected)
     return Converted(write_rows(map(row_of, loaded.groups), output), loaded.accounting)
@@ -72,9 +71,7 @@ def split_files(
     if held_out >= 1 and not float(held_out).is_integer():
         raise ConfigError(f"--held-out is a share below 1 or a whole number of rows; got {held_out:g}.")
     targets = [Path(directory) / f"{name}.jsonl" for name in ("train", "held_out", "rejected")]
-    for target in targets:
-        if target.exists():
-            raise DataError(f"{target} exists already, and nothing is overwritten; name another --output.")
+    refuse_existing(*targets)
     accounting = Accounting()
     rows: list[dict[str, Any]] = []
     apart: list[dict[str, Any]] = []
@@ -94,6 +91,5 @@ def split_files(
     accounting.enforce(max_rejected)
     split = split_by_prompt(groups, held_out if held_out < 1 else int(held_out), seed)
     parts = [[rows[index] for index in part] for part in (split.train, split.held_out)] + ([apart] if apart else [])
-    for part, target in zip(parts, targets, strict=False):
-        write_rows(part, target)
+    write_files(list(zip(parts, targets, strict=False)))
     return Parts(len(split.train), len(split.held_out), len(apart), accounting)

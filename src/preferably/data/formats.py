@@ -16,6 +16,7 @@ from preferably.data.columns import BadRow, Row, shown
 from preferably.data.comparisons import Read
 from preferably.data.conversations import check_prompt
 from preferably.data.messages import tools_of
+from preferably.data.trees import is_tree
 from preferably.feedback.records import Completion, Group, Judged, Label, Place
 
 Feedback = Literal["pairs", "labels", "rankings", "demonstrations", "prompts"]
@@ -129,6 +130,11 @@ def parse_row(
     """
     row = row or Row(columns, feedback)
     try:
+        if is_tree(columns):
+            reason = (
+                "a message tree; `preferably data convert FILE --from oasst --to pairs --output NEW` makes rows of it"
+            )
+            raise BadRow("prompt", "unsupported", reason)
         shape = shape_of(row)
         row.shape = shape.name
         for name in MEDIA:

@@ -4,6 +4,7 @@ import json
 from typing import Any, cast
 
 from preferably.data.columns import BadRow, Row, kind, list_of, shown, text_of
+from preferably.data.json_values import Decoder, problem_in
 from preferably.feedback.records import Message, Role
 
 ROLES = ("system", "user", "assistant", "tool")
@@ -121,14 +122,16 @@ def _json(value: Any, field: str) -> Any:
     """`value`, read from text where it is written as such, as tables and OpenAI's `arguments` do."""
     if not isinstance(value, str):
         return value
+    decoder = Decoder()
     try:
-        return json.loads(value, parse_constant=_no_number)
-    except (ValueError, RecursionError):
+        found = decoder.whole(value)
+    except RecursionError:
+        raise BadRow(field, "too_deep", "nested too deep") from None
+    except ValueError:
         raise BadRow(field, "bad_tool_call", f"expected JSON, got {shown(value)}") from None
-
-
-def _no_number(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
+    if problem := decoder.problem or problem_in(found):
+        raise BadRow(field, *problem)
+    return found
 
 
 def dumped(value: Any) -> str:

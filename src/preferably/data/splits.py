@@ -50,9 +50,9 @@ def split_by_prompt(groups: Sequence[Group], held_out: float | int, seed: int) -
             taken.extend(members)
     if held_out and not taken:
         raise DataError(
-            f"Nothing can be held out: {len(groups)} groups have {len(clusters)} distinct prompts, and the smallest "
-            f"set of near-equal ones has {min(map(len, clusters.values()), default=0)}, more than the {wanted} asked "
-            "for. Hold out more, add prompts, or hold out nothing (held_out 0)."
+            f"Nothing can be held out (groups: {len(groups)}, distinct prompts: {len(clusters)}): the smallest "
+            f"set of near-equal prompts has {min(map(len, clusters.values()), default=0)}, more than the {wanted} "
+            "asked for. Hold out more, add prompts, or hold out nothing (held_out 0)."
         )
     out = set(taken)
     return Split([index for index in range(len(groups)) if index not in out], sorted(out))

@@ -8,6 +8,12 @@ from preferably.data.columns import kind
 SPEAKERS = {"prompter": "user", "assistant": "assistant"}
 
 
+def is_tree(columns: dict[str, Any]) -> bool:
+    """Whether a row is a message tree."""
+    root = columns.get("prompt")
+    return isinstance(root, dict) and isinstance(root.get("replies"), list)
+
+
 def tree_rows(tree: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """A row for every turn of the user that has two replies or more: the turns so far, the replies, their ranks.
 
@@ -15,11 +21,10 @@ def tree_rows(tree: dict[str, Any]) -> Iterator[dict[str, Any]]:
     where fewer are, the row has no ranks, so that it is counted as unjudged. Deleted messages are left out. A tree that
     is none comes back as it is, so that it is rejected by its columns.
     """
-    root = tree.get("prompt")
-    if not isinstance(root, dict) or not isinstance(root.get("replies"), list):
+    if not is_tree(tree):
         yield tree
         return
-    waiting: list[tuple[list[dict[str, Any]], dict[str, Any]]] = [([], root)]
+    waiting: list[tuple[list[dict[str, Any]], dict[str, Any]]] = [([], tree["prompt"])]
     while waiting:
         before, message = waiting.pop()
         said = [*before, {"role": SPEAKERS.get(message.get("role", ""), kind(message.get("role"))),

@@ -4,9 +4,11 @@ import csv
 import gzip
 import io
 import json
+import os
 import re
+import secrets
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, Any
 
@@ -73,11 +75,75 @@ def ending_of(path: str | Path) -> str:
 def write_rows(rows: Iterable[dict[str, Any]], path: str | Path) -> int:
     """Write rows as the name of the file says (also with .gz behind it) and return how many there were.
 
-    Raises `DataError` where the file exists already or cannot be written, and where the rows do not fit into the kind
-    of file: CSV and Parquet have one type for a column. What was begun is removed then.
+    The file has its name only once all of it is on the disk; what a process that was killed had written is left beside
+    it as `NAME.tmp-...`. Raises `DataError` where the file exists already or cannot be written, and where the rows do
+    not fit into the kind of file: CSV and Parquet have one type for a column. What was begun is removed then.
     """
-    ending = ending_of(path)
-    with _new_file(Path(path)) as file:
+    return write_files([(rows, path)])[0]
+
+
+def write_files(parts: Sequence[tuple[Iterable[dict[str, Any]], str | Path]]) -> list[int]:
+    """Write (rows, path) each as `write_rows` does. The files get their names when the last of them is whole."""
+    endings = [ending_of(path) for _, path in parts]
+    refuse_existing(*(path for _, path in parts))
+    counts, written = [], []
+    with ExitStack() as leftovers, ExitStack() as placed:
+        for (rows, path), ending in zip(parts, endings, strict=True):
+            temporary = Path(f"{path}.tmp-{secrets.token_hex(4)}")
+            with _telling(path):
+                temporary.parent.mkdir(parents=True, exist_ok=True)
+                with open(temporary, "xb") as raw:
+                    leftovers.callback(_remove, temporary)
+                    counts.append(_write(rows, raw, path, ending))
+                    raw.flush()
+                    os.fsync(raw.fileno())
+            written.append((temporary, Path(path)))
+        for temporary, final in written:
+            with _telling(final):
+                _place(temporary, final)
+            placed.callback(_remove, final)
+        placed.pop_all()
+    return counts
+
+
+def refuse_existing(*paths: str | Path) -> None:
+    """Raise `DataError` where one of `paths` is there."""
+    for path in paths:
+        if os.path.lexists(path):
+            raise DataError(f"{path} exists already, and nothing is overwritten; name another one.")
+
+
+@contextmanager
+def _telling(path: str | Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as problem:
+        raise DataError(f"{path} cannot be written: {problem.strerror or problem}.") from problem
+
+
+def _place(temporary: Path, final: Path) -> None:
+    """Give a whole file its name, which nothing may have taken meanwhile."""
+    try:
+        os.link(temporary, final)
+    except OSError:  # it is taken, or this file system has no hard links
+        refuse_existing(final)
+        os.rename(temporary, final)
+    if os.name != "nt":  # directories cannot be synced there
+        directory = os.open(final.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+
+def _remove(path: Path) -> None:
+    path.unlink(missing_ok=True)
+
+
+def _write(rows: Iterable[dict[str, Any]], raw: IO[bytes], path: str | Path, ending: str) -> int:
+    zipped = str(path).lower().endswith(".gz")  # without name and time: same rows, same bytes
+    stream: Any = gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) if zipped else nullcontext(raw)
+    with stream as file:
         if ending == ".parquet":
             return _write_parquet(list(rows), file, path)
         text = io.TextIOWrapper(file, "utf-8", newline="")
@@ -85,29 +151,6 @@ def write_rows(rows: Iterable[dict[str, Any]], path: str | Path) -> int:
         text.flush()
         text.detach()
         return count
-
-
-@contextmanager
-def _new_file(path: Path) -> Iterator[IO[bytes]]:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        raw = open(path, "xb")
-    except FileExistsError as problem:
-        raise DataError(f"{path} exists already, and nothing is overwritten; name another file.") from problem
-    except OSError as problem:
-        raise DataError(f"{path} cannot be written: {problem.strerror}.") from problem
-    try:
-        with raw:
-            if path.name.lower().endswith(".gz"):
-                with gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as zipped:  # same rows, same bytes
-                    yield zipped  # type: ignore[misc]
-            else:
-                yield raw
-    except BaseException as problem:
-        path.unlink(missing_ok=True)
-        if isinstance(problem, OSError):
-            raise DataError(f"{path} cannot be written: {problem.strerror or problem}.") from problem
-        raise
 
 
 def _write_json(rows: Iterable[dict[str, Any]], text: IO[str], path: str | Path, ending: str) -> int:

@@ -5,7 +5,7 @@ from typing import Any
 
 from preferably.config import TrainSettings
 from preferably.data.accounting import Accounting
-from preferably.data.load import load_feedback
+from preferably.data.load import read_feedback
 from preferably.data.splits import refuse_leakage, split_by_prompt
 from preferably.data.tokens import TokenGroup, encode
 from preferably.data.writers import row_of
@@ -30,18 +30,17 @@ def read_data(
     Only the tokenizer and the context of `loaded` count. The account goes to data.json of `run`, also where this fails;
     `tell` is told that of files in words.
     """
-    from_files = groups is None
-    accounting = Accounting()
+    from_files, accounting = groups is None, Accounting()
     if groups is None:
         if not settings.data:
             raise DataError("There is nothing to train on: give --data FILE.")
-        groups = _loaded(settings, settings.data, accounting)
+        groups = _read(settings.data, settings, accounting, run)
     else:
         for _ in {group.place or row for row, group in enumerate(groups)}:  # groups of one row share their place
             accounting.use()
     held_out: list[Group] = []
     if settings.held_out_data:
-        held_out = _loaded(settings, settings.held_out_data, accounting)
+        held_out = _read(settings.held_out_data, settings, accounting, run)
         refuse_leakage(groups, held_out)
     length = _length(settings, loaded, tell)
     options: dict[str, Any] = {"max_length": length, "truncation": settings.truncation, "accounting": accounting}
@@ -70,19 +69,10 @@ def read_data(
         raise ConfigError("patience and final = best choose by the held-out loss; hold something out (held_out > 0).")
     if not train:
         raise DataError(f"No group is left to train on. {accounting.describe()}")
-    prompts = (
-        [] if settings.row.scores else _prompts(settings, measured, loaded.context or length + settings.sample_tokens)
-    )
+    room = loaded.context or length + settings.sample_tokens
+    prompts = [] if settings.row.scores else _prompts(settings, measured, room)
     asked = [groups[group.row] for group in train] if settings.row.online else ()
     return TrainData(train, measured, prompts, asked), kept, account
-
-
-def _loaded(settings: TrainSettings, paths: Sequence[str], accounting: Accounting) -> list[Group]:
-    """The groups of some files, entered in the account."""
-    axes, allowed = tuple(settings.axes), settings.max_rejected
-    read = load_feedback(paths, settings.row.feedback, max_rejected=allowed, axes=axes)
-    accounting.merge(read.accounting)
-    return read.groups
 
 
 def _length(settings: TrainSettings, loaded: Loaded, tell: Callable[[str], object]) -> int:
@@ -100,6 +90,18 @@ def _length(settings: TrainSettings, loaded: Loaded, tell: Callable[[str], objec
             "tokens; lower sample_tokens."
         )
     return min(length, context - settings.sample_tokens)
+
+
+def _read(
+    paths: Sequence[str], settings: TrainSettings, accounting: Accounting, run: RunDirectory | None
+) -> list[Group]:
+    """The groups in `paths`. Their rows are added to `accounting`, and that is on the disk before they are refused."""
+    read = read_feedback(paths, settings.row.feedback, axes=tuple(settings.axes))
+    accounting.merge(read.accounting)
+    if run is not None:
+        run.write_json("data.json", accounting.as_json())
+    read.accounting.enforce(settings.max_rejected)
+    return read.groups
 
 
 def _share(held_out: float) -> float | int:
