@@ -67,7 +67,7 @@ def train(
 
     from preferably.training import parallel
 
-    if processes > 1 == parallel.world():
+    if processes > 1 == parallel.world() and not dry_run:
         from preferably.cli.launching import launch
 
         raise typer.Exit(launch(processes, ["-m", "preferably", *sys.argv[1:]]))
@@ -76,7 +76,8 @@ def train(
     from preferably.cli.watching import watching
 
     if dry_run:
-        _show(api.plan(method, **values))
+        if parallel.is_main():
+            _show(api.plan(method, **values))
         return
 
     with parallel.together(), watching(quiet=not parallel.is_main()) as watch:

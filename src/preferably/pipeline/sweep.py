@@ -77,16 +77,8 @@ def sweep(
     if len(swept) < len(grid):
         raise ConfigError(f"The grid names a setting twice ({', '.join(grid)}); give all of its values under one name.")
     combinations = _checked(method, model, data, root, swept, options)
-    job = {
-        "method": method, "model": str(model),
-        "data": _listed(data),
-        "judge": judge if isinstance(judge, str) else getattr(judge, "__name__", "function"), "options": options,
-        "evaluation": {
-            "prompts": None if prompts is None else str(prompts), "samples": samples, "temperature": temperature,
-            "max_tokens": max_tokens, "limit": limit,
-        },
-        "contents": dict(_contents(model, [data, options.get("held_out_data", ()), prompts or ()], judge)),
-    }  # fmt: skip
+    how: dict[str, Any] = {"samples": samples, "temperature": temperature, "max_tokens": max_tokens, "limit": limit}
+    job = _job(method, model, data, judge, options, {"prompts": None if prompts is None else str(prompts)} | how)
     _same_job(root, job)
     start = load(api.model_directory(model), device=options.get("device", "auto"), dtype=options.get("dtype", "auto"))
     points: list[Point] = []
@@ -99,10 +91,8 @@ def sweep(
             if stopped_by is not None:
                 break
             if not (path / "evaluation" / "win_rate.json").exists():
-                api.evaluate(
-                    path, against=start, data=prompts or path / "held_out.jsonl", judge=judge, output=path,
-                    temperature=temperature, max_tokens=max_tokens, samples=samples, limit=limit,
-                )  # fmt: skip
+                asked = prompts or path / "held_out.jsonl"
+                api.evaluate(path, against=start, data=asked, judge=judge, output=path, **how)
         except PreferablyError as error:
             if isinstance(error, NoSpaceError) or not (points or isinstance(error, TrainingError)):
                 raise
@@ -140,16 +130,31 @@ def _checked(
     return parsed
 
 
+def _job(
+    method: str,
+    model: str | Path,
+    data: str | Path | Sequence[str | Path],
+    judge: str | ScoreFunction,
+    options: dict[str, Any],
+    evaluation: dict[str, Any],
+) -> dict[str, Any]:
+    """What all points share: by name, and by the digests of what could change under its name."""
+    files = [*_listed(data), *_listed(options.get("held_out_data", ())), *_listed(evaluation["prompts"] or ())]
+    return {
+        "method": method, "model": str(model), "data": _listed(data),
+        "judge": judge if isinstance(judge, str) else getattr(judge, "__name__", "function"), "options": options,
+        "evaluation": evaluation, "contents": dict(_contents(model, files, judge)),
+    }  # fmt: skip
+
+
 def _listed(files: str | Path | Sequence[str | Path]) -> list[str]:
     return [str(files)] if isinstance(files, str | Path) else [str(file) for file in files]
 
 
-def _contents(
-    model: str | Path, data: Sequence[str | Path | Sequence[str | Path]], judge: str | ScoreFunction
-) -> Iterator[tuple[str, str]]:
-    """What could change under the name that the job has for it: (name, SHA-256), of what is on this machine."""
-    for named in (name for names in data for name in _listed(names)):
-        for file in [Path(named)] if Path(named).is_file() else sorted(Path(named).rglob("*")):
+def _contents(model: str | Path, files: Sequence[str], judge: str | ScoreFunction) -> Iterator[tuple[str, str]]:
+    """(name, SHA-256) of the files and weights that are on this machine, and of the judge."""
+    for named in map(Path, files):
+        for file in [named] if named.is_file() else sorted(named.rglob("*")):
             if file.is_file():
                 yield str(file), _digest(file)
     for file in sorted(Path(api.model_directory(model)).glob("*.safetensors")):
