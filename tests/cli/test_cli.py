@@ -1,7 +1,9 @@
 """The command as a user types it: in a process of its own, on a tiny model."""
 
+import html
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -57,6 +59,30 @@ def test_evaluate_says_the_win_rate_and_makes_the_report(place, tiny_model_direc
     assert (place / "dpo" / "report.html").stat().st_size > 100_000
     ranked = command(place, "evaluate", "--model", "dpo", "--against", tiny_model_directory)
     assert ranked.returncode == 0 and "preference accuracy" in ranked.stdout
+
+
+def test_the_command_that_a_report_and_a_card_print_makes_the_win_rate(place):
+    shutil.copytree(place / "dpo", place / "no rate")
+    (place / "no rate" / "evaluation" / "win_rate.json").unlink(missing_ok=True)
+    assert command(place, "report", "no rate").returncode == 0
+    card = (place / "no rate" / "MODEL_CARD.md").read_text()
+    (printed,) = [line.strip() for line in card.splitlines() if "preferably evaluate" in line]
+    assert printed in html.unescape((place / "no rate" / "report.html").read_text())
+    done = command(place, *shlex.split(printed)[1:], "--max-tokens", "3")
+    assert done.returncode == 0 and done.stdout.startswith("win rate"), done.stderr
+    assert (place / "no rate" / "evaluation" / "win_rate.json").exists()
+
+
+def test_without_a_judge_only_pairs_are_ranked(place, tiny_model_directory):
+    ranked = command(place, "evaluate", "--model", "dpo", "--against", tiny_model_directory, "--output", "ranks")
+    assert ranked.returncode == 0 and "preference accuracy" in ranked.stdout, ranked.stderr
+    assert (place / "ranks" / "evaluation" / "preference_accuracy.json").exists()
+    shutil.copytree(place / "dpo", place / "kto")
+    config = place / "kto" / "config.yaml"
+    config.write_text(config.read_text().replace("method: dpo", "method: kto"))
+    for more in ((), ("--output", "ranks")):
+        done = command(place, "evaluate", "--model", "kto", "--against", tiny_model_directory, *more)
+        assert done.returncode == 2 and "--judge is missing: labels hold no pairs" in done.stderr
 
 
 def test_evaluate_tells_what_was_trained_on(place, tiny_model_directory):

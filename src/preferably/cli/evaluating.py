@@ -31,14 +31,13 @@ def evaluate(
     """How often is the model preferred? The win rate on held-out prompts, with an interval."""
     from preferably import api
     from preferably.cli.watching import watching
-    from preferably.config import read_yaml
 
     prompts = _prompts_of(model, against, data, Console(stderr=True, highlight=False))
     target = output or (model if (Path(model) / "status.json").exists() else None)
     console = Console(highlight=False)
     if judge is None:
-        if target is not None and read_yaml(Path(target) / "config.yaml").get("method") == "sft":
-            raise ConfigError("--judge is missing: demonstrations hold no pairs to rank, so only a judge can tell.")
+        if data is None:
+            _pairs_of(model)
         ranked = api.rank(model, against=against, data=prompts, output=target, device=device, dtype=dtype)
         console.print(
             f"No judge was given, so only the held-out pairs are ranked: preference accuracy {ranked.accuracy:.3f} "
@@ -95,6 +94,16 @@ def _prompts_of(model: str, against: str, data: str | None, console: Console) ->
             text = f"{name} was trained on {source}, which is no file here: whether it holds these prompts is not known"
             console.print(f"[dim]note: {escape(text)}.[/dim]", soft_wrap=True)
     return data or str(Path(model) / "held_out.jsonl")
+
+
+def _pairs_of(run: str) -> None:
+    """`ConfigError` where what the run held out is no pairs, which can be ranked without a judge."""
+    from preferably.config import read_yaml
+    from preferably.methods import method_named
+
+    feedback = method_named(str(read_yaml(Path(run) / "config.yaml").get("method"))).feedback
+    if feedback != "pairs":
+        raise ConfigError(f"--judge is missing: {feedback} hold no pairs to rank, so only a judge can tell.")
 
 
 def ready(
