@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from preferably.cli.training import flags, pair
+from preferably.cli.training import flags, once, pair
 from preferably.config import ALIASES
 from preferably.errors import ConfigError
 
@@ -40,7 +40,7 @@ def sweep(
         found = run(
             method, model=model, data=data, output=output, grid=chosen, judge=judge, prompts=prompts, samples=samples,
             temperature=temperature, max_tokens=max_tokens, limit=limit, progress=watch.training,
-            **flags(list(context.args)),
+            **once(flags(list(context.args))),
         )  # fmt: skip
     console = Console(highlight=False)
     table = Table(box=None, pad_edge=False)
