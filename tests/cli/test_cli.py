@@ -1,7 +1,9 @@
 """The command as a user types it: in a process of its own, on a tiny model."""
 
+import html
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -26,6 +28,7 @@ def place(tmp_path_factory, tiny_model_directory):
         "def broken(prompts, completions):\n    raise RuntimeError('no')\n"
     )
     (folder / "run.yaml").write_text(f"model: {tiny_model_directory}\ndata: pairs.jsonl\noutput: dpo\nbeta: 0.2\n")
+    (folder / "twice.yaml").write_text("lr: 1\nlearning_rate: 2\n")
     done = command(folder, "train", "dpo", "run.yaml", "--max_steps", "3", "--set", "sample_tokens=8", "--batch-size=8")
     assert done.returncode == 0, done.stderr
     assert "note: 48 rows read: 48 used, 0 rejected, 0 duplicates." in done.stderr, done.stderr
@@ -46,6 +49,17 @@ def test_settings_come_from_the_file_the_flags_and_set(place):
         assert line in config.splitlines()
 
 
+def test_files_of_data_are_collected_and_a_resume_of_nothing_is_a_new_run_and_says_so(place):
+    shutil.copy(place / "pairs.jsonl", place / "more.jsonl")
+    done = command(
+        place, "train", "dpo", "run.yaml", "--output", "new", "--max-steps", "1", "--batch-size", "2", "--resume",
+        "--dataset_name", "pairs.jsonl", "--data", "more.jsonl", "--sample-prompts", "0",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "note: 96 rows read" in done.stderr
+    assert "note: new holds no checkpoint to go on from, so a new run begins." in done.stderr
+
+
 def test_evaluate_says_the_win_rate_and_makes_the_report(place, tiny_model_directory):
     done = command(
         place, "evaluate", "--model", "dpo", "--against", tiny_model_directory, "--judge", "rules.py:score",
@@ -57,6 +71,30 @@ def test_evaluate_says_the_win_rate_and_makes_the_report(place, tiny_model_direc
     assert (place / "dpo" / "report.html").stat().st_size > 100_000
     ranked = command(place, "evaluate", "--model", "dpo", "--against", tiny_model_directory)
     assert ranked.returncode == 0 and "preference accuracy" in ranked.stdout
+
+
+def test_the_command_that_a_report_and_a_card_print_makes_the_win_rate(place):
+    shutil.copytree(place / "dpo", place / "no rate")
+    (place / "no rate" / "evaluation" / "win_rate.json").unlink(missing_ok=True)
+    assert command(place, "report", "no rate").returncode == 0
+    card = (place / "no rate" / "MODEL_CARD.md").read_text()
+    (printed,) = [line.strip() for line in card.splitlines() if "preferably evaluate" in line]
+    assert printed in html.unescape((place / "no rate" / "report.html").read_text())
+    done = command(place, *shlex.split(printed)[1:], "--max-tokens", "3")
+    assert done.returncode == 0 and done.stdout.startswith("win rate"), done.stderr
+    assert (place / "no rate" / "evaluation" / "win_rate.json").exists()
+
+
+def test_without_a_judge_only_pairs_are_ranked(place, tiny_model_directory):
+    ranked = command(place, "evaluate", "--model", "dpo", "--against", tiny_model_directory, "--output", "ranks")
+    assert ranked.returncode == 0 and "preference accuracy" in ranked.stdout, ranked.stderr
+    assert (place / "ranks" / "evaluation" / "preference_accuracy.json").exists()
+    shutil.copytree(place / "dpo", place / "kto")
+    config = place / "kto" / "config.yaml"
+    config.write_text(config.read_text().replace("method: dpo", "method: kto"))
+    for more in ((), ("--output", "ranks")):
+        done = command(place, "evaluate", "--model", "kto", "--against", tiny_model_directory, *more)
+        assert done.returncode == 2 and "--judge is missing: labels hold no pairs" in done.stderr
 
 
 def test_evaluate_tells_what_was_trained_on(place, tiny_model_directory):
@@ -125,6 +163,14 @@ def test_methods_lists_every_method():
         (("train", "dpo", "run.yaml", "--output", "x4", "--data", "none.jsonl"), 3, "none.jsonl does not exist"),
         (("train", "dpo", "run.yaml"), 2, "already holds a run"),
         (("train", "dpo", "none.yaml", "--output", "x5"), 2, "none.yaml"),
+        (
+            ("train", "dpo", "run.yaml", "--output", "x8", "--lr", "1", "--learning-rate=2"),
+            2,
+            "lr = 1 and learning_rate = 2",
+        ),
+        (("train", "dpo", "run.yaml", "--output", "x8", "--beta", "1", "--set", "beta=2"), 2, "beta = 1 and beta = 2"),
+        (("train", "dpo", "run.yaml", "--output", "x8", "--output", "x9"), 2, "output = x8 and output = x9"),
+        (("train", "dpo", "twice.yaml", "--output", "x8"), 2, "lr = 1 and learning_rate = 2"),
         (("train", "sft", "run.yaml", "--output", "x6"), 2, "does not take 'beta'"),
         (("evaluate", "--model", "dpo", "--against", "dpo", "--judge", "rules.py:scor"), 2, "'score'"),
         (
@@ -137,7 +183,7 @@ def test_methods_lists_every_method():
         (("report", "dpo", "dpo"), 2, "two or more different runs"),
         (("report", "dpo", "--output", "x.html"), 2, "--output is for a comparison"),
         (("report", "dpo", ".", "--watch"), 2, "--watch shows one run"),
-        (("report", "dpo", "--watch", "--port", "70000"), 2, "Cannot serve on port 70000"),
+        (("report", "dpo", "--watch", "--port", "70000"), 2, "0-65535; give another"),
         (("train", "dpo", "run.yaml", "--output", "x7", "--track", "mlflow"), 2, "'tensorboard', 'wandb' or 'trackio'"),
     ],
 )

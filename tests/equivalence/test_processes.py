@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -190,6 +192,39 @@ def test_a_killed_process_ends_the_other_and_the_resumed_run_is_the_same_to_the_
     for name in ("metrics.jsonl", "model/model.safetensors"):
         assert (path / name).read_bytes() == (two["cache"] / name).read_bytes()
     assert (path / "report.html").exists()
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="signals of Unix")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT"])
+def test_the_launcher_leaves_with_the_code_of_its_signal(tmp_path, name):
+    script = tmp_path / "waits.py"
+    script.write_text(
+        "import os, pathlib, time\n"
+        "pathlib.Path(__file__).with_name('ready-' + os.environ['RANK']).touch()\n"
+        f"time.sleep({BOUND})\n"
+    )
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    running = subprocess.Popen([sys.executable, "-c", LAUNCH, str(script)], env=environment, stderr=subprocess.DEVNULL)
+    try:
+        until = time.monotonic() + BOUND
+        while len(list(tmp_path.glob("ready-*"))) < 2 and time.monotonic() < until:
+            assert running.poll() is None
+            time.sleep(0.05)
+        running.send_signal(getattr(signal, name))
+        assert running.wait(BOUND) == 128 + getattr(signal, name)
+    finally:
+        running.kill()
+
+
+def test_a_dry_run_of_two_processes_is_told_once_and_refuses_nothing(job):
+    values = job("sft", "planned", memory_limit=0.001)
+    command = [sys.executable, "-m", "preferably", "train", "sft", *flags(values), "--processes", "2", "--dry-run"]
+    done = finished(command)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("rows:") == 1 and "these figures are of one process" in done.stdout, done.stdout
+    assert "does not fit in one process" in done.stdout and not Path(values["output"]).exists()
+    alone = finished([*command[:-3], "--dry-run"])
+    assert alone.returncode == ConfigError.exit_code and "of one process" not in alone.stdout
 
 
 def test_an_error_on_one_process_is_told_once(job):

@@ -135,7 +135,7 @@ def test_win_rates_measured_otherwise_are_not_set_against_each_other(
 def test_runs_without_any_evaluation(fake: ModuleType, tmp_path: Path) -> None:
     runs = [fake.sft_run(tmp_path / name) for name in ("a", "b")]
     seen = text_of(render_comparison(runs, tmp_path / "page.html"))
-    assert "No win rates yet" in seen and f"preferably evaluate --model {tmp_path}/a/model" in seen
+    assert "No win rates yet" in seen and f"preferably evaluate --model {tmp_path}/a --against" in seen
     assert "No setting differs." in seen and "None raised in any of the runs." in seen
 
 

@@ -134,7 +134,7 @@ def test_ids_of_the_stills_are_unique(dpo: Path) -> None:
 def test_an_sft_run_says_what_is_missing_and_how_to_make_it(fake: ModuleType, tmp_path: Path) -> None:
     seen = text_of(render_report(fake.sft_run(tmp_path / "sft")))
     assert "No win rate yet: evaluation/win_rate.json is not there." in seen
-    assert f"preferably evaluate --model {tmp_path}/sft/model --against runs/base/model" in seen
+    assert f"preferably evaluate --model {tmp_path}/sft --against runs/base/model --judge rules.py:score" in seen
     assert "Warnings None raised." in seen
     for file in ("axes.json", "readiness.json", "preference_accuracy.json", "samples.jsonl", "environment.json"):
         assert file in seen

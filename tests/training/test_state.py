@@ -141,7 +141,12 @@ def test_a_broken_checkpoint_is_named_and_the_one_before_is_used(tiny, tmp_path)
         keep = saver(tmp_path, lock, resume=True, warn=lambda *words: told.append(words))
         assert keep.restore(policy, optimizer, reference).step == 1
     ((code, message, _),) = told
-    assert code == "checkpoint_refused" and message.startswith("step-00000002: ") and "SHA-256 differs" in message
+    assert (
+        code == "checkpoint_refused"
+        and message.startswith("step-00000002: ")
+        and "SHA-256 differs" in message
+        and message[-1] != "."
+    )
 
 
 def test_the_best_checkpoint_outlives_newer_ones_and_can_be_loaded(tiny, tmp_path):

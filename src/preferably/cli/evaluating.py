@@ -47,6 +47,8 @@ def evaluate(
     target = output or (model if (Path(model) / "status.json").exists() else None)
     console = Console(highlight=False)
     if judge is None:
+        if data is None:
+            _pairs_of(model)
         _rank(console, model, against, prompts, target, limit, device, dtype)
         return
     with watching() as watch:
@@ -86,10 +88,7 @@ def _rank(
 ) -> None:
     """What can be said without a judge: how the held-out pairs are ranked."""
     from preferably import api
-    from preferably.config import read_yaml
 
-    if target is not None and read_yaml(Path(target) / "config.yaml").get("method") == "sft":
-        raise ConfigError("--judge is missing: demonstrations hold no pairs to rank, so only a judge can tell.")
     ranked = api.rank(model, against=against, data=prompts, output=target, limit=limit, device=device, dtype=dtype)
     console.print(
         f"No judge was given, so only the held-out pairs are ranked: preference accuracy {ranked.accuracy:.3f} "
@@ -135,6 +134,16 @@ def _prompts_of(model: str, against: str | None, data: str | None, console: Cons
             text = f"{name} was trained on {source}, which is no file here: whether it holds these prompts is not known"
             console.print(f"[dim]note: {escape(text)}.[/dim]", soft_wrap=True)
     return data or str(Path(model) / "held_out.jsonl")
+
+
+def _pairs_of(run: str) -> None:
+    """`ConfigError` where what the run held out is no pairs, which can be ranked without a judge."""
+    from preferably.config import read_yaml
+    from preferably.methods import method_named
+
+    feedback = method_named(str(read_yaml(Path(run) / "config.yaml").get("method"))).feedback
+    if feedback != "pairs":
+        raise ConfigError(f"--judge is missing: {feedback} hold no pairs to rank, so only a judge can tell.")
 
 
 def ready(

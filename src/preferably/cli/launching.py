@@ -17,7 +17,8 @@ GRACE = 300
 def launch(processes: int, arguments: list[str]) -> int:
     """Run Python with `arguments` in `processes` processes and return the exit code: the first one that is not 0.
 
-    SIGINT and SIGTERM are passed on. If one process ends badly, the others are ended.
+    SIGINT, SIGTERM and SIGHUP are passed on and give 128 + their number. If one process ends badly, the others are
+    ended.
     """
     logging.disable(logging.ERROR)  # the process that fails says why; which process id got which signal helps nobody
     os.environ["TORCH_ELASTIC_SHUTDOWN_TIMEOUT"] = str(GRACE)
@@ -35,6 +36,6 @@ def launch(processes: int, arguments: list[str]) -> int:
     except ChildFailedError as error:
         code = error.get_first_failure()[1].exitcode
         return code if code > 0 else 128 - code  # killed by a signal: as shells count
-    except SignalException:
-        return 130
+    except SignalException as error:
+        return 128 + error.sigval
     return 0

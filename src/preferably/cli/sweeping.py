@@ -1,14 +1,15 @@
 """`preferably sweep`."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from preferably.cli.training import flags, pair
+from preferably.cli.training import flags, once, pair
+from preferably.config import ALIASES
 from preferably.errors import ConfigError
 
 
@@ -30,15 +31,16 @@ def sweep(
     from preferably.cli.watching import watching
     from preferably.pipeline.sweep import sweep as run
 
-    values: dict[str, Any] = dict(pair(text) for text in grid)
-    chosen = {name: value if isinstance(value, list) else str(value).split(",") for name, value in values.items()}
+    chosen: dict[str, list[str]] = {}
+    for name, value in map(pair, grid):  # the values of a setting that is given again are joined
+        chosen.setdefault(ALIASES.get(name, name), []).extend(value if isinstance(value, list) else value.split(","))
     if any(not part.strip() for parts in chosen.values() for part in parts):
         raise ConfigError("--grid takes setting=value,value,...; one of the values is empty.")
     with watching() as watch:
         found = run(
             method, model=model, data=data, output=output, grid=chosen, judge=judge, prompts=prompts, samples=samples,
             temperature=temperature, max_tokens=max_tokens, limit=limit, progress=watch.training,
-            **flags(list(context.args)),
+            **once(flags(list(context.args))),
         )  # fmt: skip
     console = Console(highlight=False)
     table = Table(box=None, pad_edge=False)
@@ -55,9 +57,9 @@ def sweep(
         table.add_row(mark, *said, *figures, ", ".join(point.warnings))
     console.print(table)
     console.print("\n* on the frontier: no other point wins more at no more KL")
-    if not found.finished:
+    if found.stopped_by is not None:
         console.print("asked to stop; the same command goes on")
-        raise typer.Exit(130)
+        raise typer.Exit(128 + found.stopped_by)
     best = found.recommendation
     name = f"[bold]{escape(best.point.name)}[/bold]" if best.point else "none of these settings"
     console.print(f"take {name}: {escape(best.reason)}", soft_wrap=True)

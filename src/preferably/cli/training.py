@@ -1,6 +1,7 @@
 """`preferably train` and `preferably methods`."""
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +17,7 @@ from preferably.methods import METHODS
 if TYPE_CHECKING:
     from preferably.training.plan import Plan
 
-SEVERAL = ("reward", "ptx_data")  # that can be given more than once
+SEVERAL = ("data", "held_out_data", "reward", "ptx_data")  # that can be given more than once
 OWN = {"method", "model", "data", "output"}
 
 
@@ -38,9 +39,9 @@ def train(
     context: typer.Context,
     method: Annotated[str, typer.Argument(help="sft, dpo, ipo, ... (see `preferably methods`)")],
     file: Annotated[Path | None, typer.Argument(help="a YAML file of settings")] = None,
-    model: Annotated[str | None, typer.Option(help="directory, run directory or hub id to start from")] = None,
+    model: Annotated[list[str] | None, typer.Option(help="directory, run directory or hub id to start from")] = None,
     data: Annotated[list[str] | None, typer.Option(help="file of feedback; may be given again")] = None,
-    output: Annotated[str | None, typer.Option(help="run directory to write")] = None,
+    output: Annotated[list[str] | None, typer.Option(help="run directory to write")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="name=value, any setting")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on with the run in --output")] = False,
     dry_run: Annotated[
@@ -52,12 +53,13 @@ def train(
     extra = list(context.args)
     if file is not None and str(file).startswith("--"):
         extra, file = [str(file), *extra], None
-    given = {name: value for name, value in (("model", model), ("data", data), ("output", output)) if value}
+    own = (("model", model), ("data", data), ("output", output))
+    given = [(name, value) for name, values in own for value in values or ()]
     # Flags win over the file, whatever name either uses for a setting.
-    values: dict[str, Any] = _ours(read_yaml(file)) if file is not None else {}
+    values: dict[str, Any] = once(read_yaml(file).items()) if file is not None else {}
     if values.get("method", method) != method:
         raise ConfigError(f"{file} says method {values['method']!r}, the command {method!r}; make them agree.")
-    values |= _ours(flags(extra)) | _ours(dict(pair(text) for text in set_ or [])) | given
+    values |= once([*given, *flags(extra), *map(pair, set_ or [])])
     for name in ("model", "output"):
         if not values.get(name):
             raise ConfigError(
@@ -68,7 +70,7 @@ def train(
 
     from preferably.training import parallel
 
-    if processes > 1 == parallel.world():
+    if processes > 1 == parallel.world() and not dry_run:
         from preferably.cli.launching import launch
 
         raise typer.Exit(launch(processes, ["-m", "preferably", *sys.argv[1:]]))
@@ -77,7 +79,8 @@ def train(
     from preferably.cli.watching import watching
 
     if dry_run:
-        _show(api.plan(method, **values))
+        if parallel.is_main():
+            _show(api.plan(method, **values))
         return
 
     with parallel.together(), watching(quiet=not parallel.is_main()) as watch:
@@ -100,14 +103,28 @@ def _show(plan: "Plan") -> None:
         raise ConfigError(plan.refused)
 
 
-def _ours(values: dict[str, Any]) -> dict[str, Any]:
-    """The same settings under our names; `loss_type` stays, for what it means depends on the method."""
-    return {name if name == "loss_type" else ALIASES.get(name, name): value for name, value in values.items()}
+def once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Settings under our names; `loss_type` stays, for what it means depends on the method.
 
-
-def flags(arguments: list[str]) -> dict[str, Any]:
-    """`--name value`, `--name=value`, and `--name` alone for true."""
+    Lists of files are collected; any other setting that is there twice is a `ConfigError`.
+    """
     values: dict[str, Any] = {}
+    spelt: dict[str, str] = {}
+    for given, value in pairs:
+        name = given if given == "loss_type" else ALIASES.get(given, given)
+        if name in SEVERAL:
+            value = [*values.get(name, ()), *(value if isinstance(value, list) else [value])]
+        elif name in values:
+            raise ConfigError(
+                f"A setting was given twice: {spelt[name]} = {values[name]} and {given} = {value}; give it once."
+            )
+        values[name], spelt[name] = value, given
+    return values
+
+
+def flags(arguments: list[str]) -> list[tuple[str, Any]]:
+    """`--name value`, `--name=value`, and `--name` alone for true."""
+    pairs = []
     rest = list(arguments)
     while rest:
         flag = rest.pop(0)
@@ -116,12 +133,8 @@ def flags(arguments: list[str]) -> dict[str, Any]:
         name, equals, value = flag[2:].partition("=")
         if not equals:
             value = rest.pop(0) if rest and not rest[0].startswith("--") else "true"
-        name = name.replace("-", "_")
-        if name in SEVERAL:
-            values[name] = [*values.get(name, []), value]
-        else:
-            values[name] = _value(name, value)
-    return values
+        pairs.append((name.replace("-", "_"), _value(name.replace("-", "_"), value)))
+    return pairs
 
 
 def pair(text: str) -> tuple[str, Any]:

@@ -131,7 +131,6 @@ def store(
     decoding["samples"] = comparison.samples
     values = comparison.result.as_json(judge=judge, decoding=decoding, kl=kl, model=model, against=against)
     values["too_long"] = too_long
-    run.write_json(f"evaluation/{name}.json", values)
     if name == "win_rate":
         (directory / "samples.jsonl").unlink(missing_ok=True)
         asked = [group.prompt_text for group in comparison.prompts[:keep_samples]]
@@ -144,4 +143,5 @@ def store(
             if said:
                 line["scores"] = {"model": said[i], "against": said[len(asked) + i]}
             run.append("samples.jsonl", line)
+    run.write_json(f"evaluation/{name}.json", values)  # last: where it is there, all is
     return values

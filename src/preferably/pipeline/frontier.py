@@ -87,7 +87,9 @@ def _why_none(measured: Sequence[Point], calm: Sequence[Point]) -> str:
     if not calm:
         return "every point raised a warning that forbids to trust its win rate."
     top = max(calm, key=lambda point: point.win_rate or 0.0)
-    return f"no point without a warning is better than the start: the best, {top.name}, has {top.win_rate:.3f}."
+    alarms = sorted(ALARMING & {code for point in measured for code in point.warnings})
+    without = f" without one of these alarms ({', '.join(alarms)})" if alarms else ""
+    return f"no point{without} is better than the start: the best, {top.name}, has {top.win_rate:.3f}."
 
 
 def _hints(points: Sequence[Point], chosen: Point | None, grid: Mapping[str, Sequence[Any]]) -> list[str]:

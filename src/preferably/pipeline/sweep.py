@@ -1,23 +1,29 @@
 """The same training at several settings, and what each is worth: win rate against KL."""
 
+import inspect
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from hashlib import file_digest, sha256
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from preferably import api
 from preferably.config import ALIASES, settings
-from preferably.errors import ConfigError, TrainingError
+from preferably.errors import ConfigError, PreferablyError, TrainingError
+from preferably.functions import load_function
 from preferably.judging.judge import ScoreFunction
 from preferably.models.loading import load
 from preferably.pipeline.frontier import Point, Recommendation, frontier, recommend
 from preferably.reporting.sweep import render_sweep
 from preferably.training.closing import STOPPED, Progress
+from preferably.training.disk import NoSpaceError
 from preferably.training.run_directory import RunDirectory
 
 NOT_SWEPT = {"method", "model", "data", "output", "held_out_data", "held_out", "seed", "device", "threads"}
+DECIDE_PROMPTS = {"max_length", "truncation", "max_rejected"}  # which rows are used, and so which are held out
 FILE = "sweep.json"
 
 
@@ -28,7 +34,12 @@ class Sweep:
     path: Path
     points: list[Point]
     recommendation: Recommendation
-    finished: bool  # false where it was asked to stop
+    stopped_by: int | None = None  # the signal that ended it early, where one did
+
+    @property
+    def finished(self) -> bool:
+        """False where it was asked to stop."""
+        return self.stopped_by is None
 
     @property
     def frontier(self) -> list[Point]:
@@ -57,42 +68,38 @@ def sweep(
     `grid`: setting -> values. `prompts`: a file of prompts to judge on, else those that the runs hold out (the same for
     all: the split depends on data and seed). `options` are settings of all runs. What is there already is not done
     again: after a kill the same call goes on, and a larger grid adds points. A run that fails is a point of its own and
-    stops nothing. `ConfigError` for settings that cannot be used, before any run, and for an `output` that holds a
-    sweep of other settings.
+    stops nothing, but for a full disk, and for the first one that fails by anything but its training: what is wrong
+    there is wrong for all. `ConfigError` for settings that cannot be used, before any run, and for an `output` that
+    holds a sweep of other settings or other contents of the files that it names.
     """
     root = Path(output)
     swept = {ALIASES.get(key, key): list(dict.fromkeys(values)) for key, values in grid.items()}
+    if len(swept) < len(grid):
+        raise ConfigError(f"The grid names a setting twice ({', '.join(grid)}); give all of its values under one name.")
     combinations = _checked(method, model, data, root, swept, options)
-    job = {
-        "method": method, "model": str(model),
-        "data": [str(data)] if isinstance(data, str | Path) else [str(file) for file in data],
-        "judge": judge if isinstance(judge, str) else getattr(judge, "__name__", "function"), "options": options,
-        "evaluation": {
-            "prompts": None if prompts is None else str(prompts), "samples": samples, "temperature": temperature,
-            "max_tokens": max_tokens, "limit": limit,
-        },
-    }  # fmt: skip
+    how: dict[str, Any] = {"samples": samples, "temperature": temperature, "max_tokens": max_tokens, "limit": limit}
+    job = _job(method, model, data, judge, options, {"prompts": None if prompts is None else str(prompts)} | how)
     _same_job(root, job)
     start = load(api.model_directory(model), device=options.get("device", "auto"), dtype=options.get("dtype", "auto"))
     points: list[Point] = []
-    stopped = False
+    stopped_by = None
     for chosen in combinations:
         path = root / "runs" / _name(chosen)
         watch = progress(Point(chosen, "", "finished").name) if progress is not None else None
         try:
-            stopped = not _trained(method, model, data, path, options | chosen, watch)
-        except TrainingError as error:
+            stopped_by = _trained(method, model, data, path, options | chosen, watch)
+            if stopped_by is not None:
+                break
+            if not (path / "evaluation" / "win_rate.json").exists():
+                asked = prompts or path / "held_out.jsonl"
+                api.evaluate(path, against=start, data=asked, judge=judge, output=path, **how)
+        except PreferablyError as error:
+            if isinstance(error, NoSpaceError) or not (points or isinstance(error, TrainingError)):
+                raise
             points.append(Point(chosen, str(path), "failed", str(error)))
-            continue
-        if stopped:
-            break
-        if not (path / "evaluation" / "win_rate.json").exists():
-            api.evaluate(
-                path, against=start, data=prompts or path / "held_out.jsonl", judge=judge, output=path,
-                temperature=temperature, max_tokens=max_tokens, samples=samples, limit=limit,
-            )  # fmt: skip
-        points.append(_point(chosen, path))
-    made = Sweep(root, points, recommend(points, swept), not stopped)
+        else:
+            points.append(_point(chosen, path))
+    made = Sweep(root, points, recommend(points, swept), stopped_by)
     _store(made, job, swept)
     return made
 
@@ -106,6 +113,11 @@ def _checked(
     for name in grid:
         if name in NOT_SWEPT:
             raise ConfigError(f"{name} cannot be swept: all runs share it, or they could not be compared.")
+        if name in DECIDE_PROMPTS:
+            raise ConfigError(
+                f"{name} cannot be swept: which prompts are held out depends on it, so the points could not be "
+                f"compared. Set it once for all runs: --{name.replace('_', '-')}."
+            )
         if name in options:
             raise ConfigError(f"{name} is swept and also set to {options[name]!r}; give it once.")
     combinations = [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
@@ -118,14 +130,59 @@ def _checked(
     return parsed
 
 
+def _job(
+    method: str,
+    model: str | Path,
+    data: str | Path | Sequence[str | Path],
+    judge: str | ScoreFunction,
+    options: dict[str, Any],
+    evaluation: dict[str, Any],
+) -> dict[str, Any]:
+    """What all points share: by name, and by the digests of what could change under its name."""
+    files = [*_listed(data), *_listed(options.get("held_out_data", ())), *_listed(evaluation["prompts"] or ())]
+    return {
+        "method": method, "model": str(model), "data": _listed(data),
+        "judge": judge if isinstance(judge, str) else getattr(judge, "__name__", "function"), "options": options,
+        "evaluation": evaluation, "contents": dict(_contents(model, files, judge)),
+    }  # fmt: skip
+
+
+def _listed(files: str | Path | Sequence[str | Path]) -> list[str]:
+    return [str(files)] if isinstance(files, str | Path) else [str(file) for file in files]
+
+
+def _contents(model: str | Path, files: Sequence[str], judge: str | ScoreFunction) -> Iterator[tuple[str, str]]:
+    """(name, SHA-256) of the files and weights that are on this machine, and of the judge."""
+    for named in map(Path, files):
+        for file in [named] if named.is_file() else sorted(named.rglob("*")):
+            if file.is_file():
+                yield str(file), _digest(file)
+    for file in sorted(Path(api.model_directory(model)).glob("*.safetensors")):
+        yield str(file), _digest(file)
+    found = load_function(judge) if isinstance(judge, str) else judge
+    with suppress(OSError, TypeError):  # built in, or a callable that is no function
+        # A file that is named is all there for judging; a function of a program stands beside much else.
+        source = inspect.getsource((inspect.getmodule(found) if isinstance(judge, str) else None) or found)
+        yield "the source of the judge", sha256(source.encode()).hexdigest()
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as stream:
+        return file_digest(stream, "sha256").hexdigest()
+
+
 def _same_job(root: Path, job: dict[str, Any]) -> None:
-    """Note what is swept; `ConfigError` with what differs where another sweep is there."""
+    """Note what is swept; `ConfigError` with what differs where another sweep is there and has begun a run."""
     known = root / FILE
     plain = json.loads(json.dumps(job))
-    if known.exists():
+    if known.exists() and any(root.glob("runs/*/checkpoints")):
         before = json.loads(known.read_text(encoding="utf-8"))
-        changed = [key for key in plain if before.get(key) != plain[key]]
-        differs = [f"{key}: {before.get(key)!r} then, {plain[key]!r} now" for key in changed]
+        then, now = before.get("contents", {}), plain["contents"]
+        differs = [
+            f"{key}: {before.get(key)!r} then, {plain[key]!r} now"
+            for key in plain
+            if key != "contents" and before.get(key) != plain[key]
+        ] or [f"{name} has changed" for name in sorted(then | now) if then.get(name) != now.get(name)]
         if differs:
             raise ConfigError(f"{root} holds a sweep of other settings ({'; '.join(differs)}); give another --output.")
         return
@@ -133,15 +190,16 @@ def _same_job(root: Path, job: dict[str, Any]) -> None:
     RunDirectory(root).write_json(FILE, plain)
 
 
-def _trained(method: str, model: Any, data: Any, path: Path, options: dict[str, Any], watch: Progress | None) -> bool:
-    """Train, or go on training, unless it is done; false where the run was asked to stop."""
+def _trained(
+    method: str, model: Any, data: Any, path: Path, options: dict[str, Any], watch: Progress | None
+) -> int | None:
+    """Train, or go on training, unless it is done; the signal by which the run was asked to stop, if it was."""
     status = path / "status.json"
     state = json.loads(status.read_text(encoding="utf-8")) if status.exists() else {}
     if state.get("state") == "finished" or (state.get("state") == "stopped" and state.get("reason") != STOPPED):
-        return True
+        return None
     begun = (path / "checkpoints").exists()
-    run = api.train(method, model=model, data=data, output=path, resume=begun, progress=watch, **options)
-    return run.state.reason != STOPPED
+    return api.train(method, model=model, data=data, output=path, resume=begun, progress=watch, **options).stopped_by
 
 
 def _point(chosen: dict[str, Any], path: Path) -> Point:
@@ -165,7 +223,7 @@ def _store(made: Sweep, job: dict[str, Any], grid: Mapping[str, Sequence[Any]]) 
         },
     }  # fmt: skip
     RunDirectory(made.path).write_json(FILE, record)
-    render_sweep(made.path, record)
+    render_sweep(made.path, json.loads((made.path / FILE).read_text(encoding="utf-8")))
 
 
 def _name(chosen: Mapping[str, Any]) -> str:

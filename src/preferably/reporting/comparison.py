@@ -17,7 +17,7 @@ from preferably.reporting.curves import Curve, curve
 from preferably.reporting.figures import NONE, plural
 from preferably.reporting.page import data_block, shell, write_page
 from preferably.reporting.panels import kl_point
-from preferably.reporting.report import MAKES_A_WIN_RATE, warning_of, win_rate_command
+from preferably.reporting.report import A_JUDGE, MAKES_A_WIN_RATE, warning_of, win_rate_command
 from preferably.reporting.run_files import Record, RunFiles, flat, read_run, text
 from preferably.reporting.verdict import decoding_of
 
@@ -203,8 +203,7 @@ def _against_each_other(runs: Sequence[RunFiles]) -> str:
     """The command that judges the second run against the first, by the judge of the first where that is a name."""
     ours, theirs = (shlex.quote(str(run.path)) for run in runs[:2])
     judge = text(runs[0].win_rate, "judge")
-    by = f" --judge {shlex.quote(judge)}" if ":" in judge else ""
-    return MAKES_A_WIN_RATE.format(model=theirs, against=ours) + by
+    return MAKES_A_WIN_RATE.format(model=theirs, against=ours, judge=shlex.quote(judge) if ":" in judge else A_JUDGE)
 
 
 def _colour(place: int) -> str:

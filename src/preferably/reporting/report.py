@@ -15,8 +15,9 @@ from preferably.reporting.run_files import Record, RunFiles, flat, number, read_
 from preferably.reporting.samples import samples, tally
 from preferably.reporting.visible import plain
 
-MAKES_A_WIN_RATE = "preferably evaluate --model {model} --against {against}"
+MAKES_A_WIN_RATE = "preferably evaluate --model {model} --against {against} --judge {judge}"
 MAKES_AN_ACCURACY = "preferably evaluate --reward-model {model} --data COMPARISONS"
+A_JUDGE = "rules.py:score"  # stands for the user's own
 MAKES_A_REPORT = "preferably report {run}"
 
 
@@ -73,10 +74,10 @@ def _page(run: RunFiles, earlier: list[RunFiles], title: str | None) -> dict[str
 
 def win_rate_command(run: RunFiles) -> str:
     """The command that writes the win rate that a run lacks, or the accuracy of a reward model."""
+    model, against = (shlex.quote(plain(name)) for name in (str(run.path), model_of(run) or "STARTING_MODEL"))
     if (row := row_of(run)) is not None and row.scores:
-        return MAKES_AN_ACCURACY.format(model=shlex.quote(plain(str(run.path))))
-    model = shlex.quote(str(run.path / "model"))
-    return MAKES_A_WIN_RATE.format(model=plain(model), against=shlex.quote(plain(model_of(run) or "STARTING_MODEL")))
+        return MAKES_AN_ACCURACY.format(model=model)
+    return MAKES_A_WIN_RATE.format(model=model, against=against, judge=A_JUDGE)
 
 
 def title_of(run: RunFiles) -> str:

@@ -46,7 +46,8 @@ def server_of(run: Path, port: int = 0) -> ThreadingHTTPServer:
     try:
         return ThreadingHTTPServer((ADDRESS, port), Handler)
     except (OSError, OverflowError) as error:
-        raise ConfigError(f"Cannot serve on port {port} of {ADDRESS}: {error}; give another, or 0 for any.") from None
+        told = str(error).rstrip(".")
+        raise ConfigError(f"Cannot serve on port {port} of {ADDRESS}: {told}; give another, or 0 for any.") from None
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -157,7 +157,7 @@ def newest_valid(directory: Path, run_id: str | None = None) -> Newest:
         try:
             return Newest(path, verify(path, run_id=run_id), refused)
         except CheckpointError as error:
-            refused.append((path, str(error)))
+            refused.append((path, str(error).rstrip(".")))
     return Newest(None, None, refused)
 
 

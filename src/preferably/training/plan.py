@@ -47,10 +47,12 @@ class Plan:
         limit = self.estimate.limit
         known = "what there is cannot be read here" if limit is None else f"{limit / GB:.2f} GB may be held"
         yield "memory", f"about {memory.peak / GB:.2f} GB at most, in {memory.phase}; {known}"
+        if made.processes > 1:
+            yield "", f"these figures are of one process; what each of {made.processes} holds and takes is not known"
         for name, size in memory.parts.items():
             yield "", f"{size / GB:7.2f} GB  {name}"
         if self.seconds is None:
-            yield "time", "not tried, as the run does not fit"
+            yield "time", "not tried, as the run does not fit" + (" in one process" if made.processes > 1 else "")
             return
         a_step = self.seconds["training"] / work.steps
         yield "time", f"about {_duration(sum(self.seconds.values()))}; {a_step:.2g} s a step"
@@ -75,7 +77,8 @@ def plan(settings: TrainSettings, *, groups: Sequence[Group] | None = None, read
     if isinstance(found, str):
         return Plan(settings, account, found, None, 0.0, None)
     if not found.fits:
-        return Plan(settings, account, found, None, 0.0, why_not(settings, outline, data, found))
+        refused = why_not(settings, outline, data, found) if settings.processes == 1 else None  # as the run itself
+        return Plan(settings, account, found, None, 0.0, refused)
     pace = measure_pace(settings, data, found.work)
     seconds = seconds_of(settings, found.work, found.rehearsal, pace, ready)
     return Plan(settings, account, found, seconds, pace.probe, None)

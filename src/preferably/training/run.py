@@ -90,6 +90,8 @@ def train(
     with parallel.together(), _lock(run) as lock, listening() as stop, ExitStack() as at_end:
         settings = parallel.confirmed(settings)
         _create(run, resume=resume)  # under the lock: another process may be about to begin here
+        if resume and run.fresh:
+            progress.note(f"{run.path} holds no checkpoint to go on from, so a new run begins.")
         total = 0
         try:
             if settings.threads is not None:

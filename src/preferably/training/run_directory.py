@@ -106,7 +106,7 @@ class RunDirectory:
     def lines(self, name: str) -> Iterator[dict[str, Any]]:
         """The objects of a line file; none if it does not exist. What does not end in a newline is no line yet."""
         if (self.path / name).exists():
-            for line in (self.path / name).read_text(encoding="utf-8").split("\n")[:-1]:
+            for line in (self.path / name).read_bytes().split(b"\n")[:-1]:
                 if line:
                     yield json.loads(line)
 

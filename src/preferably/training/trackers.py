@@ -7,7 +7,7 @@ resumed, and nothing that goes wrong with a tracker stops the training.
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -208,7 +208,7 @@ class Trackers:
 
     def __init__(self, run: RunDirectory, names: Sequence[str], warn: Tell) -> None:
         self._run, self._warn = run, warn
-        lines = [(name, line) for name in ("warnings.jsonl", "metrics.jsonl") for line in run.lines(name)]
+        lines = [(name, line) for name in ("warnings.jsonl", "metrics.jsonl") for line in _readable(run, name)]
         lines.sort(key=lambda each: each[1]["step"])
         self._told = {_key(name, line) for name, line in lines}
         settings = yaml.safe_load((run.path / "config.yaml").read_text(encoding="utf-8"))
@@ -239,7 +239,7 @@ class Trackers:
 
     def _tell(self, name: str, file: str, line: dict[str, Any]) -> None:
         tracker, step = self._trackers[name], line["step"]
-        if line.get("code") == FAILED:
+        if line.get("code") == FAILED or (file == "metrics.jsonl" and step <= tracker.held):
             return
         if file == "warnings.jsonl":
             self._guard(name, step, partial(tracker.warn, step, line["code"], line["message"], line["advice"]))
@@ -275,6 +275,12 @@ class Trackers:
             self._run.write_json("tracking.json", {"trackers": counts})
         except OSError as error:
             self._warn("note", f"tracking.json cannot be written: {_one_line(error)}", "")
+
+
+def _readable(run: RunDirectory, name: str) -> Iterator[dict[str, Any]]:
+    """The lines up to one that a power cut tore: that lies behind the checkpoint, so a resumed run writes it again."""
+    with suppress(ValueError):
+        yield from run.lines(name)
 
 
 def _key(file: str, line: dict[str, Any]) -> tuple[str, int, str]:
