@@ -98,9 +98,12 @@ def _read(
     """The groups in `paths`. Their rows are added to `accounting`, and that is on the disk before they are refused."""
     read = read_feedback(paths, settings.row.feedback, axes=tuple(settings.axes))
     accounting.merge(read.accounting)
-    if run is not None:
-        run.write_json("data.json", accounting.as_json())
-    read.accounting.enforce(settings.max_rejected)
+    try:
+        read.accounting.enforce(settings.max_rejected)
+    except DataError:
+        if run is not None:
+            run.write_json("data.json", accounting.as_json())
+        raise
     return read.groups
 
 
