@@ -26,13 +26,14 @@ class FaultPoints:
     """Counts the calls of this process that change files under `root`, and lets one of them meet its fate.
 
     `at` is its number, from 1, or a text: then it is the first whose path holds it. `fate` is `kill` (SIGKILL just
-    before it), `half` (the same, with half of the file that was to be synced there) or the name of an errno, with which
+    before it), `half` (the same, with half of what was to be synced there: what was synced before is safe) or the name of an errno, with which
     that call fails and, with `stays`, every later one too.
     """
 
     def __init__(self, root, at, fate="kill", stays=False):
         self.root, self.at, self.fate, self.stays = str(root), at, fate, stays
         self.events, self.on, self.real_fsync = [], False, os.fsync
+        self.synced = {}  # bytes of each file that are on the disk for good
 
     def arm(self):
         os.fsync = self.fsync
@@ -54,6 +55,7 @@ class FaultPoints:
         if self.on and path.startswith(self.root):
             self.point("fsync", path)
         self.real_fsync(descriptor)
+        self.synced[path] = os.fstat(descriptor).st_size
 
     def point(self, event, path):
         self.events.append((event, path.removeprefix(self.root)))
@@ -65,7 +67,8 @@ class FaultPoints:
                 return
             self.on = False
             if self.fate == "half" and event == "fsync" and stat.S_ISREG(os.stat(path).st_mode):
-                os.truncate(path, os.path.getsize(path) // 2)
+                safe = min(self.synced.get(path, 0), os.path.getsize(path))
+                os.truncate(path, (safe + os.path.getsize(path)) // 2)
             os.kill(os.getpid(), signal.SIGKILL)
         code = getattr(errno, self.fate)
         if (here == self.at or (self.stays and isinstance(self.at, int) and here > self.at)) and (
