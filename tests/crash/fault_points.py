@@ -26,8 +26,8 @@ class FaultPoints:
     """Counts the calls of this process that change files under `root`, and lets one of them meet its fate.
 
     `at` is its number, from 1, or a text: then it is the first whose path holds it. `fate` is `kill` (SIGKILL just
-    before it), `half` (the same, with half of what was to be synced there: what was synced before is safe) or the name of an errno, with which
-    that call fails and, with `stays`, every later one too.
+    before it), `half` (the same, with half of what was to be synced there; what was synced before is safe) or the name
+    of an errno, with which that call fails and, with `stays`, every later one too.
     """
 
     def __init__(self, root, at, fate="kill", stays=False):

@@ -39,10 +39,11 @@ def explain(
     group = _asked(prompt, completion, data, row)
     found = api.explain(model, group, by=by, output=output, device=device)  # type: ignore[arg-type]
     console = Console(highlight=False)
-    most = max((abs(piece.total) for one in found.completions for piece in one.pieces), default=0.0)
+    taken_apart = [one.pieces for one in found.completions if len(one.pieces) > 1]
+    most = max((abs(piece.total) for pieces in taken_apart for piece in pieces), default=0.0)
     for index, one in enumerate(found.completions):
         console.print(_title(index, one, found.axes))
-        console.print(_shaded(one, most), soft_wrap=False)
+        console.print(_shaded(one, most if len(one.pieces) > 1 else 0.0), soft_wrap=False)
         console.print()
     if output is not None:
         console.print(f"page  {output}", soft_wrap=True)

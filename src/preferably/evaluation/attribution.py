@@ -6,7 +6,6 @@ pieces do not add up to the score, and `Explained.together` says how much of it 
 """
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
@@ -91,8 +90,3 @@ def _explained(loaded: Loaded, group: Group, by: By, budget: int) -> Explained:
 def _with_text(completion: Completion, text: str) -> Completion:
     *before, last = completion.messages
     return replace(completion, messages=(*before, replace(last, content=text)))
-
-
-def strongest(explained: Sequence[Explained]) -> float:
-    """The largest |total| of any piece, for shades that can be compared between completions."""
-    return max((abs(piece.total) for one in explained for piece in one.pieces), default=0.0)

@@ -26,6 +26,7 @@ from preferably.statistics.calibration import (
 )
 
 FEW = 30  # pairs below which nothing is said of calibration
+LENGTHS = ("200 or more shorter", "40 to 199 shorter", "about as long", "40 to 199 longer", "200 or more longer")
 CELLS = 12  # of a table; the rest is added up as one
 
 # What needs no model to guess: the value of a completion that the better one would have more of.
@@ -219,10 +220,8 @@ def _calibration(pairs: Sequence[Pair]) -> Calibration | None:
 
 def _length_cell(longer: int) -> str:
     """How much longer the better one is, characters."""
-    for limit, name in ((-200, "200 or more shorter"), (-40, "40 to 199 shorter"), (40, "about as long")):
-        if longer <= limit if limit < 0 else longer < limit:
-            return name
-    return "40 to 199 longer" if longer < 200 else "200 or more longer"
+    place = sum((longer > -200, longer > -40, longer >= 40, longer >= 200))
+    return LENGTHS[place]
 
 
 def _strength_cells(strengths: Sequence[float | None]) -> list[str | None]:
@@ -243,7 +242,10 @@ def _cells(pairs: Sequence[Pair], names: Sequence[str | None]) -> dict[str, Shar
     for pair, name in zip(pairs, names, strict=True):
         if name is not None:
             found[name].append(pair.right)
-    return _shares(found) if len(found) > 1 else {}
+    if len(found) < 2:
+        return {}
+    shares = _shares(found)
+    return {name: shares[name] for name in LENGTHS if name in shares} if set(shares) <= set(LENGTHS) else shares
 
 
 def _shares(found: Mapping[str, list[float]]) -> dict[str, Share]:

@@ -16,7 +16,9 @@ def render_explanation(
     """Writes `target` and returns it. Each of `completions` has `text`, `total`, `axes` (a score for each name) and
     `pieces` of `text`, `total` and `axes`; the letters A, B, ... name them.
     """
-    most = max((abs(piece["total"]) for one in completions for piece in one["pieces"]), default=0.0)
+    # A completion of one piece has nothing that it could be held against.
+    taken_apart = [one["pieces"] for one in completions if len(one["pieces"]) > 1]
+    most = max((abs(piece["total"]) for pieces in taken_apart for piece in pieces), default=0.0)
     best = max(one["total"] for one in completions)
     named = list(axes) if len(axes) > 1 else []
     shown = [
@@ -26,7 +28,7 @@ def render_explanation(
             "axes": [{"name": name, "value": signed(one["axes"][row])} for row, name in enumerate(named)],
             "preferred": len(completions) > 1 and one["total"] == best,
             "together": signed(sum(piece["total"] for piece in one["pieces"])),
-            "pieces": [_piece(piece, most, len(named)) for piece in one["pieces"]],
+            "pieces": [_piece(piece, most if len(one["pieces"]) > 1 else 0.0, len(named)) for piece in one["pieces"]],
         }
         for index, one in enumerate(completions)
     ]
