@@ -63,7 +63,7 @@ def child(job: dict[str, Any], result: Path) -> None:
             "seconds": sum(plan.seconds.values()), "seconds_by_part": plan.seconds, "probe_seconds": plan.probe,
         }  # fmt: skip
     else:
-        from preferably.training.offline import Progress
+        from preferably.training.closing import Progress
 
         held: list[float] = []
         began = time.perf_counter()

@@ -3,7 +3,7 @@
     shuffled    DPO on labels at random wins 0.45 to 0.55 against its start, on every seed
     planted     learning rate x 100, beta / 100, training labels flipped, demonstrations without their end: each raises
                 its own warning, and the run as it is raises none
-    fair        on pairs of the SFT model's own samples no single feature agrees with the truth on more than 0.65; right
+    fair        on pairs of the SFT model's own samples no single feature agrees with the truth on more than 0.70; right
                 and wrong replies are equally fluent; degenerate policies lose
     ready       the base model is told to be fine-tuned first, the SFT model is ready
 
@@ -24,7 +24,7 @@ from preferably.models.loading import choose_device, load
 from preferably.quickstart import stages
 from preferably.quickstart.phrasing import Prompt, sample_prompts
 from preferably.quickstart.recipe import Recipe
-from preferably.training.offline import Progress
+from preferably.training.closing import Progress
 from support.fairness import fairness
 from support.machine import facts, table, write_result
 from support.planted import FAILURES, World, try_out

@@ -25,7 +25,7 @@ def run_ours(job: dict[str, Any]) -> dict[str, Any]:
 
     from preferably.config import settings
     from preferably.feedback.records import Group, Message
-    from preferably.training.offline import Progress
+    from preferably.training.closing import Progress
     from preferably.training.run import train
 
     pairs = job_pairs(job)

@@ -8,7 +8,8 @@ from preferably.config import settings
 from preferably.data.tokens import TokenGroup
 from preferably.models.loading import Loaded
 from preferably.training.checkpoint import lock_run
-from preferably.training.offline import Progress, TrainData, train_offline
+from preferably.training.closing import Progress
+from preferably.training.offline import TrainData, train_offline
 from preferably.training.reference import Reference
 from preferably.training.run_directory import RunDirectory
 from preferably.training.selfcheck import check_packing, check_reference

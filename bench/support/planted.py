@@ -14,7 +14,7 @@ from preferably.feedback.records import Group
 from preferably.models.loading import load
 from preferably.quickstart import stages
 from preferably.quickstart.recipe import Recipe
-from preferably.training.offline import Progress
+from preferably.training.closing import Progress
 from preferably.training.run import Run
 from preferably.training.run_directory import RunDirectory
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from preferably.training.offline import Progress
+from preferably.training.closing import Progress
 
 # Fields of `Recipe` that make the job tiny: the model learns next to nothing, but every line runs.
 TINY = {"documents": 256, "demonstrations": 96, "asked": 64, "prompts": 80, "samples": 2, "max_tokens": 48}
