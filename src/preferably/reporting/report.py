@@ -42,7 +42,7 @@ def _page(run: RunFiles, earlier: list[RunFiles], title: str | None) -> dict[str
         "run": run,
         "method": method,
         "subtitle": subtitle_of(run),
-        "state": _state(run.status),
+        "state": _state(run),
         "specs": data_block(charts),
         "stills": {chart.slug: still(chart) for chart in charts},
         "reward": reward.told(run),
@@ -98,10 +98,13 @@ def subtitle_of(run: RunFiles) -> list[str]:
     return [*told, this.time] if run.timing else told
 
 
-def _state(status: Record) -> str:
+def _state(run: RunFiles) -> str:
     """A sentence where the run did not simply finish; empty where it did."""
+    status = run.status
     state, reason = text(status, "state"), text(status, "reason").rstrip(".")
     step, total = number(status, "step"), number(status, "total_steps")
+    if state == "running" and run.metrics:  # status.json is written when a run begins and ends
+        step = number(run.metrics[-1], "step")
     at = f" at step {count(step)}" + (f" of {count(total)}" if total is not None else "") if step is not None else ""
     why = f": {reason}." if reason else "."
     return {

@@ -119,4 +119,3 @@ class Closing:
         if due or step in (self.total, state.best_step) or state.reason:
             best = settings.chooses_best and step == state.best_step
             self.save(state, step == self.total or best or bool(state.reason))
-            self.run.status("running", step, self.total)
