@@ -23,7 +23,7 @@ from preferably.functions import load_function
 from preferably.judging.judge import ScoreFunction, judge_by_score
 from preferably.judging.reward import scorer_of
 from preferably.methods import method_named
-from preferably.models.loading import Loaded, load, load_reward
+from preferably.models.loading import Loaded, load, load_reward, model_directory
 from preferably.models.sampler import Decoding
 from preferably.reporting.card import card, write_card
 from preferably.reporting.comparison import render_comparison
@@ -257,12 +257,6 @@ def export(
     """
     text = card(Path(run), "peft" if adapter else "transformers")
     return export_run(Path(run), Path(output), adapter=adapter, dtype=dtype, checkpoint=checkpoint, card=text)
-
-
-def model_directory(model: str | Path) -> str:
-    """The model of a run directory, if `model` is one; else `model`."""
-    inside = Path(model) / "model"
-    return str(inside if (inside / "config.json").exists() else model)
 
 
 def seen(run: str | Path, prompts: str | Path) -> tuple[list[str], list[str]]:

@@ -12,7 +12,13 @@ from rich.progress import Progress as Bars
 
 from preferably.training.closing import Progress
 
-FIGURES = {"loss": "loss", "eval_loss": "held-out", "eval_rewards/accuracies": "accuracy", "objective/kl": "KL"}
+FIGURES = {
+    "loss": "loss",
+    "eval_loss": "held-out",
+    "eval_rewards/accuracies": "accuracy",
+    "objective/kl": "KL",
+    "objective/scores": "reward",
+}
 
 
 class Watch:

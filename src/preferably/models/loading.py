@@ -154,13 +154,21 @@ def _load_tokenizer(name: str) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
+def model_directory(name: str | Path) -> str:
+    """The model of a run directory, if `name` is one; else `name`."""
+    inside = Path(name) / "model"
+    return str(inside if (inside / "config.json").exists() else name)
+
+
 def load_reward(name: str | Path, **how: Any) -> Loaded:
-    """A reward model: a run's, with its axes, weights and centering; or any of transformers with one score.
+    """A reward model: a run directory's, with its axes, weights and centering; or any of transformers with one score.
 
     `how` is for `load`. Raises: ModelError for what is no reward model.
     """
+    name = model_directory(name)
+    _refuse_mistyped(name)
     try:
-        config = AutoConfig.from_pretrained(str(name), trust_remote_code=False)
+        config = AutoConfig.from_pretrained(name, trust_remote_code=False)
     except Exception as error:
         raise ModelError(_why(str(name), "reward model", error)) from error
     kinds = config.architectures or []

@@ -15,7 +15,7 @@ from preferably.feedback.records import Group
 from preferably.functions import source_of
 from preferably.judging.parts import Part, answered, reward_parts
 from preferably.models.critic import Critic
-from preferably.models.loading import Loaded, load, load_reward, weights_digest
+from preferably.models.loading import Loaded, load, load_reward, model_directory, weights_digest
 from preferably.models.sampler import Decoding, sample
 from preferably.models.scorer import Scorer
 from preferably.training.measure import groups_of_samples, sample_metrics
@@ -96,8 +96,8 @@ def _critic(settings: TrainSettings, parts: Sequence[Part], how: dict[str, Any])
     """Begun as the reward model, if one is given, else as `critic` says, else as the policy with a head of zeros."""
     models = [part for part in parts if part.loaded is not None]
     name = settings.critic or (models[0].name if models else settings.model)
-    directory = Path(name)
-    if directory.joinpath("reward.json").exists() or (settings.critic is None and models):
+    name = model_directory(name)
+    if Path(name, "reward.json").exists() or (settings.critic is None and models):
         scorer = load_reward(name, **how).policy
     else:
         scorer = load(name, axes={"value": 1.0}, **how).policy
