@@ -324,3 +324,33 @@ def test_samples_of_one_prompt_share_their_group(drawn):
     group = rollouts[0].group
     assert len(group.completions) == 3 and all(mask.all() for mask in group.train)
     assert dataclasses.replace(rollouts[0]).version == 0
+
+
+def test_a_reward_model_is_learnt_from_watched_by_another_and_begins_the_critic(place, tiny_model_directory, tmp_path):
+    rows = [{"prompt": f"{k}? ", "chosen": "aaa" + "b" * (k % 3), "rejected": "b" * (1 + k % 4)} for k in range(40)]
+    (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    rm = preferably.train(
+        "reward", model=tiny_model_directory, data=tmp_path / "pairs.jsonl", output=tmp_path / "rm", max_steps=6,
+        learning_rate=3e-3, batch_size=8, device="cpu", dtype="float32",
+    )  # fmt: skip
+    run = train(
+        place, tiny_model_directory, tmp_path / "ppo", "ppo", samples_per_prompt=2, max_steps=2, reward=[str(rm.path)],
+        guard=str(rm.model),
+    )  # fmt: skip
+    line = lines(run)[-1]
+    assert "value/explained" in line and line["eval_guard/scores_se"] > 0
+    # the guard is the same model, so it says the same: scores in units of their spread, without the penalty (0 here)
+    assert line["eval_guard/scores"] == pytest.approx(line["eval_objective/scores"], abs=1e-5)
+    config = (run.path / "checkpoints").iterdir()
+    assert all((path / "critic.safetensors").exists() for path in config)
+
+
+def test_a_guard_that_turns_while_the_reward_climbs_ends_the_run():
+    from preferably.training.state import State
+
+    state = State()
+    seen = {"eval_guard/scores": 1.0, "eval_guard/scores_se": 0.1, "eval_objective/scores": 0.0}
+    assert state.watch(seen) == "" == state.watch(seen | {"eval_guard/scores": 0.8, "eval_objective/scores": 1.0})
+    assert state.watch(seen | {"eval_guard/scores": 0.5, "eval_objective/scores": -1.0}) == ""  # both fell
+    reason = state.watch(seen | {"eval_guard/scores": 0.5, "eval_objective/scores": 2.0})
+    assert "fell from 1.000 to 0.500 while the reward rose from 0.000 to 2.000" in reason and state.reason == reason
