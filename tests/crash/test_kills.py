@@ -59,6 +59,8 @@ def test_killed_again_and_again(job, warm, whole, method):
         assert finish(warm, values) == known.final
         assert set(codes) <= {0, -signal.SIGKILL}
         done += codes == [-signal.SIGKILL] * LINKS
+        if 0 in codes:  # the machine is quicker now than when the run was timed
+            share *= 0.8
         shutil.rmtree(values["output"])
     print(f"\n{method}: {done} chains of {LINKS} kills, {done} ends identical")
 
