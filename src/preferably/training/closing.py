@@ -8,9 +8,12 @@ from typing import Any
 
 from preferably.config import TrainSettings
 from preferably.errors import TrainingError
+from preferably.models.policy import Policy
+from preferably.training import parallel
 from preferably.training.alarms import Warning, raised
 from preferably.training.run_directory import RunDirectory
 from preferably.training.state import State
+from preferably.training.stops import until_stopped
 
 BAD_STEPS = 3  # in a row: the run stops
 STOPPED = "asked to stop"
@@ -59,6 +62,29 @@ class Closing:
             self.run.append("warnings.jsonl", warning)
         self.run.status("running", state.step, self.total)
         self.progress.start(self.total)
+
+    def drive(
+        self, policy: Policy, state: State, make: Callable[[], dict[str, Any]], stop_asked: Callable[[], bool],
+        held: Callable[[], bool] = lambda: False,
+    ) -> State:  # fmt: skip
+        """Make steps and close them until the run is done, or a stop was asked for and is saved; where it ended.
+
+        A step is made (`make`), then closed; a stopped run can lie between the two. A stop waits while `held`.
+        """
+        with until_stopped(policy, lambda: stop_asked() and not held()):
+            while state.line is not None or (state.step < self.total and not state.reason):
+                if parallel.any_of(stop_asked()):
+                    break
+                began = time.perf_counter()
+                if state.line is None:
+                    state.line = make()
+                self.close(state, state.line, began)
+            else:
+                return state
+        policy.zero_grad(set_to_none=True)
+        state.reason = STOPPED
+        self.save(state, True)
+        return state
 
     def count(self, state: State, logged: dict[str, Any], rows: Sequence[int], wrong: str) -> None:
         """Take note of a step that was not applied, as something is `wrong` with it; `rows` are what it was made of.

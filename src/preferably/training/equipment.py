@@ -18,6 +18,7 @@ from preferably.models.critic import Critic
 from preferably.models.loading import Loaded, load, load_reward, model_directory, weights_digest
 from preferably.models.sampler import Decoding, sample
 from preferably.models.scorer import Scorer
+from preferably.training.alarms import Warning
 from preferably.training.measure import groups_of_samples, sample_metrics
 from preferably.training.offline import TrainData
 from preferably.training.online import OnlineData
@@ -56,7 +57,12 @@ class Equipment:
                 budget=settings.tokens_per_microbatch,
                 keep=lambda row: run.append("policy_samples.jsonl", {"step": step} | row),
             )  # fmt: skip
-            return seen.values | look_at_samples(self.watching, self.guard, prompts, seen.samples)
+
+            def failed(why: str) -> None:
+                advice = "the evaluation has no reward at this step; look at the function, or the reward model"
+                run.append("warnings.jsonl", Warning(step, "reward_failed", why, advice))
+
+            return seen.values | look_at_samples(self.watching, self.guard, prompts, seen.samples, failed)
 
         return look
 

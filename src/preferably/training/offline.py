@@ -4,7 +4,6 @@ It reads as the algorithm: order, micro-batches, losses over the count of the wh
 """
 
 import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +20,7 @@ from preferably.models.policy import Policy
 from preferably.training import parallel
 from preferably.training.alarms import Warning
 from preferably.training.baseline import baseline_of
-from preferably.training.closing import STOPPED, Closing, Progress
+from preferably.training.closing import Closing, Progress
 from preferably.training.measure import held_out_metrics, sample_metrics
 from preferably.training.optimizer import adamw, learning_rate_at, step_at, warmup_steps
 from preferably.training.reference import Reference
@@ -29,7 +28,6 @@ from preferably.training.run_directory import RunDirectory
 from preferably.training.sharding import whole
 from preferably.training.state import Saver, State
 from preferably.training.steps import count_of, group_losses, means, tally
-from preferably.training.stops import until_stopped
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,20 +124,7 @@ def train_offline(
         optimizer.zero_grad(set_to_none=True)
         return logged
 
-    with until_stopped(policy, stop_asked):
-        while state.line is not None or (state.step < total and not state.reason):
-            if parallel.any_of(stop_asked()):
-                break
-            began = time.perf_counter()
-            if state.line is None:
-                state.line = update()
-            closing.close(state, state.line, began)
-        else:
-            return state
-    optimizer.zero_grad(set_to_none=True)
-    state.reason = STOPPED
-    saver.save(policy, optimizer, reference, state, must=True)
-    return state
+    return closing.drive(policy, state, update, stop_asked)
 
 
 def _look(

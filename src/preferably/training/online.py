@@ -17,13 +17,12 @@ from preferably.data.tokens import TokenGroup
 from preferably.models.critic import Critic
 from preferably.models.policy import Policy
 from preferably.training.alarms import Warning
-from preferably.training.closing import STOPPED, Closing, Progress
+from preferably.training.closing import Closing, Progress
 from preferably.training.optimizer import adamw, learning_rate_at, warmup_steps
 from preferably.training.reference import Reference
 from preferably.training.rollouts import Engine, Rollout
 from preferably.training.run_directory import RunDirectory
 from preferably.training.state import Saver, State
-from preferably.training.stops import until_stopped
 from preferably.training.teaching import Teaching
 
 Score = Callable[[Sequence[Rollout]], str]  # fills in the scores; says what is wrong with them, or nothing
@@ -64,7 +63,8 @@ def train_online(
     """Train `policy` (and `critic`) in place and return where it ended (`State.reason` says why).
 
     One iteration is one step of the run: `batch_size` prompts, their rollouts, and all updates on them. Raises
-    `TrainingError` after three iterations in a row that could not be used; none of their updates was applied.
+    `TrainingError` after three iterations in a row that could not be used; of one that breaks in the middle, the
+    updates before stay.
     """
     total = total_iterations(settings, len(data.train))
     warmup = warmup_steps(settings.warmup, total)
@@ -112,20 +112,7 @@ def train_online(
         updating = False
         return logged
 
-    with until_stopped(policy, lambda: stop_asked() and not updating):
-        while state.line is not None or (state.step < total and not state.reason):
-            if stop_asked():
-                break
-            began = time.perf_counter()
-            if state.line is None:
-                state.line = iterate()
-            closing.close(state, state.line, began)
-        else:
-            return state
-    optimizer.zero_grad(set_to_none=True)
-    state.reason = STOPPED
-    saver.save(policy, optimizer, reference, state, must=True)
-    return state
+    return closing.drive(policy, state, iterate, stop_asked, held=lambda: updating)
 
 
 def told(rollouts: Sequence[Rollout]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The reward of an online run: parts that are added up, the penalty for what does not end, and a guard that watches."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
@@ -39,14 +39,22 @@ class Rewarding:
 
 
 def look_at_samples(
-    rewarding: Rewarding, guard: Part | None, prompts: Sequence[Sequence[int]], drawn: Sequence[Sequence[Sample]]
+    rewarding: Rewarding,
+    guard: Part | None,
+    prompts: Sequence[Sequence[int]],
+    drawn: Sequence[Sequence[Sample]],
+    tell: Callable[[str], object],
 ) -> dict[str, float]:
-    """The reward of samples of held-out prompts, part by part, and what the guard says of the same."""
+    """The reward of samples of held-out prompts, part by part, and what the guard says of the same.
+
+    Where the reward gives no numbers there are none here, and `tell` is told why.
+    """
     rollouts = [
         Rollout(row, prompt, list(several), 0) for row, (prompt, several) in enumerate(zip(prompts, drawn, strict=True))
     ]
     seen: dict[str, float] = {}
-    if rewarding(rollouts):
+    if wrong := rewarding(rollouts):
+        tell(wrong)
         return seen
     scores = [score for rollout in rollouts for score in rollout.scores]
     seen["eval_objective/scores"] = fmean(scores)
