@@ -1,6 +1,5 @@
 """A model of what is still to come: the value of the state in which each token is drawn."""
 
-import torch
 from torch import Tensor
 
 from preferably.batches.group import Batch
@@ -25,13 +24,5 @@ class Critic(Scorer):
     def forward(self, batch: Batch) -> Tensor:
         """The value of the state before each completion token, [C] float32, in the unit of the reward."""
         batch = batch.to(self.device)
-        if self.packed:
-            states = torch.nn.functional.embedding(batch.source, self.states(batch))
-        else:
-            tokens, mask, spans = self.rows(batch)
-            with self.autocast():
-                hidden = self.body(input_ids=tokens, attention_mask=mask, use_cache=False).last_hidden_state
-            states = torch.cat([row[start - 1 : end - 1] for row, (start, end) in zip(hidden, spans, strict=True)])
-        with torch.autocast(self.device.type, enabled=False):
-            scores = self.inner.score(states.float())
+        scores = self.scores_at(batch, batch.source, lambda row, start, end: row[start - 1 : end - 1])
         return self.total(self.centered(scores)) / self.spread

@@ -4,7 +4,7 @@ It is a policy whose head gives a score where that of a language model gives wor
 sharded and adapted like any other.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -41,15 +41,20 @@ class Scorer(Policy):
     def forward(self, batch: Batch) -> Tensor:
         """The raw scores of every completion on every axis, [N, A] float32, read at its last token."""
         batch = batch.to(self.device)
+        return self.scores_at(batch, batch.last, lambda row, start, end: row[end - 1 : end])
+
+    def scores_at(self, batch: Batch, places: Tensor, plain: Callable[[Tensor, int, int], Tensor]) -> Tensor:
+        """What the head says of some states, [n, A] float32: those at `places` of the packed row; or, of a plain row,
+        what `plain` takes of its states, given where the completion begins and ends."""
         if self.packed:
-            hidden = torch.nn.functional.embedding(batch.last, self.states(batch))
+            states = torch.nn.functional.embedding(places, self.states(batch))
         else:
             tokens, mask, spans = self.rows(batch)
             with self.autocast():
-                states = self.body(input_ids=tokens, attention_mask=mask, use_cache=False).last_hidden_state
-            hidden = torch.stack([row[end - 1] for row, (_, end) in zip(states, spans, strict=True)])
+                hidden = self.body(input_ids=tokens, attention_mask=mask, use_cache=False).last_hidden_state
+            states = torch.cat([plain(row, start, end) for row, (start, end) in zip(hidden, spans, strict=True)])
         with torch.autocast(self.device.type, enabled=False):
-            scores: Tensor = self.inner.score(hidden.float())
+            scores: Tensor = self.inner.score(states.float())
         return scores
 
     def centered(self, scores: Tensor) -> Tensor:
