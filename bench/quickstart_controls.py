@@ -20,6 +20,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from preferably.feedback import views
 from preferably.models.loading import choose_device, load
 from preferably.quickstart import stages
 from preferably.quickstart.phrasing import Prompt, sample_prompts
@@ -47,7 +48,8 @@ def prepare(recipe: Recipe, seed: int, folder: Path, prompts: list[Prompt]) -> t
 def shuffled(recipe: Recipe, seed: int, sft: Path, folder: Path, prompts: list[Prompt]) -> dict[str, Any]:
     """DPO on the same comparisons with labels at random."""
     chance = replace(recipe, shuffled=True)
-    pairs, said = stages.collect(chance, seed, load(sft), lambda done: None)
+    judged, said = stages.collect(chance, seed, load(sft), lambda done: None)
+    pairs = views.pairs(judged)
     run = stages.dpo_stage(chance, seed, load(sft), pairs, folder / "shuffled", Progress())
     result = stages.judge_at(
         chance, seed, run.loaded, load(sft), prompts, temperature=recipe.temperature, samples=recipe.samples,
@@ -87,7 +89,8 @@ def main() -> None:
             if seed != seeds[0]:
                 continue
             fair = fairness(recipe, seed, load(sft), prompts=60 if options.smoke else 1000)
-            pairs, _ = stages.collect(recipe, seed, load(sft), lambda done: None)
+            judged, _ = stages.collect(recipe, seed, load(sft), lambda done: None)
+            pairs = views.pairs(judged)
             world = World(recipe, seed, base, sft, pairs)
             for number, failure in enumerate(FAILURES):
                 planted.append(try_out(failure, world, folder / f"planted{number}"))

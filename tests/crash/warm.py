@@ -70,6 +70,9 @@ def look():
 
 
 def child(request, log, report):
+    # A fork makes torch build its thread pool anew at the next use. The threads of the first backward pass would race
+    # for that, and who loses ends the process with "Invalid thread pool!"; here there is only one.
+    torch.set_num_threads(1)
     if not request.get("pty"):
         out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(out, 1)

@@ -10,7 +10,10 @@ from preferably.quickstart.recipe import Recipe
 from preferably.quickstart.run import quickstart
 from preferably.training.closing import Progress
 
-TINY = replace(Recipe(), documents=256, demonstrations=96, asked=64, prompts=60, samples=2, max_tokens=40)
+TINY = replace(
+    Recipe(), documents=256, demonstrations=96, asked=64, prompts=60, samples=2, max_tokens=40, ppo_prompts=160,
+    ppo_batch_size=16, best_of=4, best_of_prompts=40,
+)  # fmt: skip
 
 
 class Quiet:
@@ -33,7 +36,7 @@ def read(path):
 
 def test_one_run_directory_a_stage(job):
     output, _ = job
-    for stage in ("base", "sft", "dpo"):
+    for stage in ("base", "sft", "dpo", "reward", "ppo"):
         run = output / stage
         assert {path.name for path in run.iterdir()} >= {
             "config.yaml", "environment.json", "status.json", "data.json", "held_out.jsonl", "metrics.jsonl",
@@ -45,22 +48,50 @@ def test_one_run_directory_a_stage(job):
         assert data["used"] == data["train"] + data["held_out"]
         lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
         assert [line["step"] for line in lines] == list(range(len(lines)))
-        assert "eval_loss" in lines[0] and "eval_loss" in lines[-1]
+        watched = "eval_objective/scores" if stage == "ppo" else "eval_loss"
+        assert watched in lines[0] and watched in lines[-1]
+    assert (output / "comparison.html").is_file()
 
 
 def test_the_headline_is_what_the_evaluation_says(job):
     output, results = job
-    stored = read(output / "dpo" / "evaluation" / "win_rate.json")
-    assert results["dpo"]["win_rate"] == stored["win_rate"]
+    for road in ("dpo", "ppo"):
+        stored = read(output / road / "evaluation" / "win_rate.json")
+        assert (stored["model"], stored["against"]) == (road, "sft")
+        assert {key: results[road][key] for key in stored} == stored
+    stored = read(output / "ppo" / "evaluation" / "win_rate@dpo.json")
+    assert stored["against"] == "dpo" and results["ppo_over_dpo"]["win_rate"] == stored["win_rate"]
     assert stored["n"] == TINY.prompts
     assert stored["wins"] + stored["ties"] + stored["losses"] + stored["missing"] == TINY.prompts * TINY.samples
     # A prompt counts as the mean of its samples, and all prompts have as many.
     assert stored["win_rate"] == pytest.approx((stored["wins"] + stored["ties"] / 2) / (TINY.prompts * TINY.samples))
     assert stored["interval"][0] <= stored["win_rate"] <= stored["interval"][1]
-    assert set(results["decodings"]) == {"0.7", "1", "0"}
+    assert set(results["decodings"]["ppo"]) == {"0.7", "1", "0"}
     assert read(output / "results.json")["schema"] == 1
     axes = read(output / "dpo" / "evaluation" / "axes.json")
     assert {"correctness", "directness", "voice", "brevity", "honesty", "harmlessness", "malformed_words"} <= set(axes)
+
+
+def test_the_reward_model_is_held_against_what_is_known(job):
+    """The chances are known, so the ceiling is; going by length is half of two that add up to one."""
+    _, results = job
+    worth = results["reward_model"]
+    assert 0 < worth["pairs"] <= TINY.best_of_prompts * TINY.best_of // 2
+    assert 0.5 < worth["ceiling"] < 1 and worth["accuracy"] <= worth["ceiling"]
+    assert worth["covered"] == pytest.approx((worth["accuracy"] - 0.5) / (worth["ceiling"] - 0.5))
+    assert worth["interval"][0] <= worth["accuracy"] <= worth["interval"][1]
+    assert worth["longer"] + worth["shorter"] == pytest.approx(1)
+
+
+def test_reward_and_truth_by_kl_of_both_roads_and_best_of_n(job):
+    output, results = job
+    points = read(output / "ppo" / "evaluation" / "reward_kl.json")["points"]
+    assert [point["label"] for point in points] == ["best of 1", "best of 2", "best of 4", "DPO", "PPO"]
+    best = [point["reward"][0] for point in points[:3]]
+    assert best == sorted(best) and best[0] < best[2]
+    assert points[-1]["kl"] == results["ppo"]["kl"]["mean"]
+    page = (output / "ppo" / "report.html").read_text(encoding="utf-8")
+    assert "Reward against KL" in page and "Truth against KL" in page and "best of 4" in page
 
 
 def test_labels_are_accounted_for(job):

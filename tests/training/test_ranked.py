@@ -9,7 +9,7 @@ import torch
 import preferably
 from preferably.batches.group import collate
 from preferably.data.load import load_feedback
-from preferably.errors import ConfigError
+from preferably.errors import ConfigError, DataError
 from preferably.models.loading import load_reward
 from preferably.objectives.listwise import plackett_luce
 from preferably.training.ranked import blocks_of, center, ranked_losses
@@ -161,3 +161,20 @@ def test_centering_by_hand(tiny, tmp_path):
     center(loaded.policy, groups, 6)
     assert loaded.policy.mean[0] == pytest.approx(float(raw.mean()), abs=1e-6)
     assert loaded.policy.spread == pytest.approx(float(raw.std()), abs=1e-5)
+
+
+def test_groups_made_in_memory_have_their_order_by_place_or_by_ranks(comparisons, tiny_model_directory, tmp_path):
+    """As for DPO, of two completions the first is the chosen one."""
+    from_file = load_feedback([comparisons / "ranked.jsonl"], "rankings").groups
+    pairs = [replace(group, ranks=()) for group in from_file if len(group.completions) == 2]
+    settings = COMMON | {"model": tiny_model_directory, "max_steps": 2}
+    ours = preferably.train("reward", data=pairs, output=tmp_path / "pairs", **settings)
+    same = [replace(group, ranks=(1, 2)) for group in pairs]
+    theirs = preferably.train("reward", data=same, output=tmp_path / "ranked", **settings)
+    read = [(run.path / "metrics.jsonl").read_text() for run in (ours, theirs)]
+    assert read[0] == read[1] and ours.state.step == 2
+    three = [replace(group, ranks=()) for group in from_file if len(group.completions) == 3]
+    with pytest.raises(DataError, match="Group 0 has 3 completions and no ranks"):
+        preferably.train("reward", data=three, output=tmp_path / "no", **settings)
+    with pytest.raises(DataError, match="no ranks on kind"):
+        preferably.train("reward", data=pairs, output=tmp_path / "none", axes="kind", **settings)

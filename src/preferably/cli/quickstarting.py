@@ -56,36 +56,47 @@ def quickstart(
 
 
 def _print(console: Console, results: dict[str, Any], output: Path) -> None:
-    headline, labels = results["dpo"], results["labels"]
+    models = ("sft", "dpo", "ppo")
     table = Table(header_style="bold", box=None, pad_edge=False)
-    for column in ("held-out replies, by the truth", "sft", "dpo"):
+    for column in ("held-out replies, by the truth", *models):
         table.add_column(column, justify="right" if len(column) == 3 else "left")
     for axis, name in AXES.items():
-        row = results["axes"][axis]
         style = "{:.1f}" if axis in ("malformed_words", "words") else "{:.0%}"
-        table.add_row(name, style.format(row["against"]), style.format(row["model"]))
+        table.add_row(name, *(style.format(results["axes"][axis][model]) for model in models))
     console.print()
     for stage, verdict in results["readiness"].items():
         console.print(f"Can the {stage} model do the task? {verdict[:1].upper()}{verdict[1:]}.", soft_wrap=True)
     console.print()
     console.print(table)
-    low, high = headline["interval"]
+    headline = results["dpo"]
     console.print(
-        f"\n[bold]DPO beats its SFT start with win rate {headline['win_rate']:.3f}[/bold] \\[{low:.3f}, {high:.3f}], "
-        f"{headline['n']} prompts x {headline['decoding']['samples']} samples at T = "
-        f"{headline['decoding']['temperature']:g}; KL {headline['kl']['mean']:.2f} nats.",
+        f"\nBy the truth, {headline['n']} prompts x {headline['decoding']['samples']} samples at T = "
+        f"{headline['decoding']['temperature']:g}:"
+    )
+    for model in ("dpo", "ppo"):
+        beside = [
+            f"{'greedy' if float(t) == 0 else f'T = {t}'} {row['win_rate']:.3f}"
+            for t, row in results["decodings"][model].items()
+            if float(t) != headline["decoding"]["temperature"]
+        ]
+        console.print(
+            f"[bold]{model.upper()} beats its SFT start with win rate {_rate(results[model])}[/bold], KL "
+            f"{results[model]['kl']['mean']:.2f} nats (beside it: {', '.join(beside)})",
+            soft_wrap=True,
+        )
+    console.print(f"PPO against DPO: {_rate(results['ppo_over_dpo'])}", soft_wrap=True)
+    labels, worth = results["labels"], results["reward_model"]
+    console.print(
+        f"Labels agreed with the truth on {labels['label_accuracy']:.0%} of {labels['labeled']} pairs. The reward model "
+        f"agrees with a labeler on {worth['accuracy']:.1%} of {worth['pairs']} new pairs; {worth['ceiling']:.1%} is the "
+        f"most that can be had, picking the shorter gets {worth['shorter']:.1%}.",
         soft_wrap=True,
     )
-    main = headline["decoding"]["temperature"]
-    beside = [
-        f"{'greedy' if float(t) == 0 else f'T = {t}'} {row['win_rate']:.3f}"
-        for t, row in results["decodings"].items()
-        if float(t) != main
-    ]
-    console.print(
-        f"Beside it: {', '.join(beside)}. Labels agreed with the truth on {labels['label_accuracy']:.0%} of "
-        f"{labels['labeled']} pairs.",
-        soft_wrap=True,
-    )
-    console.print(f"{results['seconds']:.0f} s    report: {output / 'dpo' / 'report.html'}", soft_wrap=True)
+    pages = f"{output / 'comparison.html'}, {output / 'dpo' / 'report.html'}, {output / 'ppo' / 'report.html'}"
+    console.print(f"{results['seconds']:.0f} s    reports: {pages}", soft_wrap=True)
     console.print(f"try it: preferably chat {output / 'dpo'} --against {output / 'sft'}", soft_wrap=True)
+
+
+def _rate(record: dict[str, Any]) -> str:
+    low, high = record["interval"]
+    return f"{record['win_rate']:.3f} \\[{low:.3f}, {high:.3f}]"

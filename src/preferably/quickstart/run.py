@@ -1,28 +1,28 @@
-"""The whole job in the embedded world: base, SFT, preferences, DPO, evaluation, report."""
+"""The whole job in the embedded world: base, SFT, preferences, two roads (DPO; reward model and PPO), evaluation."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
-from preferably.api import report
+from preferably.api import compare_runs, report
 from preferably.data.tokens import encode
 from preferably.errors import ConfigError
-from preferably.evaluation.compare import measure_kl, store
 from preferably.evaluation.preference import preference_accuracy
+from preferably.evaluation.rewards import evaluate_reward
+from preferably.feedback.records import Judged
+from preferably.feedback.views import pairs
 from preferably.models.loading import Loaded, choose_device, load
-from preferably.quickstart import stages
+from preferably.quickstart import measures, stages
 from preferably.quickstart.phrasing import Prompt, sample_prompts
 from preferably.quickstart.recipe import Recipe
-from preferably.quickstart.truth import score
 from preferably.training.closing import Progress
 from preferably.training.run import Run
 from preferably.training.run_directory import RunDirectory
 from preferably.training.stops import leave
 
 READY_PROMPTS = 64
-KL_PROMPTS = 250
 
 
 class Watcher(Protocol):
@@ -52,20 +52,33 @@ def quickstart(
     unready = _store_readiness(recipe, seed, base, held_out)
     sft = _finished(stages.sft_stage(recipe, seed, base.loaded, output / "sft", watcher.training("sft")))
     ready = _store_readiness(recipe, seed, sft, held_out)
-    pairs, said = stages.collect(recipe, seed, sft.loaded, watcher.counting("compare samples", recipe.asked))
-    dpo = _finished(stages.dpo_stage(recipe, seed, sft.loaded, pairs, output / "dpo", watcher.training("dpo")))
+    judged, said = stages.collect(recipe, seed, sft.loaded, watcher.counting("compare samples", recipe.asked))
+    # Both roads begin at the same model and learn from the same comparisons.
+    dpo = _finished(stages.dpo_stage(recipe, seed, sft.loaded, pairs(judged), output / "dpo", watcher.training("dpo")))
+    reward = _finished(
+        stages.reward_stage(recipe, seed, sft.model, judged, output / "reward", watcher.training("reward model"))
+    )
+    ppo = _finished(stages.ppo_stage(recipe, seed, sft.model, reward.path, output / "ppo", watcher.training("ppo")))
     start = load(sft.model, device=device)
-    headline, by_temperature, axes = _evaluate(recipe, seed, dpo, start, held_out, watcher)
-    RunDirectory(dpo.path).write_json("evaluation/readiness.json", ready)
+    measured = _measure(recipe, seed, {"sft": start, "dpo": dpo.loaded, "ppo": ppo.loaded}, output, held_out, watcher)
+    for run in (dpo, ppo):
+        RunDirectory(run.path).write_json("evaluation/readiness.json", ready)
     _store_accuracy(dpo, start)
-    for stage in (base, sft):
-        report(stage.path)
-    report(dpo.path, stages=[base.path, sft.path])
+    _store_worth(reward, judged)
+    for run, before in (
+        (base, []),
+        (sft, [base]),
+        (reward, [base, sft]),
+        (dpo, [base, sft]),
+        (ppo, [base, sft, reward]),
+    ):
+        report(run.path, stages=[stage.path for stage in before])
+    compare_runs([dpo.path, ppo.path], output=output / "comparison.html")
     results = {
         "seed": seed, "seconds": round(time.perf_counter() - began, 1), "recipe": asdict(recipe),
-        "readiness": {"base": unready["verdict"], "sft": ready["verdict"]},
-        "labels": said, "dpo": headline, "decodings": by_temperature, "axes": axes,
-        "warnings": {stage.path.name: stage.state.alarms for stage in (base, sft, dpo)},
+        "readiness": {"base": unready["verdict"], "sft": ready["verdict"]}, "labels": said,
+        **measured,
+        "warnings": {run.path.name: run.state.alarms for run in (base, sft, reward, dpo, ppo)},
     }  # fmt: skip
     RunDirectory(output).write_json("results.json", results)
     return results
@@ -84,38 +97,62 @@ def _store_readiness(recipe: Recipe, seed: int, run: Run, prompts: list[Prompt])
     return found
 
 
-def _evaluate(
-    recipe: Recipe, seed: int, dpo: Run, start: Loaded, held_out: list[Prompt], watcher: Watcher
-) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """Win rates at three decodings; the headline is at the recipe's temperature, with KL and every axis beside it."""
-    some = stages.asked(held_out[:KL_PROMPTS])
-    kl = measure_kl(dpo.loaded, start, some, max_tokens=recipe.max_tokens, seed=seed)
-    decodings: dict[str, Any] = {}
-    headline: dict[str, Any] = {}
+def _measure(
+    recipe: Recipe, seed: int, models: dict[str, Loaded], output: Path, held_out: list[Prompt], watcher: Watcher
+) -> dict[str, Any]:
+    """The reward model by the labelers' chances; both roads against their start and each other, at three decodings, the
+    headline at the recipe's temperature with KL and every axis beside it."""
+    some = held_out[: recipe.best_of_prompts]
+    start, trained = models["sft"], {name: models[name] for name in ("dpo", "ppo")}
+    tell = watcher.counting("best of n", len(some))
+    many = measures.replies(
+        recipe, seed, {"sft": start}, some, temperature=1.0, samples=recipe.best_of, progress=tell
+    )["sft"]  # fmt: skip
+    scores = measures.reward_scores(output / "reward", some, many)
+    kl = measures.ways(recipe, seed, trained, start, output / "reward", some, many, scores, output / "ppo")
+    headlines: dict[str, Any] = {}
+    decodings: dict[str, dict[str, Any]] = {name: {} for name in trained}
     axes: dict[str, Any] = {}
     for temperature, samples in ((recipe.temperature, recipe.samples), (1.0, 1), (0.0, 1)):
-        tell = watcher.counting(f"evaluate at T = {temperature:g}", 2 * len(held_out))
-        result = stages.judge_at(
-            recipe, seed, dpo.loaded, start, held_out, temperature=temperature, samples=samples, progress=tell
+        tell = watcher.counting(f"evaluate at T = {temperature:g}", len(models) * len(held_out))
+        drawn = measures.replies(
+            recipe, seed, models, held_out, temperature=temperature, samples=samples, progress=tell
         )
         first = temperature == recipe.temperature
         name = "win_rate" if first else f"win_rate@{temperature:g}"
-        stored = store(
-            result, dpo.path, judge=stages.JUDGE, model="dpo", against="sft", kl=kl if first else None, name=name,
-            scores=score,
-        )  # fmt: skip
-        sides = {"model": stages.axes_of(held_out, result.model), "against": stages.axes_of(held_out, result.against)}
-        table = {axis: {side: values[axis] for side, values in sides.items()} for axis in sides["model"]}
-        decodings[f"{temperature:g}"] = {"win_rate": stored["win_rate"], "interval": stored["interval"], "axes": table}
+        for model in trained:
+            stored = measures.hold_against(
+                recipe, seed, drawn, held_out, model, "sft", output / model,
+                temperature=temperature, name=name, kl=kl[model] if first else None,
+            )  # fmt: skip
+            decodings[model][f"{temperature:g}"] = {key: stored[key] for key in ("win_rate", "interval")}
+            if first:
+                headlines[model] = stored
         if first:
-            headline, axes = stored, table
-            RunDirectory(dpo.path).write_json("evaluation/axes.json", table)
-            for kind in ("phrasing", "combination"):
-                values = [
-                    v for v, p in zip(result.result.values, held_out, strict=True) if p.kind == kind and v is not None
-                ]
-                headline[f"win_rate_{kind}"] = sum(values) / len(values)
-    return headline, decodings, axes
+            headlines["ppo_over_dpo"] = measures.hold_against(
+                recipe,
+                seed,
+                drawn,
+                held_out,
+                "ppo",
+                "dpo",
+                output / "ppo",
+                temperature=temperature,
+                name="win_rate@dpo",
+            )
+            axes = measures.by_axis(drawn, held_out)
+            for model in trained:
+                sides = {axis: {"model": row[model], "against": row["sft"]} for axis, row in axes.items()}
+                RunDirectory(output / model).write_json("evaluation/axes.json", sides)
+    worth = measures.reward_worth(some, many, scores)
+    return {"reward_model": worth} | headlines | {"decodings": decodings, "axes": axes}
+
+
+def _store_worth(reward: Run, judged: Sequence[Judged]) -> None:
+    """The reward model on the comparisons that it was not trained on, labeler by labeler."""
+    prompts = {group.prompt for group in reward.held_out}
+    found = evaluate_reward(reward.loaded, [one for one in judged if one.group.prompt in prompts])
+    RunDirectory(reward.path).write_json("evaluation/reward_model.json", found.as_json())
 
 
 def _store_accuracy(dpo: Run, start: Loaded) -> None:

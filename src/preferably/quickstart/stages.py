@@ -1,6 +1,7 @@
 """The stages of the quickstart, each a call of what users call: train, sample, compare."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from statistics import fmean
@@ -12,7 +13,7 @@ from preferably.config import settings
 from preferably.evaluation.compare import Comparison, answers, compare, texts
 from preferably.evaluation.readiness import Readiness, readiness
 from preferably.feedback.records import Completion, Group, Judged, Message
-from preferably.feedback.views import pairs
+from preferably.feedback.views import rankings
 from preferably.judging.judge import judge_by_score
 from preferably.models.loading import Loaded
 from preferably.models.sampler import Decoding
@@ -63,7 +64,7 @@ def sft_stage(recipe: Recipe, seed: int, start: Loaded, output: Path, progress: 
 
 def collect(
     recipe: Recipe, seed: int, model: Loaded, progress: Callable[[int], None]
-) -> tuple[list[Group], dict[str, Any]]:
+) -> tuple[list[Judged], dict[str, Any]]:
     """Pairs of the model's own samples, compared by the simulated labelers; and an account of what was said."""
     prompts = sample_prompts(recipe.asked, seed + 1)
     decoding = Decoding(temperature=recipe.pair_temperature, max_tokens=recipe.max_tokens)
@@ -78,20 +79,20 @@ def collect(
             continue
         account["compared"] += 1
         said = label(prompt, a, b, random)
-        if not isinstance(said.choice, int):
-            account[str(said.choice)] += 1
-            continue
-        account["labeled"] += 1
+        account["labeled" if isinstance(said.choice, int) else str(said.choice)] += 1
         gap = score_reply(prompt, a).total - score_reply(prompt, b).total
-        if gap:
+        if isinstance(said.choice, int) and gap:
             differing += 1
             agreed += (gap > 0) == (said.choice == 0)
-        completions = tuple(Completion((Message("assistant", text),)) for text in (a, b))
-        judged.append(Judged(Group((Message("user", prompt.text),), completions), (said,)))
-    groups = pairs(judged)
-    if recipe.shuffled:
-        groups = [Group(group.prompt, group.completions[::-1]) if random.random() < 0.5 else group for group in groups]
-    return groups, account | {"label_accuracy": agreed / max(differing, 1)}
+        if isinstance(said.choice, int) and recipe.shuffled and random.random() < 0.5:
+            said = replace(said, choice=1 - said.choice)
+        judged.append(Judged(pair_of(prompt, a, b), (said,)))
+    return judged, account | {"label_accuracy": agreed / max(differing, 1)}
+
+
+def pair_of(prompt: Prompt, a: str, b: str) -> Group:
+    """Two replies to a prompt, as a record."""
+    return Group((Message("user", prompt.text),), tuple(Completion((Message("assistant", text),)) for text in (a, b)))
 
 
 def two_by_two(texts: Sequence[str]) -> list[tuple[str, str]]:
@@ -102,13 +103,36 @@ def two_by_two(texts: Sequence[str]) -> list[tuple[str, str]]:
 def dpo_stage(
     recipe: Recipe, seed: int, start: Loaded, groups: Sequence[Group], output: Path, progress: Progress
 ) -> Run:
-    """Direct preference optimization on those pairs."""
+    """Direct preference optimization on the pairs."""
     chosen = settings({
         "method": "dpo", "model": "sft", "output": str(output), "seed": seed, "held_out": 0.08,
         "learning_rate": recipe.dpo_learning_rate, "batch_size": recipe.batch_size, "epochs": recipe.dpo_epochs,
         "beta": recipe.beta, "nll_weight": recipe.nll_weight, "sample_tokens": recipe.max_tokens,
     })  # fmt: skip
     return train(chosen, groups=groups, start=start, progress=progress)
+
+
+def reward_stage(
+    recipe: Recipe, seed: int, start: Path, judged: Sequence[Judged], output: Path, progress: Progress
+) -> Run:
+    """A reward model from the comparisons, ties among them."""
+    chosen = settings({
+        "method": "reward", "model": str(start), "output": str(output), "seed": seed, "held_out": 0.08,
+        "learning_rate": recipe.reward_learning_rate, "batch_size": recipe.batch_size, "epochs": recipe.reward_epochs,
+    })  # fmt: skip
+    return train(chosen, groups=rankings(judged), progress=progress)
+
+
+def ppo_stage(recipe: Recipe, seed: int, start: Path, reward: Path, output: Path, progress: Progress) -> Run:
+    """PPO against the reward model, on prompts whose replies nobody compared."""
+    chosen = settings({
+        "method": "ppo", "model": str(start), "output": str(output), "seed": seed, "held_out": 128,
+        "reward": (str(reward),), "learning_rate": recipe.ppo_learning_rate, "batch_size": recipe.ppo_batch_size,
+        "samples_per_prompt": recipe.ppo_samples, "update_epochs": recipe.ppo_epochs,
+        "minibatches": recipe.ppo_minibatches, "kl_coef": recipe.kl_coef, "sample_tokens": recipe.max_tokens,
+        "sample_prompts": 128,
+    })  # fmt: skip
+    return train(chosen, groups=asked(sample_prompts(recipe.ppo_prompts, seed + 2)), progress=progress)
 
 
 def check_readiness(recipe: Recipe, seed: int, model: Loaded, prompts: Sequence[Prompt]) -> Readiness:

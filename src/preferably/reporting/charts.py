@@ -129,6 +129,36 @@ def calibration(bins: Sequence[Spec]) -> Spec:
     return _spec(layers, [{name: one[name] for name in ("predicted", "observed", "n")} for one in bins])
 
 
+def by_kl(points: Sequence[Spec], *, y: str) -> Spec:
+    """What several ways reach at which distance: a line through the points of each `series`, in the order of its KL.
+
+    Each point: `kl`, `value`, and `low`, `high` and `label` where they are known. The first series has the accent.
+    """
+    names = list(dict.fromkeys(point["series"] for point in points))
+    x: Spec = {"field": "kl", "type": "quantitative", "title": "KL from the reference (nats per sequence)",
+               "scale": {"zero": True}}  # fmt: skip
+    height: Spec = {"field": "value", "type": "quantitative", "title": y, "scale": {"zero": False}}
+    scale: Spec = {"domain": names, "range": [ACCENT, INK, GREY][: len(names)]}
+    color: Spec = {"field": "series", "type": "nominal", "scale": scale}
+    if len(names) == 1:
+        color["legend"] = None
+    both = {"x": x, "y": height, "color": color}
+    bars = {"x": x, "y": {**height, "field": "low"}, "y2": {"field": "high"}, "color": color}
+    layers: list[Spec] = [
+        {"mark": {"type": "line", "strokeWidth": 1.5}, "encoding": both},
+        {
+            "transform": [{"filter": "isValid(datum.low)"}],
+            "mark": {"type": "rule", "strokeWidth": 1.2},
+            "encoding": bars,
+        },
+        {"mark": {"type": "point", "filled": True, "size": 34, "opacity": 1}, "encoding": both},
+        _hover(
+            both, [("series", "what", ""), ("label", "point", ""), ("kl", "KL (nats)", ".3~g"), ("value", y, ".3~f")]
+        ),
+    ]
+    return _spec(layers, list(points))
+
+
 def kl_against_win_rate(
     points: Sequence[Spec], *, labels: str = "decoding", joined: Sequence[Spec] = (), root: bool = False,
     floor: float = 0.0, names: str = "label",

@@ -3,8 +3,8 @@
 import math
 from collections.abc import Sequence
 
-from preferably.reporting.account import row_of
-from preferably.reporting.charts import Chart, Spec, histogram, kl_against_win_rate, lines
+from preferably.reporting.account import method_of, row_of
+from preferably.reporting.charts import Chart, Spec, by_kl, histogram, kl_against_win_rate, lines
 from preferably.reporting.curves import Curve, bad_steps, curve, listed
 from preferably.reporting.figures import plural
 from preferably.reporting.run_files import Record, RunFiles, finite, interval_of, part, text
@@ -138,6 +138,44 @@ def kl_chart(run: RunFiles) -> Chart | None:
         "Lines are 95% intervals. Far right and low means over-optimised."
     )
     return Chart("kl-win-rate", "KL against win rate", help, kl_against_win_rate(points)) if points else None
+
+
+def reward_chart(run: RunFiles) -> Chart | None:
+    """The reward of own samples by their KL along the run, what a guard says of them, and what else was measured."""
+    names = {"eval_objective/scores": method_of(run).upper() or "policy", "eval_guard/scores": "guard"}
+    points: list[Spec] = []
+    for key, series in names.items():
+        for record in run.metrics:
+            kl, value, step = (finite(record, name) for name in ("objective/kl", key, "step"))
+            if kl is not None and value is not None and step is not None:
+                points.append({"series": series, "kl": kl, "value": value, "label": f"step {step:.0f}"})
+    if not points:
+        return None
+    points += beside(run, "reward")
+    help = (
+        "The reward that the policy is trained for, on its own samples of held-out prompts, as it moves away from the "
+        "reference. What climbs here without the next chart, or without the guard, is what is wrong with the reward."
+    )
+    return Chart("reward-kl", "Reward against KL", help, by_kl(points, y="mean reward"))
+
+
+def truth_chart(run: RunFiles) -> Chart | None:
+    """The same by what the reward stands for, where somebody can tell."""
+    points = beside(run, "truth")
+    help = "The same by the judge that training never sees, at the end of each way, on held-out prompts; 95% intervals."
+    return Chart("truth-kl", "Truth against KL", help, by_kl(points, y="mean score by the judge")) if points else None
+
+
+def beside(run: RunFiles, field: str) -> list[Spec]:
+    """Points of `evaluation/reward_kl.json` that have `field`: [value, low, high]."""
+    points = []
+    for record in run.reward_kl.get("points", []):
+        kl, values = finite(record, "kl"), record.get(field) or []
+        found = [finite({"value": value}, "value") for value in values]
+        if kl is not None and len(found) == 3 and None not in found:
+            named = {"series": text(record, "series"), "label": text(record, "label"), "kl": kl}
+            points.append(named | dict(zip(("value", "low", "high"), found, strict=True)))
+    return points
 
 
 def kl_point(record: Record, label: str) -> Spec | None:

@@ -34,7 +34,8 @@ def render_report(run: Path, *, stages: Sequence[Path] = (), title: str | None =
 def _page(run: RunFiles, earlier: list[RunFiles], title: str | None) -> dict[str, Any]:
     curves = panels.curve_charts(run)
     kl, lengths, calibration = panels.kl_chart(run), panels.length_chart(run), reward.calibration_chart(run)
-    charts = [chart for chart in (*curves, kl, lengths, calibration) if chart is not None]
+    along = [chart for chart in (panels.reward_chart(run), panels.truth_chart(run)) if chart is not None]
+    charts = [chart for chart in (*curves, *along, kl, lengths, calibration) if chart is not None]
     axes = result.axes(run)
     method = row_of(run)
     return shell(["draw.js"] if charts else []) | {
@@ -61,6 +62,7 @@ def _page(run: RunFiles, earlier: list[RunFiles], title: str | None) -> dict[str
         "curves": curves,
         "not_drawn": panels.not_drawn(run, curves),
         "kl_chart": kl,
+        "reward_charts": along,
         "length_chart": lengths,
         "calibration_chart": calibration,
         "readiness": result.readiness(run.readiness),

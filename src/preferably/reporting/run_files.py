@@ -36,6 +36,7 @@ class RunFiles:
     readiness: Record = field(default_factory=dict)
     preference_accuracy: Record = field(default_factory=dict)
     reward_model: Record = field(default_factory=dict)
+    reward_kl: Record = field(default_factory=dict)
     problems: tuple[str, ...] = ()
 
     @property
@@ -76,6 +77,7 @@ def read_run(path: Path, *, growing: bool = False) -> RunFiles:
         readiness=_read_object(evaluation / "readiness.json", problems),
         preference_accuracy=_read_object(evaluation / "preference_accuracy.json", problems),
         reward_model=_read_object(evaluation / "reward_model.json", problems),
+        reward_kl=_read_object(evaluation / "reward_kl.json", problems),
         problems=tuple(problems),
     )
 

@@ -1,6 +1,7 @@
 """From files to what a run trains on: read, split, encoded, and every row accounted for."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from preferably.config import TrainSettings
@@ -36,6 +37,8 @@ def read_data(
             raise DataError("There is nothing to train on: give --data FILE.")
         groups = _read(settings.data, settings, accounting, run)
     else:
+        if settings.row.scores:
+            groups = [_ranked(group, row, settings) for row, group in enumerate(groups)]
         for _ in {group.place or row for row, group in enumerate(groups)}:  # groups of one row share their place
             accounting.use()
     held_out: list[Group] = []
@@ -105,6 +108,18 @@ def _read(
             run.write_json("data.json", accounting.as_json())
         raise
     return read.groups
+
+
+def _ranked(group: Group, row: int, settings: TrainSettings) -> Group:
+    """A group made in memory with its ranks: of a pair, the chosen one comes first."""
+    if settings.axes:
+        if [axis for axis, _ in group.by_axis] != list(settings.axes):
+            names = ", ".join(settings.axes)
+            raise DataError(f"Group {row} has no ranks on {names}; give Group.by_axis, in this order.")
+        return group
+    if group.ranks or len(group.completions) == 2:
+        return replace(group, ranks=group.ranks or (1, 2))
+    raise DataError(f"Group {row} has {len(group.completions)} completions and no ranks; give Group.ranks.")
 
 
 def _share(held_out: float) -> float | int:
