@@ -6,8 +6,16 @@ from preferably.training.closing import Progress
 
 # Fields of `Recipe` that make the job tiny: the model learns next to nothing, but every line runs.
 TINY = {
-    "documents": 256, "demonstrations": 96, "asked": 64, "prompts": 80, "samples": 2, "max_tokens": 48, "ppo_prompts": 64,
-    "ppo_batch_size": 16, "best_of": 4, "best_of_prompts": 40,
+    "documents": 256,
+    "demonstrations": 96,
+    "asked": 64,
+    "prompts": 80,
+    "samples": 2,
+    "max_tokens": 48,
+    "ppo_prompts": 64,
+    "ppo_batch_size": 16,
+    "best_of": 4,
+    "best_of_prompts": 40,
 }
 
 

@@ -21,7 +21,7 @@ class Recipe:
     nll_weight: float = 1.0
     batch_size: int = 32
     reward_epochs: float = 2.0
-    reward_learning_rate: float = 1e-3
+    reward_learning_rate: float = 7e-4
     ppo_prompts: int = 2000
     ppo_batch_size: int = 64  # prompts an iteration
     ppo_samples: int = 2  # a prompt

@@ -48,23 +48,26 @@ def headline(run: RunFiles) -> Decoding | None:
 
 
 def decodings(run: RunFiles) -> list[Decoding]:
-    """All win rates, the headline first, then by temperature."""
+    """All win rates, the headline first, then by temperature; one against another model than the headline's says so."""
+    usual = text(run.win_rate, "against")
     others = sorted(run.other_win_rates.items(), key=lambda item: (_temperature(item[1]), item[0]))
     first = [_decoding("headline", run.win_rate)] if run.win_rate else []
-    return first + [_decoding(label, record) for label, record in others]
+    return first + [_decoding(label, record, usual) for label, record in others]
 
 
 def _temperature(record: Record) -> float:
     return finite(part(record, "decoding"), "temperature") or 0.0
 
 
-def _decoding(label: str, record: Record) -> Decoding:
+def _decoding(label: str, record: Record, usual: str = "") -> Decoding:
+    against = text(record, "against")
+    other = f", against {against}" if usual and against != usual else ""
     length = part(record, "length")
     pair = (number(length, "against"), number(length, "model"))
     return Decoding(
         label=label,
         verdict=verdict_of(record),
-        decoding=decoding_of(record),
+        decoding=decoding_of(record) + other,
         judge=text(record, "judge") or NONE,
         counts=counts_of(record),
         kl=kl_of(record),
