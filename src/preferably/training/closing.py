@@ -135,9 +135,13 @@ class Closing:
                     self.progress.warn(warning.code, warning.message, warning.advice)
             if settings.stop_kl is not None and seen.get("objective/kl", 0.0) > settings.stop_kl:
                 state.reason = f"KL from the reference reached {seen['objective/kl']:.2f} nats, more than stop_kl"
+        # Wall time is never the same twice, and the metrics of a resumed run are to be.
+        spent = {name: value for name, value in line.items() if name.startswith("time/")}
+        line = {name: value for name, value in line.items() if name not in spent}
         self.run.append("metrics.jsonl", line)
         if step > 0:
-            self.run.append("timing.jsonl", {"step": step, "seconds": round(time.perf_counter() - began, 4)})
+            seconds = round(time.perf_counter() - began, 4)
+            self.run.append("timing.jsonl", {"step": step, "seconds": seconds} | spent)
         state.line = None
         self.progress.step(step, line)
         # Weights that give NaN are no good checkpoint to put in the place of an older one.
