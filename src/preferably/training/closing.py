@@ -10,7 +10,7 @@ from preferably.config import TrainSettings
 from preferably.errors import TrainingError
 from preferably.models.policy import Policy
 from preferably.training import parallel
-from preferably.training.alarms import Warning, raised
+from preferably.training.alarms import SHARE, Warning, raised
 from preferably.training.run_directory import RunDirectory
 from preferably.training.state import State
 from preferably.training.stops import until_stopped
@@ -116,7 +116,7 @@ class Closing:
         if step % eval_every == 0 or step == self.total:
             # A stop that is asked for meanwhile ends it here, with nothing changed.
             seen = self.look(step)
-            line = line | seen
+            line = line | {name: value for name, value in seen.items() if not name.startswith(SHARE)}
             if step == 0:
                 state.start = seen
                 if math.isnan(seen.get("eval_loss", 0.0)):
