@@ -164,7 +164,7 @@ class TrainSettings(BaseModel):
     loss_norm: Literal["tokens", "sequences", "fixed"] = Field(
         "tokens", description="what counts alike: tokens, completions (so for grpo), or tokens over a fixed count"
     )
-    guard: str | None = Field(None, description="a second reward model, which watches and is not trained against")
+    guard: str | None = Field(None, description="another reward, which watches and is not trained against")
     ptx_data: tuple[str, ...] = Field(default=(), description="demonstrations whose loss is mixed in")
     ptx_weight: float | None = Field(None, description="weight of their loss")
 

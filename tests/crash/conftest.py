@@ -10,6 +10,17 @@ import torch
 from crash_runs import EVERY, Warm, final, rows
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from preferably.models.loading import load, save
+
+RULES = """
+def next_letter(prompts, completions):
+    return [float(chr(ord(prompt[-1]) + 1) in text) for prompt, text in zip(prompts, completions)]
+
+
+def letters(prompts, completions):
+    return [float(sum(one.islower() for one in text)) for text in completions]
+"""
+
 
 def pytest_collection_modifyitems(items):
     here = Path(__file__).parent
@@ -40,7 +51,22 @@ def warm(tmp_path_factory, model):
 
 
 @pytest.fixture(scope="session")
-def job(tmp_path_factory, model):
+def online(tmp_path_factory, model):
+    """What PPO needs beside a job: a reward model and a function as reward, a guard, minibatches, an adaptive KL."""
+    place = tmp_path_factory.mktemp("online")
+    (place / "rules.py").write_text(RULES)
+    (place / "scorer").mkdir()
+    torch.manual_seed(0)
+    save(load(model, axes={"reward": 1.0}, device="cpu", dtype="float32"), place / "scorer")
+    return {
+        "reward": [str(place / "scorer"), f"2*{place}/rules.py:next_letter"], "guard": f"{place}/rules.py:letters",
+        "samples_per_prompt": 2, "update_epochs": 2, "minibatches": 2, "kl_target": 0.5, "kl_horizon": 64.0,
+        "critic_learning_rate": 1e-2, "missing_eos_penalty": 0.5,
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def job(tmp_path_factory, model, online):
     """`job(method, name, **changes)`: settings of 8 steps, checkpoints at 3 and 6, evaluations at 4 and 8."""
     place = tmp_path_factory.mktemp("job")
 
@@ -52,7 +78,7 @@ def job(tmp_path_factory, model):
             "held_out": 8,
             "batch_size": 4, "learning_rate": 1e-2, "save_every": EVERY, "eval_every": 4, "sample_prompts": 4,
             "sample_tokens": 5, "tokens_per_microbatch": 40, "device": "cpu", "dtype": "float32",
-        } | changes  # fmt: skip
+        } | (online if method == "ppo" else {}) | changes  # fmt: skip
 
     return make
 

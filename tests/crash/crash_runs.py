@@ -26,6 +26,8 @@ def rows(method):
         right, wrong = LETTERS[i % 20 + 1 : i % 20 + 3 + i % 4], LETTERS[i % 20 :: -1][: 2 + i % 3] or "z"
         if method == "sft":
             said = {"completion": right}
+        elif method == "ppo":
+            said = {}
         elif method == "kto":
             said = {"completion": [right, "?" + wrong][i % 2], "label": i % 2 == 0}
         else:
@@ -103,6 +105,7 @@ def final(path):
     state = json.loads((last / "state.json").read_text())
     del state["logs"]["timing.jsonl"]  # bytes, of which wall time takes more or fewer
     files = [*sorted((path / "model").iterdir()), *sorted(last.glob("*.safetensors"))]
-    files += [path / name for name in ("metrics.jsonl", "warnings.jsonl", "held_out.jsonl") if (path / name).exists()]
+    logs = ("metrics.jsonl", "warnings.jsonl", "policy_samples.jsonl", "held_out.jsonl")
+    files += [path / name for name in logs if (path / name).exists()]
     found = {str(file.relative_to(path)): digest(file) for file in files}
     return found | {"state": state, "status": status(path), "timed": steps(path, "timing.jsonl")}

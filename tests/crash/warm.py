@@ -8,11 +8,12 @@ before each fork: then a fork is as good as a new process. Each run is waited fo
     signals   [{"after": seconds} or {"when": a path that exists, "wait": seconds}, each with "name"]; HANGUP closes the
               terminal of a run with `pty`
     fate      [point, kill|half|errno, whether it stays]: what happens at a fault point (fault_points.py)
-    call      [function, n, "SIGTERM" or a path]: at its n-th call the run signals itself, or makes the file and hangs
+    call      [function, n, "SIGTERM" or a path]: at its n-th call the run signals itself, or makes the file and hangs;
+              with a fourth, the name of a function, only calls from within that one count
     measure   steps between looks at memory and open files
 
 The answer: `code` (below 0: the signal that ended it; null: it was too slow), `seconds`, `said` (what it printed), and
-of a run that came to its end `points`, `looks`.
+of a run that came to its end `points`, `looks`, `calls` (how many there were of `call`).
 """
 
 import gc
@@ -44,13 +45,23 @@ from preferably.training.run import train  # noqa: E402
 LIMIT = 120  # seconds
 
 
-def at_call(name, nth, what):
-    """Let the n-th call of the function `name` (module.attribute) send this process a signal, or hang."""
+def inside(name):
+    """Whether a function called `name` is on the way to here."""
+    frame = sys._getframe()
+    while frame is not None and frame.f_code.co_name != name:
+        frame = frame.f_back
+    return frame is not None
+
+
+def at_call(name, nth, what, within=None):
+    """Let the n-th call of the function `name` (module.attribute) send this process a signal, or hang; the calls."""
     place, _, attribute = name.rpartition(".")
     module = importlib.import_module(place)
     real, calls = getattr(module, attribute), []
 
     def called(*arguments, **options):
+        if within is not None and not inside(within):
+            return real(*arguments, **options)
         calls.append(1)
         if len(calls) == nth and what.startswith("SIG"):
             os.kill(os.getpid(), signal.Signals[what])
@@ -61,6 +72,7 @@ def at_call(name, nth, what):
         return real(*arguments, **options)
 
     setattr(module, attribute, called)
+    return calls
 
 
 def look():
@@ -86,8 +98,7 @@ def child(request, log, report):
     values = request.get("train")
     if request.get("bare"):
         api.report = lambda run: None
-    if "call" in request:
-        at_call(*request["call"])
+    calls = at_call(*request["call"]) if "call" in request else []
     points = FaultPoints(values["output"], *request.get("fate", [0]))
     try:
         if "fate" in request:
@@ -112,7 +123,7 @@ def child(request, log, report):
         points.on = False
         sys.stdout.flush()
         sys.stderr.flush()
-        report.write_text(json.dumps({"points": points.events, "looks": looks}))
+        report.write_text(json.dumps({"points": points.events, "looks": looks, "calls": len(calls)}))
         os._exit(code)
 
 

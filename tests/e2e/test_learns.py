@@ -9,27 +9,18 @@ from random import Random
 from types import SimpleNamespace
 
 import pytest
-import torch
-from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from preferably.config import settings
 from preferably.evaluation.compare import answers, compare, texts
 from preferably.feedback.records import Completion, Group, Judged, Message, Preference
 from preferably.feedback.views import labelled
 from preferably.judging.judge import judge_by_score
-from preferably.models.attention import NAME
-from preferably.models.loading import Loaded, load
-from preferably.models.policy import Policy
+from preferably.models.loading import load
 from preferably.models.sampler import Decoding
 from preferably.training.run import train
 
 ITEMS = ["cup", "hat", "pen", "box", "key", "map", "jar", "bag", "cap", "mug"]
-WORDS = ["<pad>", "</s>", "<unk>", "user", "assistant", "say", "then", "and", "high", "low", *ITEMS]
-TEMPLATE = (
-    "{% for m in messages %}{{ m['role'] }} {{ m['content'] }} {{ '</s>' if m['role'] == 'assistant' else '' }}"
-    "{% endfor %}{{ 'assistant ' if add_generation_prompt else '' }}"
-)
+WORDS = ["say", "then", "and", "high", "low", *ITEMS]
 TASKS = [(a, b) for a in ITEMS for b in ITEMS if a != b]
 Random(0).shuffle(TASKS)
 SEEN, UNSEEN = TASKS[:60], TASKS[60:]
@@ -58,28 +49,13 @@ def right(tasks, replies):
     return sum(said) / len(said)
 
 
-def untrained():
-    core = Tokenizer(models.WordLevel({word: at for at, word in enumerate(WORDS)}, unk_token="<unk>"))
-    core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    core.add_special_tokens([AddedToken(text, special=True, normalized=False) for text in WORDS[:3]])
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=core, pad_token="<pad>", eos_token="</s>", unk_token="<unk>", chat_template=TEMPLATE
-    )
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(WORDS), hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
-        max_position_embeddings=32, pad_token_id=0, bos_token_id=None, eos_token_id=1, attn_implementation=NAME,
-    )  # fmt: skip
-    return Loaded(Policy(LlamaForCausalLM(config).eval()), tokenizer, "tiny", [])
-
-
 @pytest.fixture(scope="module")
-def sft(tmp_path_factory):
+def sft(untrained, tmp_path_factory):
     demonstrations = [with_replies(task, "high" if turn == 0 else "low") for task in SEEN for turn in range(4)]
     chosen = settings(
         COMMON | {"method": "sft", "output": str(tmp_path_factory.mktemp("sft")), "epochs": 20, "learning_rate": 3e-3}
     )
-    return train(chosen, groups=demonstrations, start=untrained()).model
+    return train(chosen, groups=demonstrations, start=untrained(WORDS, 32)).model
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Plackett-Luce against arithmetic, and against brute force over all orders that ties leave open."""
 
 import math
-from itertools import permutations
+from itertools import combinations, permutations
 
 import pytest
 import torch
@@ -55,6 +55,41 @@ def test_only_differences_of_scores_count():
     assert torch.allclose(loss, plackett_luce(scores + 7.0, (1, 2)))
     (gradient,) = torch.autograd.grad(loss.sum(), scores)
     assert torch.allclose(gradient.sum(1), torch.zeros(4, dtype=torch.float64), atol=1e-12)
+
+
+def over_subsets(row, size):
+    """The loss of a first block of `size`, subset by subset: 2^size of them."""
+    total = -sum(row[:size])
+    for chosen in range(1, size + 1):
+        sums = [math.log(sum(map(math.exp, [*one, *row[size:]]))) for one in combinations(row[:size], chosen)]
+        total += sum(sums) / len(sums)
+    return total
+
+
+@pytest.mark.parametrize(("size", "rest", "spread"), [(12, 0, 1.0), (12, 2, 5.0), (10, 1, 50.0), (2, 1, 300.0)])
+def test_large_ties_are_exact_also_where_scores_lie_far_apart(size, rest, spread):
+    scores = spread * torch.randn(2, size + rest, dtype=torch.float64, generator=torch.Generator().manual_seed(size))
+    below = range(size, size + rest)
+    expected = [over_subsets(row, size) + likelihood(row, below) for row in scores.tolist()]
+    assert plackett_luce(scores, (size, *[1] * rest)).tolist() == pytest.approx(expected, rel=1e-12, abs=1e-10)
+
+
+def test_the_gradient_of_a_large_tie_is_that_of_its_differences():
+    scores = torch.randn(2, 14, dtype=torch.float64, generator=torch.Generator().manual_seed(3), requires_grad=True)
+    assert torch.autograd.gradcheck(lambda some: plackett_luce(some, (1, 12, 1)), scores)
+
+
+def test_a_tie_of_a_hundred_that_are_equal_loses_log_of_its_orders():
+    scores = torch.zeros(1, 101, requires_grad=True)
+    loss = plackett_luce(scores, (100, 1))
+    assert loss.item() == pytest.approx(math.lgamma(102), rel=1e-6)  # 101 follow in any order, the last one last
+    (gradient,) = torch.autograd.grad(loss.sum(), scores)
+    assert gradient.isfinite().all() and float(gradient[0, -1]) > 0 > float(gradient[0, :-1].max())
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_tie_with_a_score_that_is_not_finite_has_no_finite_loss(bad):
+    assert not plackett_luce(torch.tensor([[bad, 0.0, 1.0], [0.0, 1.0, 2.0]]), (3,)).isfinite()[0]
 
 
 def test_scores_that_are_equal_lose_log_of_the_orders():

@@ -7,7 +7,8 @@ from preferably.training.alarms import ALARMS, raised
 CALM = {
     "objective/kl": 1.0, "objective/kl_per_token": 0.05, "samples/length": 20.0, "samples/repetition": 0.1,
     "samples/unfinished": 0.1, "eval_loss": 0.6, "eval_rewards/accuracies": 0.6, "eval_logratio/chosen_per_token": 0.0,
-    "eval_groups": 1000.0, "samples/commonest": 0.05, "samples/same_start": 0.3,
+    "eval_groups": 1000.0, "samples/share/7/big": 0.05, "samples/same_start": 0.3,
+    "samples/same_token": 0.4,
 }  # fmt: skip
 
 # (code, what changes, enough to speak, just not enough)
@@ -19,8 +20,10 @@ EDGES = [
     ("repetition", "samples/repetition", 0.2, 0.1999),
     ("unfinished", "samples/unfinished", 0.5, 0.499),
     ("held_out_loss_rising", "eval_loss", 0.6601, 0.6599),
-    ("one_word", "samples/commonest", 0.151, 0.149),
+    ("one_word", "samples/share/7/big", 0.151, 0.149),
+    ("one_word", "samples/share/8/new", 0.1001, 0.0999),
     ("same_start", "samples/same_start", 0.8, 0.799),
+    ("same_start", "samples/same_token", 0.9, 0.899),
     ("below_chance", "eval_rewards/accuracies", 0.468, 0.47),
 ]
 
@@ -116,6 +119,17 @@ def test_preferences_that_were_drowned_are_told_at_the_end_only():
         assert told(drowned | calm, last=True) == []
     without = {name: value for name, value in drowned.items() if name != "eval_logratio/chosen_per_token"}
     assert told(without, last=True) == []
+
+
+def test_demonstrations_may_set_lengths_words_and_openings():
+    """A run of SFT has no reference and no rewards."""
+    shown = {"samples/length": 20.0, "samples/same_start": 0.1, "samples/share/7/big": 0.01}
+    assert codes({"samples/length": 60.0, "samples/same_start": 1.0, "samples/share/7/big": 0.5}, shown) == []
+
+
+def test_the_word_is_named():
+    (warning,) = raised(3, CALM | {"samples/share/9/a/b": 0.25}, CALM, set())
+    assert "'a/b' makes up 25% of all that is sampled, 0% at the start" in warning.message
 
 
 def test_samples_that_began_alike_from_the_start_are_no_news():

@@ -1,6 +1,7 @@
 """Scores of a batch to losses and metrics, and the training of a reward model from files."""
 
 import json
+import math
 from dataclasses import replace
 
 import pytest
@@ -56,6 +57,12 @@ def test_each_axis_has_its_own_order_and_what_was_not_rated_is_left_out(tiny):
     assert losses.item() == pytest.approx(0.313262, abs=1e-5) and len(metrics["rewards/accuracies"]) == 1
     losses.sum().backward()
     assert scores.grad[2].tolist() == [0.0, 0.0] and scores.grad[:, 1].tolist() == [0.0] * 3
+
+
+def test_a_row_in_which_thirty_tie_is_no_trouble(tiny):
+    groups = ranked(tiny, [(2, [1] * 31)], [[(1,) * 30 + (2,)]])
+    losses, metrics = ranked_losses(torch.zeros(31, 1), collate(groups), NONE)
+    assert losses.item() == pytest.approx(math.lgamma(32), rel=1e-5) and len(metrics["rewards/accuracies"]) == 30
 
 
 def test_blocks():

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
+from typing import TypeVar
 
 # A reply loops when this share of its 4-grams, in the whole or in the last TAIL tokens, is a repeat. Of the 9,332
 # replies in the test files of HH-RLHF this flags 4, each of them a loop to the eye; their 99th percentile is 0.12.
@@ -12,6 +13,8 @@ FEWEST_NGRAMS = 16  # below that "no, no, no, no" would be a loop
 
 _WORD = re.compile(r"\w+|[^\w\s]+")
 _LONGEST_WORD = 80
+
+Item = TypeVar("Item", bound=Hashable)
 
 
 def words(text: str) -> list[str]:
@@ -56,10 +59,15 @@ def looping(tokens: Sequence[Hashable] | str, threshold: float = LOOPING) -> boo
     return repetition(parts) >= threshold or repetition(parts[-TAIL:]) >= threshold
 
 
-def commonest(texts: Iterable[Sequence[Hashable]]) -> float:
-    """The share of all items, of all `texts` together, that the commonest one makes up; 0 where there are none.
+def shares(texts: Iterable[Iterable[Item]]) -> dict[Item, float]:
+    """What share of all items, of all `texts` together, each one makes up, the commonest first.
 
-    Example: "a a b" and "a c" share five items, of which three are "a": 0.6.
+    Example: "a a b" and "a c" have five items, of which three are "a": 0.6, 0.2 and 0.2.
     """
     counts = Counter(item for text in texts for item in text)
-    return max(counts.values()) / counts.total() if counts else 0.0
+    return {item: count / counts.total() for item, count in counts.most_common()}
+
+
+def commonest(texts: Iterable[Iterable[Hashable]]) -> float:
+    """The share of the commonest item, of all `texts` together; 0 where there are none."""
+    return next(iter(shares(texts).values()), 0.0)

@@ -10,7 +10,7 @@ from preferably.config import TrainSettings
 from preferably.errors import TrainingError
 from preferably.models.policy import Policy
 from preferably.training import parallel
-from preferably.training.alarms import Warning, raised
+from preferably.training.alarms import SHARE, Warning, raised
 from preferably.training.run_directory import RunDirectory
 from preferably.training.state import State
 from preferably.training.stops import until_stopped
@@ -116,7 +116,7 @@ class Closing:
         if step % eval_every == 0 or step == self.total:
             # A stop that is asked for meanwhile ends it here, with nothing changed.
             seen = self.look(step)
-            line = line | seen
+            line = line | {name: value for name, value in seen.items() if not name.startswith(SHARE)}
             if step == 0:
                 state.start = seen
                 if math.isnan(seen.get("eval_loss", 0.0)):
@@ -135,9 +135,13 @@ class Closing:
                     self.progress.warn(warning.code, warning.message, warning.advice)
             if settings.stop_kl is not None and seen.get("objective/kl", 0.0) > settings.stop_kl:
                 state.reason = f"KL from the reference reached {seen['objective/kl']:.2f} nats, more than stop_kl"
+        # Wall time is never the same twice, and the metrics of a resumed run are to be.
+        spent = {name: value for name, value in line.items() if name.startswith("time/")}
+        line = {name: value for name, value in line.items() if name not in spent}
         self.run.append("metrics.jsonl", line)
         if step > 0:
-            self.run.append("timing.jsonl", {"step": step, "seconds": round(time.perf_counter() - began, 4)})
+            seconds = round(time.perf_counter() - began, 4)
+            self.run.append("timing.jsonl", {"step": step, "seconds": seconds} | spent)
         state.line = None
         self.progress.step(step, line)
         # Weights that give NaN are no good checkpoint to put in the place of an older one.

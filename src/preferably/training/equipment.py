@@ -59,7 +59,7 @@ class Equipment:
             )  # fmt: skip
 
             def failed(why: str) -> None:
-                advice = "the evaluation has no reward at this step; look at the function, or the reward model"
+                advice = "the evaluation lacks it at this step; look at the function, or the reward model"
                 run.append("warnings.jsonl", Warning(step, "reward_failed", why, advice))
 
             return seen.values | look_at_samples(self.watching, self.guard, prompts, seen.samples, failed)

@@ -14,14 +14,16 @@ from preferably.data.tokens import TokenGroup
 from preferably.methods import Method
 from preferably.models.policy import Policy
 from preferably.models.sampler import Decoding, Sample, sample
-from preferably.statistics.repetition import commonest, repetition
+from preferably.statistics.repetition import commonest, repetition, shares
 from preferably.training import parallel
+from preferably.training.alarms import SHARE
 from preferably.training.baseline import baseline_of
 from preferably.training.reference import Reference
 from preferably.training.sharding import assembled
 from preferably.training.steps import count_of, group_losses, means, tally
 
 OPENING = 3  # tokens by which samples are said to start alike
+NOTED = 0.01  # share of all sampled tokens from which on one is noted for the alarms
 KEPT = 8  # samples of an evaluation that are kept to be read
 
 
@@ -84,14 +86,21 @@ def sample_metrics(
     )  # fmt: skip
     each = [one for several in drawn for one in several]
     length = fmean(len(one.tokens) for one in each)
+    said = shares(
+        [token for token in one.tokens if token not in stop_ids] for one in each
+    )  # answers end, short or long
     values = {
         "samples/length": length,
         "samples/repetition": fmean(repetition(one.tokens) for one in each),
-        "samples/commonest": commonest(one.tokens for one in each),
+        "samples/commonest": next(iter(said.values()), 0.0),
         "samples/same_start": commonest([tuple(one.tokens[:OPENING])] for one in each),
+        "samples/same_token": commonest(one.tokens[:1] for one in each),
         "samples/unfinished": fmean(not one.finished for one in each),
         "samples/empty": fmean(not one.text.strip() for one in each),
     }
+    # By the token's number too, as several can look alike.
+    noted = {token: share for token, share in said.items() if share >= NOTED}
+    values |= {f"{SHARE}{token}/{tokenizer.decode([token])}": share for token, share in noted.items()}
     if reference is not None:
         kl = kl_of_samples(policy, reference.logps, prompts, drawn, budget)
         values["objective/kl"] = fmean(kl)

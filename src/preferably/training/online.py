@@ -108,7 +108,7 @@ def train_online(
             "learning_rate": share * settings.peak_learning_rate,
         } | logged  # fmt: skip
         closing.count(state, logged, rows, wrong)
-        logged["time/rollouts"] = round((drawn - began) / (time.perf_counter() - began), 4)
+        logged["time/rollouts"] = round(drawn - began, 4)
         updating = False
         return logged
 

@@ -64,7 +64,10 @@ def look_at_samples(
         )
     if guard is not None:
         groups = [answered(rewarding.asked[one.row], [sample.text for sample in one.samples]) for one in rollouts]
-        watched = [score for score in guard.score(groups) if score is not None]
+        said = guard.score(groups)
+        watched = [guard.weight * score for score in said if score is not None]
+        if len(watched) < len(said):
+            tell(f"the guard {guard.name} gave no finite number for {len(said) - len(watched)} of {len(said)} samples")
         if len(watched) > 1:
             seen["eval_guard/scores"] = fmean(watched)
             seen["eval_guard/scores_se"] = stdev(watched) / len(watched) ** 0.5
