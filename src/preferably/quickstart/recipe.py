@@ -20,8 +20,9 @@ class Recipe:
     beta: float = 0.25
     nll_weight: float = 1.0
     batch_size: int = 32
-    reward_epochs: float = 2.0
-    reward_learning_rate: float = 7e-4
+    reward_epochs: float = 3.0
+    reward_learning_rate: float = 3e-4
+    reward_batch_size: int = 16
     ppo_prompts: int = 2000
     ppo_batch_size: int = 64  # prompts an iteration
     ppo_samples: int = 2  # a prompt

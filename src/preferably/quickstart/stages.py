@@ -118,7 +118,8 @@ def reward_stage(
     """A reward model from the comparisons, ties among them."""
     chosen = settings({
         "method": "reward", "model": str(start), "output": str(output), "seed": seed, "held_out": 0.08,
-        "learning_rate": recipe.reward_learning_rate, "batch_size": recipe.batch_size, "epochs": recipe.reward_epochs,
+        "learning_rate": recipe.reward_learning_rate, "batch_size": recipe.reward_batch_size,
+        "epochs": recipe.reward_epochs, "weight_decay": 0.1,
     })  # fmt: skip
     return train(chosen, groups=rankings(judged), progress=progress)
 
