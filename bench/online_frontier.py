@@ -1,0 +1,236 @@
+"""True reward for how much drift: PPO, RLOO, GRPO, online DPO, DPO and best-of-n on real stories, one reward model.
+
+The truth is the number of quotation marks in a continuation. Labels are drawn from it as people give them, the better
+of two with chance sigmoid(marks apart), and a reward model learns from these alone. Every online method is trained
+against that reward model, DPO on the same labels, and best-of-n picks by it; the truth only measures. All get as many
+openings and as many tries for a learning rate: three, on a seed of their own, at the middle strength, of which the one
+with the highest reward by the reward model is kept.
+
+    python bench/online_frontier.py            about three hours on two cores
+    python bench/online_frontier.py --methods ppo rloo --seeds 1
+    python bench/online_frontier.py --smoke    a few minutes, proves nothing
+"""
+
+import argparse
+import math
+import random
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import preferably
+from preferably.evaluation.compare import answers
+from preferably.feedback.records import Completion, Group, Message
+from preferably.judging.parts import answered, reward_parts
+from preferably.models.loading import Loaded, load
+from preferably.models.sampler import Decoding, Sample
+from preferably.statistics.best_of import expected_best, most_kl
+from preferably.statistics.intervals import mean_interval
+from preferably.training.measure import kl_of_samples
+from support.machine import REAL, facts, table, write_result
+from support.stories import MODEL, NEW, openings, rule
+
+# What a level of strength is, and the learning rates that are tried, for each method.
+LEVELS: dict[str, tuple[str, tuple[float, ...], tuple[float, ...]]] = {
+    "ppo": ("kl_coef", (0.5, 0.2, 0.1, 0.05, 0.02), (3e-5, 1e-4, 3e-4)),
+    "rloo": ("kl_coef", (0.5, 0.2, 0.1, 0.05, 0.02), (1e-4, 3e-4, 1e-3)),
+    "grpo": ("kl_coef", (0.5, 0.2, 0.1, 0.05, 0.02), (1e-4, 3e-4, 1e-3)),
+    "online-dpo": ("beta", (1.0, 0.5, 0.2, 0.1, 0.05), (3e-5, 1e-4, 3e-4)),
+    "dpo": ("beta", (2.0, 1.0, 0.5, 0.2, 0.1), (3e-5, 1e-4, 3e-4)),
+}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "ppo": {"samples_per_prompt": 4, "update_epochs": 2, "minibatches": 4},
+    "rloo": {"samples_per_prompt": 4},
+    "grpo": {"samples_per_prompt": 4},
+    "online-dpo": {"samples_per_prompt": 4},
+    "dpo": {"epochs": 3},
+}
+TUNED_ON = 900  # the seed of the tries
+BEST_OF = (1, 2, 4, 8, 16, 32, 64)
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much of everything; counts are of openings."""
+
+    labeled: int = 2000  # two continuations each, for the reward model and DPO
+    prompts: int = 1600  # for the online methods, four continuations each
+    batch: int = 32
+    unseen: int = 400
+    samples: int = 2
+    many: int = 64  # continuations of an opening, for best-of-n
+    many_openings: int = 150
+
+
+SMOKE = Size(labeled=80, prompts=64, batch=16, unseen=24, many=8, many_openings=12)
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """The start model, its reward model, and what to train and measure on."""
+
+    start: Loaded
+    reward: Path
+    pairs: list[Group]
+    prompts: list[Group]
+    unseen: list[Group]
+
+
+def drawn(loaded: Loaded, prompts: list[Group], samples: int, seed: int) -> list[list[Sample]]:
+    return answers(loaded, prompts, Decoding(1.0, max_tokens=NEW), samples=samples, seed=seed)
+
+
+def labelled(start: Loaded, prompts: list[Group], seed: int) -> list[Group]:
+    """Pairs of the start's continuations, the one that a noisy labeler prefers first; ties in truth by a coin."""
+    chance = random.Random(seed)
+    made = []
+    for prompt, (a, b) in zip(prompts, drawn(start, prompts, 2, seed), strict=True):
+        if a.text == b.text or not a.text.strip() or not b.text.strip():
+            continue
+        marks = rule([], [a.text, b.text])
+        first = chance.random() < 1 / (1 + math.exp(marks[1] - marks[0]))
+        ordered = (a, b) if first else (b, a)
+        made.append(Group(prompt.prompt, tuple(Completion((Message("text", one.text),)) for one in ordered)))
+    return made
+
+
+def build(size: Size, folder: Path) -> tuple[World, dict[str, Any]]:
+    """The world, and how well the reward model knows the truth."""
+    start = load(str(MODEL), device="cpu", dtype="float32")
+    train_on, unseen = openings(start.tokenizer, size.unseen, 0)
+    train_on = train_on[: size.labeled + size.prompts]
+
+    def groups(ids: list[list[int]]) -> list[Group]:
+        return [Group((Message("text", start.tokenizer.decode(one, skip_special_tokens=True)),)) for one in ids]
+
+    pairs = labelled(start, groups(train_on[: size.labeled]), seed=1)
+    run = preferably.train(
+        "reward", model=MODEL, data=pairs, output=folder / "reward", learning_rate=3e-4, batch_size=16, epochs=3,
+        weight_decay=0.1, device="cpu", dtype="float32",
+    )  # fmt: skip
+    world = World(start, run.path, pairs, groups(train_on[size.labeled :]), groups(unseen))
+    said = drawn(start, world.unseen, 2, seed=2)
+    scores, truths = by_reward(world, said), by_truth(said)
+    gaps = [(s[0] - s[1], t[0] - t[1]) for s, t in zip(scores, truths, strict=True) if t[0] != t[1]]
+    right = fmean(0.5 + 0.5 * math.copysign(1, s * t) if s else 0.5 for s, t in gaps)
+    return world, {"pairs": len(pairs), "unseen_pairs": len(gaps), "agrees_with_truth": right}
+
+
+def by_reward(world: World, said: list[list[Sample]]) -> list[list[float]]:
+    (part,) = reward_parts([str(world.reward)])
+    records = [answered(p, [one.text for one in several]) for p, several in zip(world.unseen, said, strict=False)]
+    scores = iter(part.score(records))
+    return [[float(next(scores) or 0.0) for _ in several] for several in said]
+
+
+def by_truth(said: list[list[Sample]]) -> list[list[float]]:
+    return [[float(value or 0.0) for value in rule([], [one.text for one in several])] for several in said]
+
+
+def measured(world: World, model: Loaded, size: Size, seed: int) -> dict[str, Any]:
+    """Reward, truth and KL on openings that training never saw."""
+    from preferably.data.tokens import encode_prompts
+
+    said = drawn(model, world.unseen, size.samples, seed)
+    ids = encode_prompts(world.unseen, model.tokenizer, max_length=512)
+    kl = kl_of_samples(model.policy, world.start.policy, ids, said)
+    spread = {"reward": by_reward(world, said), "truth": by_truth(said)}
+    found: dict[str, Any] = {"kl": fmean(kl)}
+    for name, values in spread.items():
+        each = [fmean(several) for several in values]
+        interval = mean_interval(each)
+        found[name] = {"mean": fmean(each), "interval": [interval.low, interval.high]}
+    return found
+
+
+def one_run(
+    world: World, method: str, level: float, rate: float, size: Size, seed: int, folder: Path
+) -> dict[str, Any]:
+    began = time.perf_counter()
+    name, _, _ = LEVELS[method]
+    online = method != "dpo"
+    options: dict[str, Any] = {name: level, "learning_rate": rate, "batch_size": size.batch, "seed": seed}
+    options |= OPTIONS[method] | {"device": "cpu", "dtype": "float32", "sample_tokens": NEW, "held_out": 64}
+    if online:
+        options["reward"] = (str(world.reward),)
+    run = preferably.train(method, model=MODEL, data=world.prompts if online else world.pairs, output=folder, **options)
+    found = measured(world, run.loaded, size, seed + 1)
+    return {"method": method, name: level, "learning_rate": rate, "seed": seed} | found | {
+        "warnings": run.state.alarms, "reason": run.state.reason, "seconds": round(time.perf_counter() - began, 1),
+    }  # fmt: skip
+
+
+def best_of(world: World, size: Size) -> list[dict[str, Any]]:
+    """What picking by the reward model gives in reward and in truth."""
+    said = drawn(world.start, world.unseen[: size.many_openings], size.many, seed=3)
+    scores, truths = by_reward(world, said), by_truth(said)
+    rows = []
+    for n in (n for n in BEST_OF if n <= size.many):
+        row: dict[str, Any] = {"n": n, "kl": most_kl(n)}
+        for name, values in (("reward", scores), ("truth", truths)):
+            each = [expected_best(s, v, n) for s, v in zip(scores, values, strict=True)]
+            interval = mean_interval(each)
+            row[name] = {"mean": fmean(each), "interval": [interval.low, interval.high]}
+        rows.append(row)
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--methods", nargs="+", choices=tuple(LEVELS), default=tuple(LEVELS))
+    parser.add_argument("--seeds", type=int, default=3, help="how many")
+    parser.add_argument("--smoke", action="store_true", help="a few openings, one level, one seed")
+    options = parser.parse_args()
+    if not REAL.is_dir():
+        raise SystemExit(f"{REAL} is not there: this benchmark needs its model and text.")
+    began, environment, size = time.perf_counter(), facts(), SMOKE if options.smoke else Size()
+    runs: list[dict[str, Any]] = []
+    tries: list[dict[str, Any]] = []
+    with TemporaryDirectory() as place:
+        folder = Path(place)
+        world, worth = build(size, folder)
+        print(f"reward model: {worth}", flush=True)
+        for method in options.methods:
+            _, levels, rates = LEVELS[method]
+            if options.smoke:
+                levels, rates = levels[2:3], rates[1:2]
+            middle = levels[len(levels) // 2]
+            tried = [
+                one_run(world, method, middle, rate, size, TUNED_ON, folder / f"{method}-try-{at}")
+                for at, rate in enumerate(rates)
+            ]
+            tries += tried
+            rate = max(tried, key=lambda run: run["reward"]["mean"])["learning_rate"]
+            for level in levels:
+                for seed in range(1 if options.smoke else options.seeds):
+                    runs.append(one_run(world, method, level, rate, size, seed, folder / f"{method}-{level}-{seed}"))
+                    one = runs[-1]
+                    print(
+                        f"{method} {level:g} seed {seed}: truth {one['truth']['mean']:.2f}, reward "
+                        f"{one['reward']['mean']:.2f} at {one['kl']:.2f} nats, {one['seconds']} s",
+                        flush=True,
+                    )
+        references = best_of(world, size)
+    settings = {
+        "smoke": options.smoke,
+        "size": {n: getattr(size, n) for n in Size.__slots__},
+        "levels": LEVELS,
+        "options": OPTIONS,
+    }
+    write_result("online_frontier", environment, settings, {
+        "reward_model": worth, "tries": tries, "runs": runs, "best_of_n": references,
+        "seconds": round(time.perf_counter() - began, 1),
+    })  # fmt: skip
+    named = [(run["method"], run) for run in sorted(runs, key=lambda run: (run["method"], run["kl"]))]
+    shown = [
+        {"what": what} | {"kl": one["kl"]} | {name: one[name]["mean"] for name in ("truth", "reward")}
+        for what, one in [*named, *((f"best of {row['n']}", row) for row in references)]
+    ]
+    print("\n" + table(shown))
+
+
+if __name__ == "__main__":
+    main()
