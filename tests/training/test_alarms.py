@@ -8,7 +8,7 @@ CALM = {
     "objective/kl": 1.0, "objective/kl_per_token": 0.05, "samples/length": 20.0, "samples/repetition": 0.1,
     "samples/unfinished": 0.1, "eval_loss": 0.6, "eval_rewards/accuracies": 0.6, "eval_logratio/chosen_per_token": 0.0,
     "eval_groups": 1000.0, "samples/share/7/big": 0.05, "samples/same_start": 0.3,
-    "samples/same_token": 0.4,
+    "samples/same_token": 0.4, "samples/count": 64.0,
 }  # fmt: skip
 
 # (code, what changes, enough to speak, just not enough)
@@ -125,6 +125,13 @@ def test_demonstrations_may_set_lengths_words_and_openings():
     """A run of SFT has no reference and no rewards."""
     shown = {"samples/length": 20.0, "samples/same_start": 0.1, "samples/share/7/big": 0.01}
     assert codes({"samples/length": 60.0, "samples/same_start": 1.0, "samples/share/7/big": 0.5}, shown) == []
+
+
+def test_in_a_few_samples_a_word_rises_by_chance():
+    """Three standard errors of 4 samples of 20 tokens: 3 x sqrt(0.2 x 0.8 / 80 + 0.05 x 0.95 / 80) = 0.153."""
+    few = CALM | {"samples/count": 4.0}
+    assert codes(few | {"samples/share/7/big": 0.2}, few) == []
+    assert codes(few | {"samples/share/7/big": 0.25}, few) == ["one_word"]
 
 
 def test_the_word_is_named():

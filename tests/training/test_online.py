@@ -29,6 +29,10 @@ def broken(prompts, completions):
     return [float("nan")] * len(completions)
 
 
+def knows_x(prompts, completions):
+    return [1.0 if text == "x" else None for text in completions]
+
+
 def too_few(prompts, completions):
     return [0.0]
 
@@ -351,11 +355,10 @@ def test_a_guard_may_be_any_part_of_a_reward(place, tiny_model_directory, tmp_pa
 
 
 def test_a_guard_that_cannot_tell_is_no_silent_one(place, tiny_model_directory, tmp_path):
-    run = train(place, tiny_model_directory, tmp_path / "run", max_steps=1, guard=f"{place}/rules.py:breaks_later")
-    assert [one["message"] for one in run.warnings if one["code"] == "reward_failed"] == [
-        f"the guard {place}/rules.py:breaks_later gave no finite number for 4 of 4 samples"
-    ]
-    assert "eval_guard/scores" in lines(run)[0] and "eval_guard/scores" not in lines(run)[1]
+    run = train(place, tiny_model_directory, tmp_path / "run", max_steps=1, guard=f"{place}/rules.py:knows_x")
+    told = [(one["step"], one["message"]) for one in run.warnings if one["code"] == "reward_failed"]
+    words = f"the guard {place}/rules.py:knows_x gave no finite number for 4 of 4 samples"
+    assert told == [(0, words), (1, words)] and "eval_guard/scores" not in lines(run)[1]
 
 
 def test_a_guard_that_turns_while_the_reward_climbs_ends_the_run():

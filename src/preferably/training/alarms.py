@@ -17,6 +17,7 @@ DISPLACED_PER_TOKEN = 0.4
 LENGTH_RATIO = 1.6
 REPETITION_RISE = 0.1
 SHARE_RISE = 0.1  # of all tokens; the commonest word of English is 5% of text
+SURE = 3.0  # standard errors: of many words one rises by two of them by chance
 # Share of samples. Of many who are asked many things some begin with the same word, but hardly nine of ten.
 SAME_START, SAME_TOKEN, SAME_RISE = 0.8, 0.9, 0.4
 UNFINISHED, UNFINISHED_RISE = 0.5, 0.2
@@ -143,7 +144,9 @@ def _flat(now: Metrics, start: Metrics) -> tuple[str, str] | None:
 def _one_word(now: Metrics, start: Metrics) -> tuple[str, str] | None:
     rises = {name: share - start.get(name, 0.0) for name, share in now.items() if name.startswith(SHARE)}
     name = max(rises, key=lambda name: rises[name], default="")
-    if _shown(now) or not name or rises[name] < SHARE_RISE:
+    if _shown(now) or not name or "samples/count" not in start:
+        return None
+    if rises[name] < max(SHARE_RISE, SURE * math.hypot(_error(name, now), _error(name, start))):
         return None
     word = name.removeprefix(SHARE).partition("/")[2]
     return (
@@ -166,6 +169,12 @@ def _same_start(now: Metrics, start: Metrics) -> tuple[str, str] | None:
             LOOK_WHAT_PAYS,
         )
     return None
+
+
+def _error(name: str, metrics: Metrics) -> float:
+    """The standard error of a token's share, were tokens drawn one by one."""
+    share = metrics.get(name, 0.0)
+    return math.sqrt(share * (1 - share) / max(1.0, metrics["samples/count"] * metrics["samples/length"]))
 
 
 def _shown(now: Metrics) -> bool:

@@ -90,6 +90,7 @@ def sample_metrics(
         [token for token in one.tokens if token not in stop_ids] for one in each
     )  # answers end, short or long
     values = {
+        "samples/count": float(len(each)),
         "samples/length": length,
         "samples/repetition": fmean(repetition(one.tokens) for one in each),
         "samples/commonest": next(iter(said.values()), 0.0),
