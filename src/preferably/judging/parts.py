@@ -82,6 +82,19 @@ def _part(name: str, weight: float, loading: dict[str, Any]) -> Part:
     return Part(name, weight, by_model, loaded)
 
 
+def added_up(
+    parts: Sequence[Part], groups: Sequence[Group], start: Sequence[float]
+) -> tuple[Scores, dict[str, Scores]]:
+    """`start` [n] plus the weighted sum of all parts, for the n completions of all groups: None where a part cannot
+    tell; and what each part gave, by name."""
+    scores = {part.name: part.score(groups) for part in parts}
+    totals: Scores = list(start)
+    for part in parts:
+        pairs = zip(totals, scores[part.name], strict=True)
+        totals = [None if total is None or one is None else total + part.weight * one for total, one in pairs]
+    return totals, scores
+
+
 def _texts(groups: Sequence[Group]) -> list[tuple[str, str]]:
     return [(group.prompt_text, one.text) for group in groups for one in group.completions]
 
