@@ -12,7 +12,7 @@ from preferably.data.writers import ending_of, refuse_existing, row_of, write_ro
 from preferably.errors import ConfigError, DataError
 from preferably.evaluation.compare import Answer, Tell, answers, with_room
 from preferably.feedback.records import Group
-from preferably.judging.parts import Part, Scores, added_up, answered, reward_parts
+from preferably.judging.parts import Part, Scores, added_up, answered, check_columns, reward_parts
 from preferably.methods import MISSING_EOS
 from preferably.models.loading import Loaded, load, model_directory
 from preferably.models.sampler import Decoding, Sample
@@ -85,6 +85,7 @@ def draw(
 ) -> list[Drawn]:
     """`samples` completions for each prompt, scored by `parts` as in training: their weighted sum, less the penalty
     where the model did not end. Raises what `answers` and the parts raise."""
+    check_columns(parts, prompts)
     drawn = answers(loaded, prompts, decoding, samples=samples, seed=seed, progress=progress)
     groups = [answered(prompt, [one.text for one in several]) for prompt, several in zip(prompts, drawn, strict=True)]
     fines = [0.0 if one.finished else -missing_eos_penalty for several in drawn for one in several]
@@ -187,7 +188,7 @@ def sample(
     if best_of is not None:
         _check(best_of, parts)
     found = load_feedback([data], "prompts", limit=limit).groups if isinstance(data, str | Path) else list(data)[:limit]
-    prompts, too_long = with_room(found, [loaded], max_tokens)
+    prompts, too_long = with_room([answered(group, []) for group in found], [loaded], max_tokens)
     if not prompts:
         raise DataError(f"None of {too_long} prompts leaves room to answer in the context of {loaded.name}.")
     starting(len(prompts))

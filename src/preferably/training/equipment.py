@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from preferably.data.tokens import TokenGroup, encode
 from preferably.errors import ConfigError, DataError
 from preferably.feedback.records import Group
 from preferably.functions import source_of
-from preferably.judging.parts import Part, answered, reward_parts
+from preferably.judging.parts import Part, answered, check_columns, reward_parts
 from preferably.models.critic import Critic
 from preferably.models.loading import Loaded, load, load_reward, model_directory, weights_digest
 from preferably.models.sampler import Decoding, sample
@@ -84,9 +85,12 @@ def equip(settings: TrainSettings, loaded: Loaded, data: TrainData, held_out: Se
     decoding = Decoding(temperature=settings.temperature, max_tokens=settings.sample_tokens)
     engine = Engine(loaded.policy, loaded.tokenizer, decoding, samples=settings.samples, stop_ids=loaded.stop_ids)
     everything = [*parts, *([guard] if guard else [])]
+    check_columns(everything, data.asked)
     _try(rewarding, everything, settings.sample_tokens)
     prompts = OnlineData([group.prompt.tolist() for group in data.train], _mixed(settings, loaded))
-    return Equipment(rewarding, Rewarding(parts, penalty, watched), guard, critic, engine, prompts, _facts(everything))
+    return Equipment(
+        rewarding, Rewarding(parts, penalty, watched), guard, critic, engine, prompts, _facts(everything, data.asked)
+    )
 
 
 def probes(loaded: Loaded, data: TrainData) -> list[TokenGroup]:
@@ -129,7 +133,7 @@ def _try(rewarding: Rewarding, parts: Sequence[Part], tokens: int) -> None:
     longest = max(rewarding.asked, key=lambda group: len(group.prompt_text))
     for part in parts:
         context = part.loaded.context if part.loaded is not None else None
-        (score,) = part.score([answered(longest, ["x"])])
+        score, _ = part.score([answered(longest, ["x", "y"])])  # two, or one result for any number would do
         if part.loaded is not None and context is not None:
             size = len(part.loaded.tokenizer(longest.prompt_text)["input_ids"])
             if score is None or size + tokens > context:
@@ -141,12 +145,14 @@ def _try(rewarding: Rewarding, parts: Sequence[Part], tokens: int) -> None:
             raise ConfigError(f"The reward {part.name} gives no finite number; tried on the answer 'x' to a prompt.")
 
 
-def _facts(parts: Sequence[Part]) -> dict[str, Any]:
-    """What each part of the reward is: a digest of its weights, or the text of the function."""
+def _facts(parts: Sequence[Part], asked: Sequence[Group]) -> dict[str, Any]:
+    """What each part of the reward is: a digest of its weights, or the text of the function and of what it reads."""
     known: dict[str, Any] = {}
     for part in parts:
         if part.loaded is not None:
             known[part.name] = weights_digest(part.loaded.policy)
         elif ":" in part.name and not part.name.startswith("format:"):
             known[part.name] = source_of(part.name)
+    if any(part.takes for part in parts):
+        known["columns"] = sha256("\n".join(group.columns for group in asked).encode()).hexdigest()
     return {"reward": known} if known else {}

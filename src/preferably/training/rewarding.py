@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
+from preferably.errors import ConfigError
 from preferably.feedback.records import Group
 from preferably.judging.parts import Part, added_up, answered
 from preferably.models.sampler import Sample
@@ -22,7 +23,10 @@ class Rewarding:
         """Fill in `parts` and `scores`; says what is wrong with them, if anything is."""
         groups = [answered(self.asked[one.row], [sample.text for sample in one.samples]) for one in rollouts]
         fines = [0.0 if sample.finished else -self.missing_eos_penalty for one in rollouts for sample in one.samples]
-        totals, said = added_up(self.parts, groups, fines)
+        try:
+            totals, said = added_up(self.parts, groups, fines)
+        except ConfigError as error:  # it worked before the run began
+            return str(error).rstrip(".")
         at = 0
         for rollout in rollouts:
             end = at + len(rollout.samples)
@@ -61,7 +65,11 @@ def look_at_samples(
         )
     if guard is not None:
         groups = [answered(rewarding.asked[one.row], [sample.text for sample in one.samples]) for one in rollouts]
-        watched = [score for score in guard.score(groups) if score is not None]
+        try:
+            watched = [score for score in guard.score(groups) if score is not None]
+        except ConfigError as error:
+            tell(f"the guard: {error}".rstrip("."))
+            return seen
         if len(watched) > 1:
             seen["eval_guard/scores"] = fmean(watched)
             seen["eval_guard/scores_se"] = stdev(watched) / len(watched) ** 0.5
