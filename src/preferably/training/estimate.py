@@ -7,7 +7,7 @@ from typing import Any
 from preferably.batches.packing import packed_size
 from preferably.config import TrainSettings
 from preferably.errors import ConfigError
-from preferably.models.loading import Loaded, choose_device
+from preferably.models.loading import Loaded, choose_device, load, model_directory
 from preferably.training.offline import TrainData
 from preferably.training.rehearsal import Rehearsal, rehearse
 from preferably.training.room import available, held
@@ -78,16 +78,21 @@ def estimate(settings: TrainSettings, model: Loaded, data: TrainData) -> Estimat
     limit = None if free is None else free + (held() if device.type == "cpu" else 0)
     if settings.memory_limit is not None:
         limit = round(settings.memory_limit * GB)
-    return Estimate(work, found, memory_of(settings, found, process), limit)
+    other = None
+    if settings.reference_model:
+        outline = load(model_directory(settings.reference_model), device=settings.device, weights=False)
+        other = 4 * sum(p.numel() for p in outline.policy.parameters())
+    return Estimate(work, found, memory_of(settings, found, process, other), limit)
 
 
-def memory_of(settings: TrainSettings, found: Rehearsal, process: int) -> Memory:
+def memory_of(settings: TrainSettings, found: Rehearsal, process: int, other: int | None = None) -> Memory:
     """The parts of each phase added up. `process`: bytes that the process itself holds, 0 on a device of its own.
 
     Weights, gradients, moments and reference are float32: 4 bytes a parameter, and 8 for the two moments of AdamW. The
-    reference is a copy of the model, with adapters it is the model itself.
+    reference is a copy of the model, with adapters it is the model itself; `other` bytes where it is another model.
     """
     reference = found.weights if settings.row.reference and not settings.lora else 0
+    reference = reference if other is None else other
     start = {"weights": found.weights}
     trained = start | {"reference": reference, "moments": 2 * found.gradients}
     saved = {
