@@ -44,18 +44,28 @@ def reward_parts(names: Sequence[str], **loading: Any) -> list[Part]:
     """
     parts: list[Part] = []
     for text in names:
-        weighted = WEIGHT.fullmatch(text)
-        name = (weighted[2] if weighted else text).strip()
-        if not name:
-            raise ConfigError(f"A part of the reward has no name: {text!r}; expected, for example, 0.5*my.py:polite.")
+        name, weight = _weighted(text)
         if any(part.name == name for part in parts):
             raise ConfigError(f"The part {name!r} of the reward was given twice; give it once, with its weight.")
-        try:
-            weight = float(weighted[1]) if weighted else 1.0
-        except ValueError:
-            raise ConfigError(f"{text!r} has no number as its weight; expected, for example, 0.5*length.") from None
         parts.append(_part(name, weight, loading))
     return parts
+
+
+def model_names(names: Sequence[str]) -> list[str]:
+    """Those of the parts `names` that are reward models, without their weights."""
+    return [name for name in (_weighted(text)[0] for text in names) if name != "length" and ":" not in name]
+
+
+def _weighted(text: str) -> tuple[str, float]:
+    """The name of a part and its weight."""
+    weighted = WEIGHT.fullmatch(text)
+    name = (weighted[2] if weighted else text).strip()
+    if not name:
+        raise ConfigError(f"A part of the reward has no name: {text!r}; expected, for example, 0.5*my.py:polite.")
+    try:
+        return name, float(weighted[1]) if weighted else 1.0
+    except ValueError:
+        raise ConfigError(f"{text!r} has no number as its weight; expected, for example, 0.5*length.") from None
 
 
 def _part(name: str, weight: float, loading: dict[str, Any]) -> Part:
