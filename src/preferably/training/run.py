@@ -40,7 +40,6 @@ from preferably.training.stops import Stop, listening
 from preferably.training.trackers import require, tracked
 
 # What a resumed run may change, or what other facts speak of.
-CENTERED = 2048  # groups whose completions a reward model is centered on
 FREE = {"output", "model", "reference_model", "data", "held_out_data", "keep", "threads", "memory_limit", "track"}
 
 
@@ -183,7 +182,7 @@ def _learn(
     if settings.chooses_best:
         saver.load_best(loaded.policy, state)
     if isinstance(loaded.policy, Scorer):
-        center(loaded.policy, data.train[:CENTERED], settings.tokens_per_microbatch)
+        center(loaded.policy, data.train, settings.tokens_per_microbatch)
     return state
 
 
