@@ -23,7 +23,8 @@ SAID = {
     "report_to": ("wandb", "trackio"), "reward_funcs": ("length",), "reward_model": ("rm",),
     "reward_model_path": ("rm",), "num_generations": 6, "rloo_k": 6, "response_length": 50,
     "max_completion_length": 50, "num_ppo_epochs": 3, "num_iterations": 3, "num_mini_batches": 2, "cliprange": 0.3,
-    "epsilon": 0.3, "epsilon_high": 0.3, "cliprange_value": 0.3, "vf_coef": 0.5,
+    "epsilon": 0.3, "epsilon_high": 0.3, "cliprange_value": 0.3, "vf_coef": 0.5, "ref_model": "x",
+    "model_ref": "x",
 }  # fmt: skip
 # What every method takes, or DPO; the other names are of methods that draw their completions.
 ONLINE = {

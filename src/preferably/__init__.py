@@ -4,10 +4,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["check", "compare_runs", "evaluate", "export", "load", "plan", "rank", "report", "train"]
+__all__ = ["check", "compare_runs", "evaluate", "export", "load", "plan", "rank", "report", "sample", "train"]
 
 if TYPE_CHECKING:
-    from preferably.api import check, compare_runs, evaluate, export, plan, rank, report, train
+    from preferably.api import check, compare_runs, evaluate, export, plan, rank, report, sample, train
     from preferably.models.loading import load
 
 

@@ -12,6 +12,8 @@ from preferably.data.tokens import encode
 from preferably.errors import ConfigError, DataError, ModelError
 from preferably.evaluation.attribution import By, Explained
 from preferably.evaluation.attribution import explain as explained
+from preferably.evaluation.best_of import answering
+from preferably.evaluation.best_of import sample as sample
 from preferably.evaluation.compare import answers, compare, measure_kl, store, texts, with_room
 from preferably.evaluation.preference import PreferenceAccuracy, preference_accuracy
 from preferably.evaluation.readiness import Readiness, readiness
@@ -109,6 +111,8 @@ def evaluate(
     limit: int | None = None,
     seed: int = 0,
     kl: bool = True,
+    best_of: int | None = None,
+    reward: Sequence[str] = (),
     progress: Callable[[int], None] | None = None,
     **loading: Any,
 ) -> WinRate:
@@ -117,6 +121,7 @@ def evaluate(
     `judge` is a score function or its name, `module:function`: `score(prompts, completions)` gives a list of numbers,
     or None where it cannot tell. With `output` (a run directory) the result, samples and KL are written there, and its
     report is made anew; for a run on pairs those that it held out are ranked too, beside the win rate.
+    With `best_of` each answer of `model` is the best of so many by `reward`; that has a file of its own there.
     """
     score = load_function(judge) if isinstance(judge, str) else judge
     ours, theirs = _loaded(model, **loading), _loaded(against, **loading)
@@ -124,17 +129,18 @@ def evaluate(
     if not prompts:
         raise DataError(f"None of {too_long} prompts leaves room to answer in the context of these models.")
     decoding = Decoding(temperature=temperature, max_tokens=max_tokens)
-    result = compare(
-        ours, theirs, prompts, judge_by_score(score), decoding, samples=samples, seed=seed,
-        progress=progress,
-    )  # fmt: skip
+    how: dict[str, Any] = {"samples": samples, "seed": seed, "progress": progress}
+    answer, more = answering(reward, best_of, **loading)
+    result = compare(ours, theirs, prompts, judge_by_score(score), decoding, answer=answer, **how)
     if output is not None:
         shared = ours.tokenizer.get_vocab() == theirs.tokenizer.get_vocab()
-        drift = measure_kl(ours, theirs, prompts[:128], max_tokens=max_tokens, seed=seed) if kl and shared else None
+        own = kl and shared and not more  # of the best of several it is not known
+        drift = measure_kl(ours, theirs, prompts[:128], max_tokens=max_tokens, seed=seed) if own else None
         RunDirectory(Path(output)).make()
         store(
             result, Path(output), judge=judge if isinstance(judge, str) else getattr(judge, "__name__", "function"),
             model=ours.name, against=theirs.name, kl=drift, scores=score, too_long=too_long,
+            name=f"win_rate@best-of-{best_of}" if more else "win_rate", more=more,
         )  # fmt: skip
         if shared and (pairs := _held_out_pairs(Path(output))):
             ranked = _ranked(ours, theirs, pairs)

@@ -45,6 +45,8 @@ ALIASES = {
     "pref_ftx": "nll_weight",
     "loss_type": "method",
     "report_to": "track",
+    "ref_model": "reference_model",
+    "model_ref": "reference_model",
     "reward_funcs": "reward",
     "reward_model": "reward",
     "reward_model_path": "reward",
@@ -169,6 +171,9 @@ class TrainSettings(BaseModel):
     ptx_weight: float | None = Field(None, description="weight of their loss")
 
     objective: dict[str, float] = Field(default={}, description="hyperparameters of an objective of your own")
+    reference_model: str | None = Field(
+        None, description="a model with the same vocabulary to be held to; default: the one that the run starts from"
+    )
     reference: Literal["cache", "live"] = Field("cache", description="keep reference log-probs once computed, or not")
 
     lora: bool = Field(False, description="train adapters; the model without them is the reference")
@@ -267,6 +272,8 @@ def settings(values: dict[str, Any]) -> TrainSettings:
     if made.nll_weight is not None and made.row.terms and made.row.hyperparameters["nll_weight"].default:
         raise ConfigError(f"{made.method} has its SFT term already; leave out nll_weight, or change the sum.")
     _ = made.hyperparameters  # raises for a hyperparameter that the method does not take
+    if made.reference_model and not made.row.reference:
+        raise ConfigError(f"{made.method} has no reference; leave out reference_model {made.reference_model!r}.")
     if made.row.baseline and made.batch_size < 2:
         raise ConfigError(f"{made.method} compares the completions of a step; batch_size must be at least 2.")
     _check_online(made)

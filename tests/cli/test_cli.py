@@ -85,6 +85,16 @@ def test_the_command_that_a_report_and_a_card_print_makes_the_win_rate(place):
     assert (place / "no rate" / "evaluation" / "win_rate.json").exists()
 
 
+def test_sample_writes_the_best_of_several_once(place):
+    asked = ("sample", "--model", "dpo", "--data", "pairs.jsonl", "--output", "best.jsonl", "--max-tokens", "6")
+    done = command(place, *asked, "--best-of", "4", "--reward", "rules.py:score", "--limit", "5")
+    assert done.returncode == 0, done.stderr
+    assert "at most 0.64 nats" in done.stdout and "5 rows written to best.jsonl" in done.stdout
+    assert [json.loads(line)["best_of"] for line in (place / "best.jsonl").read_text().splitlines()] == [4] * 5
+    again = command(place, *asked)
+    assert again.returncode == 3 and "best.jsonl exists already" in again.stderr
+
+
 def test_without_a_judge_only_pairs_are_ranked(place, tiny_model_directory):
     ranked = command(place, "evaluate", "--model", "dpo", "--against", tiny_model_directory, "--output", "ranks")
     assert ranked.returncode == 0 and "preference accuracy" in ranked.stdout, ranked.stderr

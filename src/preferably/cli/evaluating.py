@@ -28,6 +28,8 @@ def evaluate(
     samples: Annotated[int, typer.Option(help="answers per prompt")] = 1,
     limit: Annotated[int | None, typer.Option(help="use only so many prompts")] = None,
     seed: Annotated[int, typer.Option(help="of the sampling")] = 0,
+    best_of: Annotated[int | None, typer.Option(min=1, help="let --model answer with the best of so many")] = None,
+    reward: Annotated[list[str] | None, typer.Option(help="what --best-of chooses by, as of `train ppo`")] = None,
     device: Device = "auto",
     dtype: Dtype = "auto",
 ) -> None:
@@ -53,13 +55,10 @@ def evaluate(
         return
     with watching() as watch:
         task = watch.stage("answering")
-
-        def tell(done: int) -> None:
-            watch.bars.advance(task, done)
-
         result = api.evaluate(
             model, against=against, data=prompts, judge=judge, output=target, temperature=temperature,
-            max_tokens=max_tokens, samples=samples, limit=limit, seed=seed, progress=tell, device=device, dtype=dtype,
+            max_tokens=max_tokens, samples=samples, limit=limit, seed=seed, device=device, dtype=dtype,
+            best_of=best_of, reward=reward or (), progress=lambda done: watch.bars.advance(task, done),
         )  # fmt: skip
     if result.win_rate is None or result.interval is None:
         console.print(f"No comparison could be judged ({result.missing} missing).")

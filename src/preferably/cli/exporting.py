@@ -27,9 +27,12 @@ def export(
     size = sum(entry["size"] for entry in facts["files"].values())
     console = Console(highlight=False)
     console.print(f"{facts['form']}, {facts['dtype']}, step {facts['step']}, {size / 1e6:,.1f} MB")
-    console.print(f"proof   logits equal to the last bit in plain transformers, {len(facts['proof']['prompts'])} rows")
+    what = "scores" if facts["method"] == "reward" else "logits"
+    console.print(f"proof   {what} equal to the last bit in plain transformers, {len(facts['proof']['prompts'])} rows")
     for name, moved in (("merging", facts["merging"]), ("casting", facts["casting"])):
-        if moved:
+        if moved and "score" in moved:
+            console.print(f"{name} moved a score by up to {moved['score']:.2g}")
+        elif moved:
             figures = f"a log-prob by up to {moved['log_prob']:.2g} nats, KL {moved['kl']:.2g} nats a token"
             console.print(f"{name} moved {figures}")
     console.print(f"model   {done.path}", soft_wrap=True)

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from preferably import __version__
-from preferably.cli import data, evaluating, exporting, quickstarting, rewarding, sweeping, training
+from preferably.cli import data, evaluating, exporting, quickstarting, rewarding, sampling, sweeping, training
 from preferably.errors import PreferablyError, ToldElsewhereError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app.command(
     "sweep", context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, epilog=training.EPILOG
 )(sweeping.sweep)
 app.command("evaluate")(evaluating.evaluate)
+app.command("sample")(sampling.sample)
 app.command("ready")(evaluating.ready)
 app.command("chat")(evaluating.chat)
 app.command("report")(evaluating.report)

@@ -1,6 +1,8 @@
 """The columns of one row: which are there, which were read, and what was mended on the way."""
 
+import json
 import math
+from contextlib import suppress
 from typing import Any
 
 # A text this long is a run of one token or a whole book in one cell; tokenising it would take minutes for one reject.
@@ -53,6 +55,16 @@ class Row:
         here = ", ".join(sorted(map(str, self.columns))[:8])[:120] or "no columns"
         hint = f"rename the column {near[0]!r} to {name!r}" if near else f"the row has {here}"
         return BadRow(name, "missing_field", f"no column {expected or name}; {hint}")
+
+    def rest(self) -> str:
+        """What the row holds beside what was read, as a JSON object, without bytes and times; empty for nothing."""
+        kept: dict[str, str] = {}
+        for name, value in self.columns.items():
+            if name not in self._read and value is not None:
+                with suppress(TypeError, ValueError):  # bytes and times, which other kinds of file hold
+                    kept[name] = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        inside = ", ".join(f"{json.dumps(name)}: {value}" for name, value in kept.items())
+        return f"{{{inside}}}" if kept else ""
 
     def unread(self) -> list[str]:
         """The columns that hold something and that nobody looked at, in their order."""

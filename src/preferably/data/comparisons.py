@@ -46,6 +46,7 @@ def choice(row: Row) -> Read:
         return prompt, completions, ()
     if len(completions) != 2:
         raise BadRow("completions", "wrong_number", f"a choice is between two, got {len(completions)}; give ranks")
+    _refuse_twins(completions, (0, 1))
     if isinstance(said, bool) or said not in (0, 1, *WORDS) or isinstance(said, float):
         raise BadRow("choice", "bad_choice", f"expected 0, 1, {', '.join(WORDS)}, got {shown(said)}")
     return prompt, completions, (Preference(said, _strength(row)),)
@@ -93,6 +94,10 @@ def several(row: Row) -> Read:
     if row.has("ratings"):
         ratings = _one_each(row, "ratings", completions)
         judgments += [Rating(axis, scores) for axis, scores in _axes(ratings).items()]
+        if len(completions) == 2:
+            _refuse_twins(completions, ratings)
+    if len(completions) == 2 and same_text(*completions):
+        judgments = []  # that a text is as good as itself says nothing
     return prompt, completions, tuple(judgments)
 
 
@@ -125,13 +130,10 @@ def _several(row: Row) -> tuple[Turns, tuple[Turns, ...]]:
     if len(values) < 2:
         raise BadRow("completions", "wrong_number", f"a comparison needs two completions or more, got {len(values)}")
     fields = [f"completions[{index}]" for index in range(len(values))]
-    prompt, completions = prompt_and_answers(row, values, fields)
-    if len(values) == 2 and same_text(*completions):
-        raise equal(*fields)
-    return prompt, completions
+    return prompt_and_answers(row, values, fields)
 
 
-def _refuse_twins(completions: Sequence[Turns], ranks: Sequence[int]) -> None:
+def _refuse_twins(completions: Sequence[Turns], ranks: Sequence[Any]) -> None:
     """Samples of one model repeat themselves, which is no fault; that one text is better than itself is."""
     for one, other in combinations(range(len(completions)), 2):
         if ranks[one] != ranks[other] and same_text(completions[one], completions[other]):

@@ -150,7 +150,10 @@ def parse_row(
         row.warnings["unread_column"] = ", ".join(unread)
     source = row.columns.get("source")
     made = tuple(map(Completion, completions))
-    return Judged(Group(prompt, made, place, tools, source=source if isinstance(source, str) else ""), judgments)
+    group = Group(prompt, made, place, tools, source=source if isinstance(source, str) else "")
+    if feedback == "prompts":
+        group = replace(group, columns=row.rest())
+    return Judged(group, judgments)
 
 
 def _labeler(row: Row) -> str:

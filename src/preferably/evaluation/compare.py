@@ -18,6 +18,7 @@ from preferably.training.run_directory import RunDirectory
 from preferably.training.selfcheck import check_packing
 
 Tell = Callable[[int], None]
+Answer = Callable[..., list[list[Sample]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +77,11 @@ def compare(
     samples: int = 1,
     seed: int = 0,
     progress: Tell | None = None,
+    answer: Answer | None = None,
 ) -> Comparison:
     """Sample both models on `prompts` and judge them pair by pair; each is seeded apart, so that they differ by chance
-    even if they are the same model."""
-    ours = texts(answers(model, prompts, decoding, samples=samples, seed=2 * seed, progress=progress))
+    even if they are the same model. `answer` stands in for `answers` where `model` is to answer in another way."""
+    ours = texts((answer or answers)(model, prompts, decoding, samples=samples, seed=2 * seed, progress=progress))
     theirs = texts(answers(against, prompts, decoding, samples=samples, seed=2 * seed + 1, progress=progress))
     return Comparison(prompts, ours, theirs, win_rate(prompts, ours, theirs, judge, seed=seed), decoding, samples)
 
@@ -121,14 +123,15 @@ def store(
     keep_samples: int = 200,
     too_long: int = 0,
     scores: ScoreFunction | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Write `evaluation/<name>.json` and, for the headline, `samples.jsonl` (the first sample of each prompt).
 
-    `too_long` prompts were left out for want of room in the context.
+    `too_long` prompts were left out for want of room in the context; `more` is said of the decoding.
     """
     run = RunDirectory(directory)
     decoding = {key: value for key, value in asdict(comparison.decoding).items() if key != "stop"}
-    decoding["samples"] = comparison.samples
+    decoding |= {"samples": comparison.samples} | dict(more or {})
     values = comparison.result.as_json(judge=judge, decoding=decoding, kl=kl, model=model, against=against)
     values["too_long"] = too_long
     if name == "win_rate":

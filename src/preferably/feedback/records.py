@@ -1,6 +1,6 @@
 """The one record: a prompt, its completions, and what was said about them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 Role = Literal["system", "user", "assistant", "tool", "text"]
@@ -61,6 +61,7 @@ class Group:
     ranks: tuple[int, ...] = ()
     by_axis: tuple[tuple[str, tuple[int, ...]], ...] = ()  # the ranks on each axis asked for; 0 where it was not rated
     source: str = ""  # where the prompt is from, in the words of the file
+    columns: str = field(default="", compare=False)  # of a prompt: what else its row holds, a JSON object
 
     @property
     def prompt_text(self) -> str:

@@ -5,7 +5,7 @@ could not be judged has a state other than `ok` and is never turned into a win, 
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -36,8 +36,14 @@ class Inconsistent(Preference):
     verdicts: tuple[Preference, ...] = ()
 
 
-def scores_of(score: ScoreFunction, prompts: Sequence[str], completions: Sequence[str]) -> list[float | None]:
+def scores_of(
+    score: Callable[..., Sequence[float | None]],
+    prompts: Sequence[str],
+    completions: Sequence[str],
+    columns: Mapping[str, list[Any]] | None = None,
+) -> list[float | None]:
     """What `score` says of n prompts and completions: n finite numbers, or `None` where it cannot tell.
+    `columns` are given to it by name, n values each.
 
     NaN and infinities become `None`: they are not judgments. `ConfigError` if `score` raises, gives another number of
     results than n, or something that is not a number.
@@ -48,7 +54,7 @@ def scores_of(score: ScoreFunction, prompts: Sequence[str], completions: Sequenc
         return []
     name = _name(score)
     try:
-        results = score(list(prompts), list(completions))
+        results = score(list(prompts), list(completions), **(columns or {}))
     except Exception as error:
         raise ConfigError(f"The score function {name} raised {type(error).__name__}: {error}") from error
     shape = f"one number or None for each of {len(prompts)} completions"

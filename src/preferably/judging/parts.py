@@ -1,8 +1,10 @@
 """A reward as a weighted sum of named parts: reward models, functions of the user's own, format rules, length."""
 
+import inspect
+import json
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from preferably.errors import ConfigError
@@ -14,6 +16,8 @@ from preferably.models.loading import Loaded, load_reward
 
 WEIGHT = re.compile(r"\s*([+-]?[0-9.]+(?:e[+-]?[0-9]+)?)\s*\*\s*(.+)", re.IGNORECASE)
 Scores = list[float | None]
+ALL = "*"
+POSITIONAL = ("prompts", "completions")  # names that a function has for what it is given anyway
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,31 +29,43 @@ class Part:
     weight: float
     score: Callable[[Sequence[Group]], Scores]
     loaded: Loaded | None = None  # the reward model, where it is one
+    takes: Mapping[str, bool] = field(default_factory=dict)  # columns of the data, and whether it needs them; * is all
 
 
 def reward_parts(names: Sequence[str], **loading: Any) -> list[Part]:
     """The parts that `names` say, each `[weight*]name`:
 
     a directory or hub id of a reward model (its scores centered, and in units of their spread on reference completions,
-    so that a weight means the same for any); `module:function`, called as `function(prompts, completions)` with texts;
+    so that a weight means the same for any); `module:function`, called as `function(prompts, completions, **columns)`
+    with texts, and those columns of the data that it has parameters for (all of them, if it takes `**any`);
     `format:REGEX`, 1 where the whole completion matches, else 0; `length`, the number of words.
 
     Raises `ConfigError` for anything else, or a name that is given twice.
     """
     parts: list[Part] = []
     for text in names:
-        weighted = WEIGHT.fullmatch(text)
-        name = (weighted[2] if weighted else text).strip()
-        if not name:
-            raise ConfigError(f"A part of the reward has no name: {text!r}; expected, for example, 0.5*my.py:polite.")
+        name, weight = _weighted(text)
         if any(part.name == name for part in parts):
             raise ConfigError(f"The part {name!r} of the reward was given twice; give it once, with its weight.")
-        try:
-            weight = float(weighted[1]) if weighted else 1.0
-        except ValueError:
-            raise ConfigError(f"{text!r} has no number as its weight; expected, for example, 0.5*length.") from None
         parts.append(_part(name, weight, loading))
     return parts
+
+
+def model_names(names: Sequence[str]) -> list[str]:
+    """Those of the parts `names` that are reward models, without their weights."""
+    return [name for name in (_weighted(text)[0] for text in names) if name != "length" and ":" not in name]
+
+
+def _weighted(text: str) -> tuple[str, float]:
+    """The name of a part and its weight."""
+    weighted = WEIGHT.fullmatch(text)
+    name = (weighted[2] if weighted else text).strip()
+    if not name:
+        raise ConfigError(f"A part of the reward has no name: {text!r}; expected, for example, 0.5*my.py:polite.")
+    try:
+        return name, float(weighted[1]) if weighted else 1.0
+    except ValueError:
+        raise ConfigError(f"{text!r} has no number as its weight; expected, for example, 0.5*length.") from None
 
 
 def _part(name: str, weight: float, loading: dict[str, Any]) -> Part:
@@ -63,12 +79,14 @@ def _part(name: str, weight: float, loading: dict[str, Any]) -> Part:
         return Part(name, weight, lambda groups: [float(bool(pattern.fullmatch(t))) for _, t in _texts(groups)])
     if ":" in name:
         function = load_function(name)
+        takes = _takes(function)
 
         def by_function(groups: Sequence[Group]) -> Scores:
             asked = list(_texts(groups))
-            return scores_of(function, [prompt for prompt, _ in asked], [text for _, text in asked])
+            columns = _columns(groups, takes)
+            return scores_of(function, [prompt for prompt, _ in asked], [text for _, text in asked], columns)
 
-        return Part(name, weight, by_function)
+        return Part(name, weight, by_function, takes=takes)
     loaded = load_reward(name, **loading)
     scorer = scorer_of(loaded)
 
@@ -82,6 +100,51 @@ def _part(name: str, weight: float, loading: dict[str, Any]) -> Part:
     return Part(name, weight, by_model, loaded)
 
 
+def added_up(
+    parts: Sequence[Part], groups: Sequence[Group], start: Sequence[float]
+) -> tuple[Scores, dict[str, Scores]]:
+    """`start` [n] plus the weighted sum of all parts, for the n completions of all groups: None where a part cannot
+    tell; and what each part gave, by name."""
+    scores = {part.name: part.score(groups) for part in parts}
+    totals: Scores = list(start)
+    for part in parts:
+        pairs = zip(totals, scores[part.name], strict=True)
+        totals = [None if total is None or one is None else total + part.weight * one for total, one in pairs]
+    return totals, scores
+
+
+def check_columns(parts: Sequence[Part], groups: Sequence[Group]) -> None:
+    """`ConfigError` for a function that cannot go without a column that no row of the data has."""
+    there = list(dict.fromkeys(name for group in groups for name in json.loads(group.columns or "{}")))
+    for part in parts:
+        for name in (name for name, needed in part.takes.items() if needed and name not in there):
+            raise ConfigError(
+                f"The reward {part.name} takes {name!r}, and no row of the data has such a column; there are: "
+                f"{', '.join(there) or 'none beside the prompt'}. Add it, or give the parameter a default."
+            )
+
+
+def _takes(function: Callable[..., Any]) -> dict[str, bool]:
+    """The parameters of `function` behind prompts and completions, and whether they are needed."""
+    try:
+        parameters = list(inspect.signature(function).parameters.values())[2:]
+    except (TypeError, ValueError):  # not of Python
+        return {}
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    takes = {one.name: one.default is inspect.Parameter.empty for one in parameters if one.kind in named}
+    return takes | ({ALL: False} if any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters) else {})
+
+
+def _columns(groups: Sequence[Group], takes: Mapping[str, bool]) -> dict[str, list[Any]]:
+    """A value for every completion of each column that is taken: None in a row without it."""
+    if not takes:
+        return {}
+    rows = [json.loads(group.columns or "{}") for group in groups for _ in group.completions]
+    names = dict.fromkeys(name for row in rows for name in row if name in takes or ALL in takes)
+    names |= dict.fromkeys(name for name, needed in takes.items() if needed)
+    return {name: [row.get(name) for row in rows] for name in names if name not in POSITIONAL}
+
+
 def _texts(groups: Sequence[Group]) -> list[tuple[str, str]]:
     return [(group.prompt_text, one.text) for group in groups for one in group.completions]
 
@@ -90,4 +153,6 @@ def answered(prompt: Group, texts: Sequence[str]) -> Group:
     """`prompt` with `texts` as its completions, in the form that the prompt has: turns, or plain text."""
     role: Role = "text" if prompt.prompt and prompt.prompt[-1].role == "text" else "assistant"
     completions = tuple(Completion((Message(role, text),)) for text in texts)
-    return Group(prompt.prompt, completions, prompt.place, prompt.tools)
+    return Group(
+        prompt.prompt, completions, prompt.place, prompt.tools, source=prompt.source, columns=prompt.columns
+    )  # fmt: skip

@@ -290,15 +290,20 @@ def write_model(model: Any, loaded: Loaded, directory: Path) -> None:
     loaded.tokenizer.save_pretrained(directory)
 
 
+def padding_of(loaded: Loaded) -> int | None:
+    """The token that a scorer is padded with: one that ends no text, where there is one."""
+    tokenizer = loaded.tokenizer
+    usable = (tokenizer.pad_token_id, tokenizer.bos_token_id, tokenizer.unk_token_id)
+    return next((token for token in usable if token is not None and token not in loaded.stop_ids), None)
+
+
 def _write_scorer(model: Any, loaded: Loaded, scorer: Scorer, directory: Path) -> None:
     """What plain `AutoModelForSequenceClassification` loads, and beside it what the scores mean.
 
     transformers reads the score at the last token that is not padding, so that must not be the one that ends a text.
     Where the tokenizer has no other, none is written, and transformers then takes one text at a time.
     """
-    tokenizer = copy.deepcopy(loaded.tokenizer)
-    usable = (tokenizer.pad_token_id, tokenizer.bos_token_id, tokenizer.unk_token_id)
-    pad = next((token for token in usable if token is not None and token not in loaded.stop_ids), None)
+    tokenizer, pad = copy.deepcopy(loaded.tokenizer), padding_of(loaded)
     if pad is not None:
         tokenizer.pad_token = tokenizer.convert_ids_to_tokens(pad)
     model.config.pad_token_id = pad

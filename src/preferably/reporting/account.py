@@ -20,6 +20,7 @@ KEY_SETTINGS = {
     "max_steps": "most steps",
     "max_length": "most tokens",
     "truncation": "longer rows",
+    "reference_model": "reference model",
     "reference": "reference",
     "lora_r": "LoRA rank",
     "dtype": "dtype",

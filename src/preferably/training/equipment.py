@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from preferably.data.tokens import TokenGroup, encode
 from preferably.errors import ConfigError, DataError
 from preferably.feedback.records import Group
 from preferably.functions import source_of
-from preferably.judging.parts import Part, answered, reward_parts
+from preferably.judging.parts import Part, answered, check_columns, model_names, reward_parts
 from preferably.models.critic import Critic
 from preferably.models.loading import Loaded, load, load_reward, model_directory, weights_digest
 from preferably.models.sampler import Decoding, sample
@@ -80,13 +81,16 @@ def equip(settings: TrainSettings, loaded: Loaded, data: TrainData, held_out: Se
     by_prompt = dict(zip((tuple(group.prompt.tolist()) for group in data.held_out), held_out, strict=True))
     watched = [by_prompt[tuple(prompt)] for prompt in data.prompts]
     rewarding = Rewarding(parts, penalty, data.asked)
-    critic = _critic(settings, parts, how) if settings.row.advantage == "gae" else None
+    critic = _critic(settings, how) if settings.row.advantage == "gae" else None
     decoding = Decoding(temperature=settings.temperature, max_tokens=settings.sample_tokens)
     engine = Engine(loaded.policy, loaded.tokenizer, decoding, samples=settings.samples, stop_ids=loaded.stop_ids)
     everything = [*parts, *([guard] if guard else [])]
+    check_columns(everything, data.asked)
     _try(rewarding, everything, settings.sample_tokens)
     prompts = OnlineData([group.prompt.tolist() for group in data.train], _mixed(settings, loaded))
-    return Equipment(rewarding, Rewarding(parts, penalty, watched), guard, critic, engine, prompts, _facts(everything))
+    return Equipment(
+        rewarding, Rewarding(parts, penalty, watched), guard, critic, engine, prompts, _facts(everything, data.asked)
+    )
 
 
 def probes(loaded: Loaded, data: TrainData) -> list[TokenGroup]:
@@ -98,17 +102,19 @@ def probes(loaded: Loaded, data: TrainData) -> list[TokenGroup]:
     return groups_of_samples(prompts, drawn)
 
 
-def _critic(settings: TrainSettings, parts: Sequence[Part], how: dict[str, Any]) -> Critic:
-    """Begun as the reward model, if one is given, else as `critic` says, else as the policy with a head of zeros."""
-    models = [part for part in parts if part.loaded is not None]
-    name = settings.critic or (models[0].name if models else settings.model)
-    name = model_directory(name)
+def critic_scorer(settings: TrainSettings, models: Sequence[str], how: dict[str, Any]) -> Loaded:
+    """What the critic begins as: what `critic` says, else the first of the reward `models`, else the policy with a head
+    of zeros."""
+    name = model_directory(settings.critic or (models[0] if models else settings.model))
     if Path(name, "reward.json").exists() or (settings.critic is None and models):
-        scorer = load_reward(name, **how).policy
-    else:
-        scorer = load(name, axes={"value": 1.0}, **how).policy
-        assert isinstance(scorer, Scorer)
-        nn.init.zeros_(scorer.inner.score.weight)
+        return load_reward(name, **how)
+    loaded = load(name, axes={"value": 1.0}, **how)
+    nn.init.zeros_(loaded.policy.inner.score.weight)
+    return loaded
+
+
+def _critic(settings: TrainSettings, how: dict[str, Any]) -> Critic:
+    scorer = critic_scorer(settings, model_names(settings.reward), how).policy
     assert isinstance(scorer, Scorer)
     return Critic.of(scorer)
 
@@ -129,7 +135,7 @@ def _try(rewarding: Rewarding, parts: Sequence[Part], tokens: int) -> None:
     longest = max(rewarding.asked, key=lambda group: len(group.prompt_text))
     for part in parts:
         context = part.loaded.context if part.loaded is not None else None
-        (score,) = part.score([answered(longest, ["x"])])
+        score, _ = part.score([answered(longest, ["x", "y"])])  # two, or one result for any number would do
         if part.loaded is not None and context is not None:
             size = len(part.loaded.tokenizer(longest.prompt_text)["input_ids"])
             if score is None or size + tokens > context:
@@ -141,12 +147,14 @@ def _try(rewarding: Rewarding, parts: Sequence[Part], tokens: int) -> None:
             raise ConfigError(f"The reward {part.name} gives no finite number; tried on the answer 'x' to a prompt.")
 
 
-def _facts(parts: Sequence[Part]) -> dict[str, Any]:
-    """What each part of the reward is: a digest of its weights, or the text of the function."""
+def _facts(parts: Sequence[Part], asked: Sequence[Group]) -> dict[str, Any]:
+    """What each part of the reward is: a digest of its weights, or the text of the function and of what it reads."""
     known: dict[str, Any] = {}
     for part in parts:
         if part.loaded is not None:
             known[part.name] = weights_digest(part.loaded.policy)
         elif ":" in part.name and not part.name.startswith("format:"):
             known[part.name] = source_of(part.name)
+    if any(part.takes for part in parts):
+        known["columns"] = sha256("\n".join(group.columns for group in asked).encode()).hexdigest()
     return {"reward": known} if known else {}

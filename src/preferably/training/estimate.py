@@ -7,7 +7,8 @@ from typing import Any
 from preferably.batches.packing import packed_size
 from preferably.config import TrainSettings
 from preferably.errors import ConfigError
-from preferably.models.loading import Loaded, choose_device
+from preferably.models.loading import Loaded, choose_device, load, model_directory
+from preferably.training.company import Company, company_of
 from preferably.training.offline import TrainData
 from preferably.training.rehearsal import Rehearsal, rehearse
 from preferably.training.room import available, held
@@ -19,7 +20,8 @@ COMPUTING = 60_000_000  # code and buffers of the kernels, once they have run
 REPORT = 150_000_000  # drawing the charts of the report, at the end
 # Blocks below 32 MB come from a heap that is never filled without holes: what it holds, as a multiple of what is alive.
 HEAP = 1.35
-STEP, EVALUATION, SAMPLING = "a training step", "an evaluation", "sampling"
+STEP, EVALUATION, SAMPLING, DRAWING = "a training step", "an evaluation", "sampling", "drawing completions"
+NOBODY = Company()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ class Estimate:
     rehearsal: Rehearsal
     memory: Memory
     limit: int | None
+    company: Company = NOBODY
 
     @property
     def fits(self) -> bool:
@@ -63,11 +66,10 @@ def estimate(settings: TrainSettings, model: Loaded, data: TrainData) -> Estimat
     policy = model.policy
     real = not hasattr(next(policy.parameters()), "fake_mode")
     device = policy.device if real else choose_device(settings.device)
-    if settings.row.online:
-        return "it depends on the completions that will be drawn"
     work = count_work(settings, data, model.context)
     try:
         found = rehearse(policy.inner.config, settings, work, compute=policy.compute, packed=policy.packed)
+        company = company_of(settings, policy, work)
     except (RuntimeError, ValueError, TypeError, AttributeError, LookupError, AssertionError) as error:
         return f"{type(policy.inner).__name__} cannot be rehearsed ({' '.join(str(error).split())[:160]})"
     process = 0
@@ -78,32 +80,42 @@ def estimate(settings: TrainSettings, model: Loaded, data: TrainData) -> Estimat
     limit = None if free is None else free + (held() if device.type == "cpu" else 0)
     if settings.memory_limit is not None:
         limit = round(settings.memory_limit * GB)
-    return Estimate(work, found, memory_of(settings, found, process), limit)
+    other = None
+    if settings.reference_model:
+        outline = load(model_directory(settings.reference_model), device=settings.device, weights=False)
+        other = 4 * sum(p.numel() for p in outline.policy.parameters())
+    return Estimate(work, found, memory_of(settings, found, process, other, company), limit, company)
 
 
-def memory_of(settings: TrainSettings, found: Rehearsal, process: int) -> Memory:
+def memory_of(
+    settings: TrainSettings, found: Rehearsal, process: int, other: int | None = None, company: Company = NOBODY
+) -> Memory:
     """The parts of each phase added up. `process`: bytes that the process itself holds, 0 on a device of its own.
 
     Weights, gradients, moments and reference are float32: 4 bytes a parameter, and 8 for the two moments of AdamW. The
-    reference is a copy of the model, with adapters it is the model itself.
+    reference is a copy of the model, with adapters it is the model itself; `other` bytes where it is another model.
+    What an online run has beside these (`company`) is there from beginning to end.
     """
     reference = found.weights if settings.row.reference and not settings.lora else 0
+    reference = reference if other is None else other
     start = {"weights": found.weights}
-    trained = start | {"reference": reference, "moments": 2 * found.gradients}
-    saved = {
-        "weights": found.weights * (2 if settings.lora else 1),
-        "reference": reference,
-    }  # adapters merge into a copy
+    beside = {"reference": reference, "critic": company.critic, "reward models": company.rewards}
+    beside["copy to draw with"] = company.resident
+    trained = start | beside | {"moments": 2 * (found.gradients + company.critic)}
+    saved = beside | {"weights": found.weights * (2 if settings.lora else 1)}  # adapters merge into a copy
     phases = {
-        "the self-check": start | {"reference": reference, "activations": found.check},
+        "the self-check": start | beside | {"activations": found.check},
         SAMPLING: trained | {"activations": found.sampling},
-        EVALUATION: trained | {"activations": found.evaluation},
-        STEP: trained | found.step,
+        EVALUATION: trained | {"activations": max(found.evaluation, company.critic_forward)},
+        STEP: trained | {kind: size + company.critic_step.get(kind, 0) for kind, size in found.step.items()},
         "saving the model": saved,
     }
+    if settings.row.online:
+        phases[DRAWING] = trained | {"cache and logits": found.drawing}
+        phases["scoring"] = trained | {"activations": company.scoring}
     if process:
         rest = process + COMPUTING
-        holes = {STEP: found.small, EVALUATION: found.evaluation, SAMPLING: found.sampling}
+        holes = {STEP: found.small, EVALUATION: found.evaluation, SAMPLING: found.sampling, DRAWING: found.drawing}
         phases = {
             name: parts | {"holes in the heap": round((HEAP - 1) * holes.get(name, 0)), "the rest": rest}
             for name, parts in phases.items()
@@ -159,17 +171,22 @@ def why_not(settings: TrainSettings, model: Loaded, data: TrainData, found: Esti
 
 def _reduced(settings: TrainSettings, model: Loaded, data: TrainData, limit: int) -> tuple[dict[str, Any], Memory]:
     """Halve what the worst phase depends on until it fits or nothing can be halved: the changes, and what is held."""
-    longest = max(map(packed_size, [*data.train, *data.held_out]))
     changes: dict[str, Any] = {}
     while True:
         found = estimate(settings, model, data)
         assert isinstance(found, Estimate)
         phase, tokens, prompts = found.memory.phase, settings.tokens_per_microbatch, len(data.prompts)
+        longest = max(map(packed_size, found.work.rolled or [*data.train, *data.held_out]))
+        fewest = 1 if settings.row.advantage == "gae" else 2
         if found.memory.peak <= limit:
             return changes, found.memory
         if phase in (STEP, EVALUATION) and tokens > longest:
             tokens = min(tokens, max(found.work.largest_tokens, longest))
             changes["tokens_per_microbatch"] = max(longest, tokens // 2)
+        elif phase in (STEP, EVALUATION, DRAWING) and settings.row.online and settings.samples > fewest:
+            changes["samples_per_prompt"] = max(fewest, settings.samples // 2)
+        elif phase == DRAWING and settings.batch_size > 1:
+            changes["batch_size"] = settings.batch_size // 2
         elif phase == SAMPLING and prompts:
             changes["sample_prompts"] = prompts // 2
             data = replace(data, prompts=data.prompts[: prompts // 2])

@@ -27,11 +27,14 @@ from preferably.data.load import load_feedback
 from preferably.data.tokens import encode
 from preferably.errors import CheckpointError, ConfigError, ModelError
 from preferably.models.adapters import add_adapters
-from preferably.models.loading import Loaded, load, weights_digest, write_model
+from preferably.models.loading import REWARD, Loaded, load, padding_of, weights_digest, write_model
+from preferably.models.scorer import Scorer
 from preferably.training import plain_forward
 from preferably.training.checkpoint import Manifest, environment_facts, name_of, newest_valid, verify
 from preferably.training.disk import sync, telling
 from preferably.training.plain_forward import last_logits
+from preferably.training.ranked import center
+from preferably.training.reading import read_data
 from preferably.training.run_directory import RunDirectory
 from preferably.training.state import State, load_weights
 
@@ -66,13 +69,17 @@ def export(
     the run itself would make its model. `card` becomes README.md. All of it runs on the processor.
 
     Raises `ConfigError` for what cannot be asked for, `CheckpointError` for a checkpoint that does not verify or a
-    directory that cannot be written, `ModelError` for a model that cannot be loaded or is not proved.
+    directory that cannot be written, `ModelError` for a model that cannot be loaded or is not proved. A reward model
+    loads with `AutoModelForSequenceClassification`; reward.json says what its scores mean, centered as by the run.
     """
     made, run_id = _run(run)
     _refuse(made, run, output, adapter, dtype)
     path, manifest = _checkpoint(run / "checkpoints", run_id, made, checkpoint)
     base = str(Path(made.model).resolve()) if Path(made.model).exists() else made.model
     loaded = _model(run, made, path, manifest, base)
+    if isinstance(loaded.policy, Scorer):
+        loaded.policy.inner.config.pad_token_id = padding_of(loaded)  # a score is read at the last token that is none
+        _center(loaded, loaded.policy, run, made, is_last=path == _checkpoint(path.parent, run_id, made, None)[0])
     rows, source = _rows(run, made, loaded)
     facts: dict[str, Any] = {
         "run": run.resolve().name, "run_id": run_id, "method": made.method, "step": manifest.step, "base": base,
@@ -84,7 +91,7 @@ def export(
         wanted, distances = _written(loaded, rows, folder, merge=made.lora and not adapter, dtype=facts["dtype"])
         del loaded  # the second process needs the room
         (folder / "README.md").write_text(card, encoding="utf-8")
-        difference = _proved(folder, base if adapter else None, rows, wanted)
+        difference = _proved(folder, base if adapter else None, rows, wanted, scores=made.row.scores)
         proof = {"max_difference": difference, "positions": POSITIONS, "source": source, "prompts": prompts}
         environment = environment_facts(device="cpu", dtype=facts["dtype"], threads=torch.get_num_threads())
         facts |= {"proof": proof} | distances | {"files": _files(folder), "environment": environment}
@@ -102,6 +109,11 @@ def distance(one: Sequence[Tensor], other: Sequence[Tensor]) -> dict[str, float]
         "log_prob": float((p - q).abs().max()),
         "kl": float((p.exp() * (p - q)).sum(-1).mean()),
     }
+
+
+def score_distance(one: Sequence[Tensor], other: Sequence[Tensor]) -> dict[str, float]:
+    """The same for two lists of scores [A]: the largest |difference|."""
+    return {"score": float((torch.cat(list(one)).double() - torch.cat(list(other)).double()).abs().max())}
 
 
 def _run(run: Path) -> tuple[TrainSettings, str]:
@@ -123,6 +135,8 @@ def _refuse(made: TrainSettings, run: Path, output: Path, adapter: bool, dtype: 
         raise ConfigError(f"dtype {dtype!r} is not one to export in; expected {', '.join(DTYPES)}.")
     if adapter and not made.lora:
         raise ConfigError(f"{run} trained all weights, so there is no adapter to export; leave --adapter out.")
+    if adapter and made.row.scores:
+        raise ConfigError("Adapters alone are no reward model: its head is not theirs; leave --adapter out.")
     if adapter and dtype == "bfloat16":
         raise ConfigError("An adapter is exported in float32, as peft computes with it; leave --dtype out, or merge.")
 
@@ -155,7 +169,9 @@ def _model(run: Path, made: TrainSettings, path: Path, manifest: Manifest, base:
     # A full run's checkpoint holds every weight, so the model that the run saved does as well as the one it began with.
     kept = run / "model"
     start = made.lora or not (kept / "config.json").exists()
-    loaded = load(made.model if start else kept, device="cpu", dtype="float32", attention="padded")
+    torch.manual_seed(made.seed)  # a new head has the weights that it had when training began
+    origin = made.model if start else kept
+    loaded = load(origin, device="cpu", dtype="float32", attention="padded", axes=made.heads)
     if start and weights_digest(loaded.policy) != manifest.facts["start_weights"]:
         raise CheckpointError(
             f"{made.model} is not the model that {run} started from: its weights have changed. Put it back."
@@ -167,6 +183,18 @@ def _model(run: Path, made: TrainSettings, path: Path, manifest: Manifest, base:
     return loaded
 
 
+def _center(loaded: Loaded, scorer: Scorer, run: Path, made: TrainSettings, *, is_last: bool) -> None:
+    """What the run measured when it ended; of a checkpoint that is not its model, what it would have measured then."""
+    kept = run / "model" / REWARD
+    state = json.loads((run / "status.json").read_text(encoding="utf-8"))["state"]
+    if is_last and kept.exists() and state in ("finished", "stopped"):
+        known = json.loads(kept.read_text(encoding="utf-8"))
+        scorer.mean, scorer.spread = tuple(known["mean"]), known["spread"]
+        return
+    data, _, _ = read_data(made, None, loaded, None)
+    center(scorer, data.train, made.tokens_per_microbatch)
+
+
 def _rows(run: Path, made: TrainSettings, loaded: Loaded) -> tuple[list[list[int]], str]:
     """Token ids for the proof, held-out prompts with their (first) completion, and where they are from."""
     file = run / "held_out.jsonl"
@@ -174,8 +202,14 @@ def _rows(run: Path, made: TrainSettings, loaded: Loaded) -> tuple[list[list[int
         groups = load_feedback([file], made.row.feedback, max_rejected=1.0, limit=PROMPTS).groups
         length = loaded.context or sys.maxsize
         found = encode(groups, loaded.tokenizer, max_length=length, truncation="keep_start").groups
-        if found:
-            return [[*group.prompt.tolist(), *group.completions[0].tolist()] for group in found], file.name
+        rows = [
+            [*group.prompt.tolist(), *completion.tolist()]
+            for group in found
+            # A scorer says one thing of a row, so it is asked for more of them. Prompts have no completions.
+            for completion in (group.completions[: None if made.row.scores else 1] or (group.prompt[:0],))
+        ]
+        if rows:
+            return rows, file.name
     words = len(loaded.tokenizer)
     return [[(number * POSITIONS + at) % words for at in range(POSITIONS)] for number in range(PROMPTS)], (
         "token ids in order, for nothing was held out"
@@ -186,23 +220,24 @@ def _written(
     loaded: Loaded, rows: list[list[int]], folder: Path, *, merge: bool, dtype: str
 ) -> tuple[list[Tensor], dict[str, Any]]:
     """Write the model, merged and cast as asked for: its logits, and how far merging and casting moved them."""
-    model = loaded.policy.model
+    model, apart = loaded.policy.model, score_distance if isinstance(loaded.policy, Scorer) else distance
     logits = last_logits(model, rows, POSITIONS)
     distances: dict[str, Any] = {"merging": None, "casting": None}
     if merge:
         model = model.merge_and_unload()
         merged = last_logits(model, rows, POSITIONS)
-        distances["merging"] = distance(logits, merged) | {"tolerance": MERGING}
-        if not distances["merging"]["log_prob"] <= MERGING:
+        distances["merging"] = apart(logits, merged) | {"tolerance": MERGING}
+        moved = distances["merging"].get("score", distances["merging"].get("log_prob"))
+        if not moved <= MERGING:
             raise ModelError(
-                f"Adapters merged and adapters on differ by {distances['merging']['log_prob']:.2g} nats, more than the "
-                f"{MERGING:g} that rounding explains; nothing was exported. Export the adapter alone (--adapter)."
+                f"Adapters merged and adapters on differ by {moved:.2g}, more than the {MERGING:g} that rounding "
+                "explains; nothing was exported. Export the adapter alone (--adapter), unless it is a reward model."
             )
         logits = merged
     if dtype == "bfloat16":
         _cast(model, torch.bfloat16)
         cast = last_logits(model, rows, POSITIONS)
-        distances["casting"] = distance(logits, cast)
+        distances["casting"] = apart(logits, cast)
         logits = cast
     write_model(model, loaded, folder)
     return logits, distances
@@ -215,12 +250,12 @@ def _cast(model: nn.Module, dtype: torch.dtype) -> None:
             tensor.data = tensor.data.to(dtype)
 
 
-def _proved(folder: Path, base: str | None, rows: list[list[int]], wanted: list[Tensor]) -> float:
+def _proved(folder: Path, base: str | None, rows: list[list[int]], wanted: list[Tensor], *, scores: bool) -> float:
     """Load `folder` in plain transformers, in another process: 0.0, the largest difference; `ModelError` for others."""
     with tempfile.TemporaryDirectory() as space:
         job, output = Path(space) / "job.json", Path(space) / "logits.safetensors"
         work = {
-            "directory": str(folder), "base": base, "prompts": rows, "positions": POSITIONS,
+            "directory": str(folder), "base": base, "scores": scores, "prompts": rows, "positions": POSITIONS,
             "threads": torch.get_num_threads(), "output": str(output),
         }  # fmt: skip
         job.write_text(json.dumps(work), encoding="utf-8")
@@ -235,8 +270,9 @@ def _proved(folder: Path, base: str | None, rows: list[list[int]], wanted: list[
     difference = max(float((found[str(i)] - logits).abs().max()) for i, logits in enumerate(wanted))
     if not all(found[str(i)].equal(logits) for i, logits in enumerate(wanted)):
         raise ModelError(
-            f"Loaded again by plain transformers, the model gives logits that differ by up to {difference:.2g} from "
-            "those of the model in memory; nothing was exported. This is a bug; please report it with the model."
+            f"Loaded again by plain transformers, the model gives {'scores' if scores else 'logits'} that differ by up "
+            f"to {difference:.2g} from those of the model in memory; nothing was exported. This is a bug; please report "
+            "it with the model."
         )
     return difference
 

@@ -16,11 +16,11 @@ from preferably.config import TrainSettings
 from preferably.models.adapters import add_adapters
 from preferably.models.loading import Loaded, load
 from preferably.models.sampler import Decoding, sample
+from preferably.training.company import Company
 from preferably.training.offline import TrainData
 from preferably.training.optimizer import adamw
-from preferably.training.rehearsal import Rehearsal
+from preferably.training.rehearsal import Rehearsal, blank_losses
 from preferably.training.selfcheck import check_packing
-from preferably.training.steps import group_losses
 from preferably.training.workload import Workload
 
 ENOUGH = 1.0  # seconds of a measurement after which a longer one would say nothing new
@@ -49,12 +49,12 @@ def measure_pace(settings: TrainSettings, data: TrainData, work: Workload) -> Pa
     loaded = load(
         settings.model, device=settings.device, dtype=settings.dtype, attention=settings.attention, axes=settings.heads
     )
-    check_packing(loaded.policy, data.train)
+    check_packing(loaded.policy, work.checked)
     loading = time.perf_counter() - began
     if settings.lora:
         add_adapters(loaded.policy, r=settings.lora_r, alpha=settings.lora_alpha, targets=settings.lora_targets)
     step, look = _tokens(settings, loaded, work)
-    prompts = data.prompts or [group.prompt.tolist() for group in data.held_out[:PROMPTS]]
+    prompts = data.prompts or [group.prompt.tolist() for group in (data.held_out or data.train)[:PROMPTS]]
     read, draw = _sampling(loaded, prompts) if prompts else (0.0, 0.0)
     update, write = _update(settings, loaded), _writing(Path(settings.output))
     return Pace(loading, step, look, update, read, draw, write, time.perf_counter() - began)
@@ -88,6 +88,27 @@ def seconds_of(
     }
 
 
+def online_seconds(
+    settings: TrainSettings, work: Workload, found: Rehearsal, company: Company, pace: Pace, ready: tuple[int, int]
+) -> dict[str, float]:
+    """`seconds_of` for an online run; all completions are taken to be as long as they may be. Critic and reward models
+    are taken to be as fast, byte by byte, as the policy, and functions to take no time."""
+    drawn = work.steps * settings.batch_size
+    rolled = drawn * sum(map(packed_size, work.rolled)) / len(work.rolled)
+    critic, rewards = company.critic / found.weights, company.rewards / found.weights
+    looks = rolled * (2 + critic) if settings.row.learns == "tokens" else work.tokens * settings.update_epochs
+    updates = work.steps * settings.update_epochs * min(settings.minibatches, settings.batch_size)
+    training = settings.update_epochs * work.tokens * pace.step * (1 + critic) + looks * pace.look
+    seconds = seconds_of(settings, work, found, pace, ready)
+    return seconds | {
+        "loading and checks": pace.load * (1 + critic + rewards),
+        "drawing": drawn * (pace.read + settings.samples * settings.sample_tokens * pace.draw),
+        "scoring": rolled * rewards * pace.look,
+        "training": training + updates * pace.update * (1 + company.critic / max(1, found.gradients)),
+        "checkpoints": seconds["checkpoints"] + work.checkpoints * 3 * company.critic * pace.write,
+    }
+
+
 def _timed(work: Callable[[], object], device: torch.device, at_least: float = 0.0) -> float:
     """Seconds of `work` with what it asked of the device done: the mean over `at_least` so many seconds."""
     wait = torch.cuda.synchronize if device.type == "cuda" else lambda: None
@@ -102,14 +123,12 @@ def _timed(work: Callable[[], object], device: torch.device, at_least: float = 0
 
 def _tokens(settings: TrainSettings, loaded: Loaded, work: Workload) -> tuple[float, float]:
     """Seconds a token, forward and backward, and forward alone: of as much of a micro-batch as it takes to tell."""
-    policy, size, baseline = loaded.policy, 1, 0.0 if settings.row.baseline else None
+    policy, size = loaded.policy, 1
     while True:
         groups = work.first[:size]
-        known = torch.zeros(sum(len(group.completions) for group in groups)) if settings.row.reference else None
 
-        def step(groups: list = groups, known: torch.Tensor | None = known) -> None:
-            losses, _ = group_losses(policy, collate(groups), known, settings.row, settings.hyperparameters, baseline)
-            losses.sum().backward()
+        def step(groups: list = groups) -> None:
+            blank_losses(policy, collate(groups), settings).sum().backward()
 
         if size == 1:
             step()  # the first call of a kernel is slow

@@ -13,12 +13,13 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
 
 @torch.no_grad()
 def last_logits(model: Any, prompts: Sequence[Sequence[int]], positions: int) -> list[Tensor]:
-    """For each prompt (token ids) the logits of its last `positions` positions, [P, V] float32."""
+    """For each prompt (token ids) the logits of its last `positions` positions, [P, V] float32; of a model that scores
+    the scores [A], where `positions` is at least as many."""
     for parameter in model.parameters():
         # Weights read from a file lie where the file has them. Kernels may take other paths for other alignments.
         parameter.data = parameter.data.clone()
@@ -32,7 +33,9 @@ def _main(job: dict[str, Any]) -> None:
     torch.set_num_threads(job["threads"])
     safe: dict[str, Any] = {"use_safetensors": True, "trust_remote_code": False}
     model: Any
-    if job["base"] is None:
+    if job["scores"]:
+        model = AutoModelForSequenceClassification.from_pretrained(job["directory"], **safe)
+    elif job["base"] is None:
         model = AutoModelForCausalLM.from_pretrained(job["directory"], **safe)
     else:
         from peft import PeftModel

@@ -10,8 +10,9 @@ from preferably.config import TrainSettings
 from preferably.feedback.records import Group
 from preferably.models.loading import load
 from preferably.training.estimate import GB, Estimate, estimate, why_not
-from preferably.training.pace import measure_pace, seconds_of
+from preferably.training.pace import measure_pace, online_seconds, seconds_of
 from preferably.training.reading import read_data
+from preferably.training.workload import Workload
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +38,12 @@ class Plan:
             return
         work, found, memory = self.estimate.work, self.estimate.rehearsal, self.estimate.memory
         yield "model", f"{made.model}: {found.parameters:,} parameters, {found.trained:,} of them trained"
-        yield "steps", f"{work.steps:,} of {made.batch_size} groups, {work.tokens:,} tokens"
-        yield "", f"{work.microbatches:,} micro-batches, the largest of {work.largest_tokens:,} tokens"
+        yield from self._steps(work)
         yield "looks", f"{work.evaluations} evaluations, each with {work.prompts} sampled prompts"
         yield (
             "disk",
-            f"{work.checkpoints} checkpoints of {3 * found.gradients / GB:.2f} GB; {made.keep + 1} kept at most",
+            f"{work.checkpoints} checkpoints of {3 * (found.gradients + self.estimate.company.critic) / GB:.2f} GB; "
+            f"{made.keep + 1} kept at most",
         )
         limit = self.estimate.limit
         known = "what there is cannot be read here" if limit is None else f"{limit / GB:.2f} GB may be held"
@@ -59,6 +60,20 @@ class Plan:
         for name, value in self.seconds.items():
             yield "", f"{_duration(value):>10}  {name}"
         yield "", f"from {self.probe:.0f} s with the model itself; samples are taken to be as long as they may be"
+        if self.estimate.company.unknown:
+            yield "", f"without what {', '.join(self.estimate.company.unknown)} takes, which nobody knows beforehand"
+
+    def _steps(self, work: Workload) -> Iterator[tuple[str, str]]:
+        made = self.settings
+        micros = f"{work.microbatches:,} micro-batches, the largest of {work.largest_tokens:,} tokens"
+        if not made.row.online:
+            yield "steps", f"{work.steps:,} of {made.batch_size} groups, {work.tokens:,} tokens"
+            yield "", micros
+            return
+        drawn = f"{made.samples} completions each, up to {made.sample_tokens} tokens long"
+        yield "steps", f"{work.steps:,} of {made.batch_size} prompts, {drawn}"
+        yield "", f"learnt from in {made.update_epochs} passes, together of {work.tokens:,} tokens each at most"
+        yield "", f"a pass has {micros}"
 
 
 def plan(settings: TrainSettings, *, groups: Sequence[Group] | None = None, ready: tuple[int, int] = (0, 0)) -> Plan:
@@ -80,7 +95,10 @@ def plan(settings: TrainSettings, *, groups: Sequence[Group] | None = None, read
         refused = why_not(settings, outline, data, found) if settings.processes == 1 else None  # as the run itself
         return Plan(settings, account, found, None, 0.0, refused)
     pace = measure_pace(settings, data, found.work)
-    seconds = seconds_of(settings, found.work, found.rehearsal, pace, ready)
+    if settings.row.online:
+        seconds = online_seconds(settings, found.work, found.rehearsal, found.company, pace, ready)
+    else:
+        seconds = seconds_of(settings, found.work, found.rehearsal, pace, ready)
     return Plan(settings, account, found, seconds, pace.probe, None)
 
 

@@ -13,6 +13,8 @@ from preferably.data.tokens import TokenGroup
 from preferably.models.scorer import Scorer
 from preferably.objectives.listwise import plackett_luce
 
+CENTERED = 2048  # groups whose completions a reward model is centered on
+
 
 def ranked_losses(scores: Tensor, batch: Batch, hyperparameters: dict[str, float]) -> tuple[Tensor, dict[str, Tensor]]:
     """One loss per group [G], the sum over the axes that it was ranked on, and what to log. `scores`: [N, A].
@@ -63,8 +65,8 @@ def _measure(ranked: Tensor, blocks: tuple[int, ...], seen: dict[str, list[Tenso
 
 @torch.no_grad()
 def center(scorer: Scorer, groups: Sequence[TokenGroup], budget: int) -> None:
-    """Make the completions of `groups` score 0 on average, on every axis (Stiennon et al. 2020, section 3.4, where they
-    are the references that the policy starts from), and note how far they spread."""
-    scores = torch.cat([scorer(collate(run)) for run in split_by_tokens(groups, budget)])
+    """Make the completions of the first `CENTERED` groups score 0 on average, on every axis (Stiennon et al. 2020,
+    section 3.4, where they are the references that the policy starts from), and note how far they spread."""
+    scores = torch.cat([scorer(collate(run)) for run in split_by_tokens(groups[:CENTERED], budget)])
     scorer.mean = tuple(scores.double().mean(0).tolist())
     scorer.spread = float(scorer.total(scorer.centered(scores)).double().std())

@@ -1,5 +1,6 @@
 """From files to what a run trains on: read, split, encoded, and every row accounted for."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -63,7 +64,8 @@ def read_data(
     account = accounting.as_json() | account | {"train": len(train), "held_out": len(measured)}
     if run is not None:
         run.write_json("data.json", account)
-        run.write_lines("held_out.jsonl", map(row_of, kept))
+        # With what functions of the user's own read there: an evaluation may ask them again.
+        run.write_lines("held_out.jsonl", (json.loads(group.columns or "{}") | row_of(group) for group in kept))
     if from_files:
         tell(f"{accounting.describe()} {len(train)} to train on, {len(measured)} held out.")
     if settings.held_out_data and not measured:

@@ -1,23 +1,30 @@
-"""The reference: the model as it was when training began, and what it makes of the data."""
+"""The reference: the model as it was when training began (or another), and what it makes of the data."""
+
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from preferably.batches.group import Batch
-from preferably.models.loading import frozen_copy
+from preferably.errors import ModelError
+from preferably.models.loading import Loaded, frozen_copy, load, model_directory
 from preferably.models.policy import Policy
 from preferably.training import parallel
 
 
 class Reference:
-    """Log-probs under the starting model, from a frozen copy or, with adapters, from the policy with them switched off.
+    """Log-probs under the starting model, from a frozen copy or, with adapters, from the policy with them switched off;
+    or under `other`, which is frozen.
 
     With `cache` each completion is computed once, in the step that first needs it, and remembered: two numbers a pair.
     """
 
-    def __init__(self, policy: Policy, *, adapters: bool, cache: bool) -> None:
-        self.policy = policy if adapters else frozen_copy(policy)
-        self.adapters = adapters
+    def __init__(self, policy: Policy, *, adapters: bool, cache: bool, other: Policy | None = None) -> None:
+        self.adapters, self.other = adapters and other is None, other is not None
+        if other is not None:
+            self.policy = other.requires_grad_(False)
+        else:
+            self.policy = policy if adapters else frozen_copy(policy)
         self.known: dict[tuple[str, int], Tensor] | None = {} if cache else None
 
     @torch.no_grad()
@@ -60,3 +67,23 @@ class Reference:
             part = name.removesuffix(".rows")
             pieces = state[f"{part}.sums"].split(state[f"{part}.sizes"].tolist())
             self.known.update({(part, row): piece for row, piece in zip(state[name].tolist(), pieces, strict=True)})
+
+
+def load_reference(name: str, loaded: Loaded, longest: int, **how: Any) -> Loaded:
+    """The model `name` as a reference for `loaded`; `how` is for `load`.
+
+    Raises `ModelError` for one that has another vocabulary, whose log-probs are of other tokens, or that takes in fewer
+    than `longest` tokens.
+    """
+    other = load(model_directory(name), **how)
+    if other.tokenizer.get_vocab() != loaded.tokenizer.get_vocab():
+        raise ModelError(
+            f"The reference {name} has another vocabulary than {loaded.name}, so their log-probs cannot be subtracted; "
+            "expected a model with the same tokenizer."
+        )
+    if other.context is not None and other.context < longest:
+        raise ModelError(
+            f"The reference {name} takes in {other.context} tokens, and this run has up to {longest}; lower max_length "
+            "or sample_tokens, or take another reference."
+        )
+    return other

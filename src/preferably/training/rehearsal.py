@@ -6,7 +6,7 @@ computed. What a kernel takes for itself while it runs is not seen.
 """
 
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -18,16 +18,19 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 from transformers import DynamicCache
 
-from preferably.batches.group import collate
+from preferably.batches.group import Batch, collate
+from preferably.batches.packing import split_by_tokens
 from preferably.config import TrainSettings
 from preferably.data.tokens import TokenGroup
+from preferably.methods import METHODS
 from preferably.models.adapters import add_adapters
 from preferably.models.attention import NAME
 from preferably.models.loading import hollow
 from preferably.models.policy import Policy
 from preferably.models.scorer import Scorer
+from preferably.objectives.policy import clipped
 from preferably.training.steps import group_losses
-from preferably.training.workload import Workload
+from preferably.training.workload import TOGETHER, Workload, largest_of
 
 SMALL = 32 << 20  # bytes: larger blocks glibc asks of the system one by one and gives back at once
 DRAW = 28  # bytes a word while a token is drawn: logits, scaled, softmax in float32 and two tables in float64
@@ -46,6 +49,7 @@ class Rehearsal:
     evaluation: int
     sampling: int
     check: int  # of the packed forward, before adapters and reference are there
+    drawing: int = 0  # of rollouts
 
 
 class Ledger(TorchDispatchMode):
@@ -111,7 +115,11 @@ def rehearse(config: Any, settings: TrainSettings, work: Workload, *, compute: t
                     module.register_parameter(name, mode.from_tensor(weight))
     parameters = list(policy.parameters())
     trained = [p for p in parameters if p.requires_grad]
-    steps = [_step(policy, settings, groups, work.accumulates) for groups in work.largest]
+    steps = [
+        backward_peak(policy, groups, lambda batch: blank_losses(policy, batch, settings), accumulates=work.accumulates)
+        for groups in work.largest
+    ]
+    looked = [*work.evaluated, *largest_of(split_by_tokens(work.rolled, settings.tokens_per_microbatch))]
     step, small = max(steps, key=lambda most: sum(most[0].values()))
     return Rehearsal(
         parameters=sum(p.numel() for p in parameters),
@@ -120,9 +128,10 @@ def rehearse(config: Any, settings: TrainSettings, work: Workload, *, compute: t
         gradients=sum(p.nbytes for p in trained),
         step=step,
         small=small,
-        evaluation=max((_forward(policy, groups) for groups in work.evaluated), default=0),
-        sampling=_sampling(policy, work, settings) if work.prompts else 0,
+        evaluation=max((forward_peak(policy, groups) for groups in looked), default=0),
+        sampling=_sampling(policy, work.together, work.longest_prompt, settings.sample_tokens) if work.prompts else 0,
         check=check,
+        drawing=_drawing(policy, work, settings) if work.rolled else 0,
     )
 
 
@@ -141,10 +150,27 @@ def _mode(policy: Policy) -> Any:
     return next(policy.parameters()).fake_mode  # type: ignore[attr-defined]
 
 
-def _step(
-    policy: Policy, settings: TrainSettings, groups: Sequence[TokenGroup], accumulates: bool
+def blank_losses(policy: Policy, batch: Batch, settings: TrainSettings) -> Tensor:
+    """The losses of a micro-batch, where all that is known beforehand in the run (reference, advantages) is zeros."""
+    method, numbers = settings.row, settings.hyperparameters
+    if method.learns == "tokens":
+        with policy.at(settings.temperature):
+            new = policy(batch)
+        zeros = torch.zeros_like(new)
+        return clipped(new, zeros, zeros, low=numbers["clip_range"], high=numbers["clip_range"])
+    if method.learns:  # as `Teaching` takes them
+        method = METHODS["dpo" if method.learns == "pairs" else "sft"]
+        numbers = {"beta": numbers.get("beta", 0.1), "label_smoothing": 0.0}
+    known = torch.zeros(batch.completions) if method.reference else None
+    losses, _ = group_losses(policy, batch, known, method, numbers, 0.0 if method.baseline else None)
+    return losses
+
+
+def backward_peak(
+    policy: Policy, groups: Sequence[TokenGroup], losses: Callable[[Batch], Tensor], *, accumulates: bool
 ) -> tuple[dict[str, int], int]:
-    """Forward and backward of one micro-batch; `accumulates`: another one has left its gradients."""
+    """Forward and backward of one micro-batch; `accumulates`: another one has left its gradients. By kind, and in
+    tensors of less than SMALL."""
     batch = collate(groups)
     trained = [p for p in policy.parameters() if p.requires_grad]
     with _ledger(policy) as ledger:
@@ -153,10 +179,7 @@ def _step(
             for parameter in trained:
                 parameter.grad = torch.zeros_like(parameter)
                 ledger.gradient(parameter)
-        known = torch.zeros(batch.completions) if settings.row.reference else None
-        baseline = 0.0 if settings.row.baseline else None
-        losses, _ = group_losses(policy, batch, known, settings.row, settings.hyperparameters, baseline)
-        losses.sum().backward()
+        losses(batch).sum().backward()
         for parameter, hook in zip(trained, hooks, strict=True):
             parameter.grad = None
             hook.remove()
@@ -164,7 +187,8 @@ def _step(
 
 
 @torch.no_grad()
-def _forward(policy: Policy, groups: Sequence[TokenGroup]) -> int:
+def forward_peak(policy: Policy, groups: Sequence[TokenGroup]) -> int:
+    """A forward without gradients."""
     batch = collate(groups)
     with _ledger(policy) as ledger:
         policy(batch)
@@ -176,16 +200,23 @@ def _checked(policy: Policy, groups: Sequence[TokenGroup]) -> int:
     """As `selfcheck.check_packing` goes about it: the plain forward in float32 with the model's own attention."""
     compute, policy.compute, policy.packed = policy.compute, torch.float32, False
     policy.inner.set_attn_implementation("eager")
-    most = _forward(policy, groups)
+    most = forward_peak(policy, groups)
     policy.compute, policy.packed = compute, True
     policy.inner.set_attn_implementation(NAME)
     return most
 
 
+def _drawing(policy: Policy, work: Workload, settings: TrainSettings) -> int:
+    """Of rollouts: each prompt is read once, and its cache copied for its samples."""
+    copies = settings.samples
+    read = min(settings.batch_size, max(1, TOGETHER // copies))
+    width = max(len(group.prompt) for group in work.rolled)
+    return _sampling(policy, read, width, settings.sample_tokens, copies)
+
+
 @torch.no_grad()
-def _sampling(policy: Policy, work: Workload, settings: TrainSettings) -> int:
+def _sampling(policy: Policy, rows: int, width: int, tokens: int, copies: int = 1) -> int:
     """Reading the prompts, or the full cache with the next token being drawn."""
-    rows, width = work.together, work.longest_prompt
     with _ledger(policy) as ledger, policy.autocast():
         cache = DynamicCache(config=policy.inner.config)
         seen = torch.ones(rows, width, dtype=torch.int64)
@@ -195,6 +226,6 @@ def _sampling(policy: Policy, work: Workload, settings: TrainSettings) -> int:
         )  # fmt: skip
         reading = sum(ledger.most.values())
         layers = [sum(t.nbytes for t in vars(layer).values() if isinstance(t, Tensor)) for layer in cache.layers]
-    longer = (width + settings.sample_tokens) / width
+    longer = copies * (width + tokens) / width
     # While one layer's cache grows, the old one is there too.
-    return max(reading, int((sum(layers) + max(layers)) * longer) + DRAW * rows * ledger.words)
+    return max(reading, int((sum(layers) + max(layers)) * longer) + DRAW * rows * copies * ledger.words)

@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
+from preferably.errors import ConfigError
 from preferably.feedback.records import Group
-from preferably.judging.parts import Part, answered
+from preferably.judging.parts import Part, added_up, answered
 from preferably.models.sampler import Sample
 from preferably.training.rollouts import Rollout
 
@@ -21,20 +22,20 @@ class Rewarding:
     def __call__(self, rollouts: Sequence[Rollout]) -> str:
         """Fill in `parts` and `scores`; says what is wrong with them, if anything is."""
         groups = [answered(self.asked[one.row], [sample.text for sample in one.samples]) for one in rollouts]
-        totals = [0.0 if sample.finished else -self.missing_eos_penalty for one in rollouts for sample in one.samples]
-        for part in self.parts:
-            said = part.score(groups)
-            at = 0
-            for rollout in rollouts:
-                rollout.parts[part.name] = said[at : at + len(rollout.samples)]
-                at += len(rollout.samples)
-            if unknown := sum(score is None for score in said):
-                return f"{part.name} gave no finite number for {unknown} of {len(said)} completions"
-            totals = [total + part.weight * (score or 0.0) for total, score in zip(totals, said, strict=True)]
+        fines = [0.0 if sample.finished else -self.missing_eos_penalty for one in rollouts for sample in one.samples]
+        try:
+            totals, said = added_up(self.parts, groups, fines)
+        except ConfigError as error:  # it worked before the run began
+            return str(error).rstrip(".")
         at = 0
         for rollout in rollouts:
-            rollout.scores = totals[at : at + len(rollout.samples)]
-            at += len(rollout.samples)
+            end = at + len(rollout.samples)
+            rollout.parts = {name: scores[at:end] for name, scores in said.items()}
+            rollout.scores = [total for total in totals[at:end] if total is not None]
+            at = end
+        for name, scores in said.items():
+            if unknown := scores.count(None):
+                return f"{name} gave no finite number for {unknown} of {len(scores)} completions"
         return ""
 
 
@@ -64,7 +65,11 @@ def look_at_samples(
         )
     if guard is not None:
         groups = [answered(rewarding.asked[one.row], [sample.text for sample in one.samples]) for one in rollouts]
-        said = guard.score(groups)
+        try:
+            said = guard.score(groups)
+        except ConfigError as error:
+            tell(f"the guard: {error}".rstrip("."))
+            return seen
         watched = [guard.weight * score for score in said if score is not None]
         if len(watched) < len(said):
             tell(f"the guard {guard.name} gave no finite number for {len(said) - len(watched)} of {len(said)} samples")

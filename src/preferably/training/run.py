@@ -31,7 +31,7 @@ from preferably.training.offline import TrainData, total_steps, train_offline
 from preferably.training.online import total_iterations, train_online
 from preferably.training.ranked import center
 from preferably.training.reading import read_data
-from preferably.training.reference import Reference
+from preferably.training.reference import Reference, load_reference
 from preferably.training.run_directory import RunDirectory
 from preferably.training.selfcheck import check_balance, check_packing, check_reference
 from preferably.training.sharding import assembled, shard
@@ -40,8 +40,7 @@ from preferably.training.stops import Stop, listening
 from preferably.training.trackers import require, tracked
 
 # What a resumed run may change, or what other facts speak of.
-CENTERED = 2048  # groups whose completions a reward model is centered on
-FREE = {"output", "model", "data", "held_out_data", "keep", "threads", "memory_limit", "track"}
+FREE = {"output", "model", "reference_model", "data", "held_out_data", "keep", "threads", "memory_limit", "track"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +104,7 @@ def train(
                 refuse_what_does_not_fit(settings, outline, data, progress.note)
             torch.manual_seed(settings.seed)  # adapters draw their starting weights
             loaded = start or load(settings.model, **how, place=settings.processes == 1)
-            reference, weights = _reference(settings, loaded)
+            reference, weights = _reference(settings, loaded, data, how)
             equipment = equip(settings, loaded, data, held_out) if settings.row.online else None
             at_start = _checked(settings, loaded, reference, data, progress)
             facts = parallel.on_main(lambda: _facts(settings, loaded, data, weights, equipment))
@@ -183,26 +182,41 @@ def _learn(
     if settings.chooses_best:
         saver.load_best(loaded.policy, state)
     if isinstance(loaded.policy, Scorer):
-        center(loaded.policy, data.train[:CENTERED], settings.tokens_per_microbatch)
+        center(loaded.policy, data.train, settings.tokens_per_microbatch)
     return state
 
 
-def _reference(settings: TrainSettings, loaded: Loaded) -> tuple[Reference | None, str]:
+def _reference(
+    settings: TrainSettings, loaded: Loaded, data: TrainData, how: dict[str, Any]
+) -> tuple[Reference | None, dict[str, str]]:
     """Add adapters if asked to, set up the reference if the method has one, and share out the weights of both.
 
-    Also the digest of the weights that the run starts from, before adapters.
+    Also digests of the weights that the run starts from, before adapters, and of a reference that is another model.
     """
-    policy = loaded.policy
-    weights = parallel.on_main(lambda: weights_digest(policy))
+    policy, other = loaded.policy, None
+    weights = {"start_weights": parallel.on_main(lambda: weights_digest(policy))}
+    if settings.reference_model:
+        how = how | {"axes": None, "place": settings.processes == 1}
+        frozen = load_reference(settings.reference_model, loaded, _longest(settings, loaded, data), **how).policy
+        other, weights["reference_weights"] = frozen, parallel.on_main(lambda: weights_digest(frozen))
     if settings.lora:
         add_adapters(policy, r=settings.lora_r, alpha=settings.lora_alpha, targets=settings.lora_targets)
     reference = None
     if settings.row.reference:
-        reference = Reference(policy, adapters=settings.lora, cache=settings.reference == "cache")
+        reference = Reference(policy, adapters=settings.lora, cache=settings.reference == "cache", other=other)
     shard(policy, settings.device)
-    if reference is not None and not settings.lora:
+    if reference is not None and not reference.adapters:
         shard(reference.policy, settings.device)
     return reference, weights
+
+
+def _longest(settings: TrainSettings, loaded: Loaded, data: TrainData) -> int:
+    """The most tokens of a prompt with a completion, given or drawn."""
+    groups = [*data.train, *data.held_out]
+    given = max(len(group.prompt) + max(map(len, group.completions), default=0) for group in groups)
+    asked = [*([len(group.prompt) for group in groups] if settings.row.online else []), *map(len, data.prompts)]
+    drawn = max(asked, default=0) + settings.sample_tokens if asked else 0
+    return max(given, min(drawn, loaded.context or drawn))
 
 
 def _checked(
@@ -210,12 +224,18 @@ def _checked(
 ) -> list[Warning]:
     """Check the forward, the reference and the ends of completions on real data; what is to be warned of."""
     groups = probes(loaded, data) if settings.row.online else data.train
-    check = check_packing(loaded.policy, groups)
-    if reference is not None:
+    check, other = check_packing(loaded.policy, groups), None
+    if reference is not None and reference.other:
+        other = check_packing(reference.policy, groups).note
+        progress.note(
+            f"The reference is {settings.reference_model} and not the model that the run starts from: KL, and the loss "
+            "of preference methods, do not begin where they do for one model."
+        )
+    elif reference is not None:
         reference.policy.follow(loaded.policy)
         check_reference(loaded.policy, reference, groups, settings.row, settings.hyperparameters)
     uneven = check_balance(data.train, settings.hyperparameters) if settings.row.baseline else None
-    for note in [*loaded.notes, check.note, uneven]:
+    for note in [*loaded.notes, check.note, other, uneven]:
         if note:
             progress.note(note)
     if settings.row.online:
@@ -231,7 +251,7 @@ def _checked(
 
 
 def _facts(
-    settings: TrainSettings, loaded: Loaded, data: TrainData, weights: str, equipment: Equipment | None
+    settings: TrainSettings, loaded: Loaded, data: TrainData, weights: dict[str, str], equipment: Equipment | None
 ) -> dict[str, Any]:
     """What a resumed run must have in common with the one that was stopped."""
     policy = loaded.policy
@@ -243,7 +263,7 @@ def _facts(
     parts = {"train": data.train, "held_out": data.held_out}
     tokens = {name: {"groups": len(part), "digest": _digest_of_tokens(part)} for name, part in parts.items()}
     own = [source_of(part.loss) for _, part in settings.row.parts if ":" in part.loss]
-    facts = {"settings": job, "data": tokens, "start_weights": weights, "packed": policy.packed}
+    facts = {"settings": job, "data": tokens, **weights, "packed": policy.packed}
     more = {"objective": own} if own else {}
     return facts | {"environment": environment} | more | (equipment.facts if equipment else {})
 

@@ -27,6 +27,7 @@ CHANGED = {
     "data.train.digest": f"data: the tokens to train on {_OTHER}",
     "data.held_out.digest": f"data: the held-out tokens {_OTHER}",
     "start_weights": "model: its weights are not those that the run started from",
+    "reference_weights": "reference_model: its weights are not those that the run was held to",
 }
 
 

@@ -1,0 +1,80 @@
+"""`preferably sample`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from preferably.cli.evaluating import Device, Dtype
+
+if TYPE_CHECKING:
+    from preferably.evaluation.best_of import Sampled
+
+
+def sample(
+    model: Annotated[str, typer.Option(help="the model, or its run directory")],
+    data: Annotated[str, typer.Option(help="file of prompts")],
+    output: Annotated[Path, typer.Option(help="a new file: .jsonl, .json, .csv or .parquet, also with .gz")],
+    samples: Annotated[int, typer.Option(min=1, help="completions a prompt")] = 1,
+    reward: Annotated[
+        list[str] | None, typer.Option(help="score them: [weight*]reward model, module:function, ...; may be repeated")
+    ] = None,
+    best_of: Annotated[
+        int | None, typer.Option(min=1, help="draw so many a prompt, write the best by --reward")
+    ] = None,
+    missing_eos_penalty: Annotated[
+        float, typer.Option(help="taken off the score of a completion that does not end")
+    ] = 1.0,
+    temperature: Annotated[float, typer.Option(help="0 is greedy")] = 0.7,
+    top_p: Annotated[float, typer.Option(help="likeliest words that make up this share; 1 is all")] = 1.0,
+    top_k: Annotated[int, typer.Option(help="so many likeliest words; 0 is all")] = 0,
+    max_tokens: Annotated[int, typer.Option(help="longest completion, tokens")] = 256,
+    limit: Annotated[int | None, typer.Option(help="use only so many prompts")] = None,
+    seed: Annotated[int, typer.Option(help="of the sampling")] = 0,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+) -> None:
+    """Draw completions for the prompts of a file, and write them as rows that can be trained on.
+
+    With --best-of N the one of N that the reward likes best: the baseline that needs no training.
+    """
+    from preferably import api
+    from preferably.cli.watching import watching
+
+    with watching() as watch:
+        task = watch.stage("drawing")
+        done = api.sample(
+            model, data=data, output=output, samples=samples, reward=reward or (), best_of=best_of,
+            missing_eos_penalty=missing_eos_penalty, temperature=temperature, top_p=top_p, top_k=top_k,
+            max_tokens=max_tokens, limit=limit, seed=seed, device=device, dtype=dtype,
+            starting=lambda total: watch.bars.update(task, total=total),
+            progress=lambda prompts: watch.bars.advance(task, prompts),
+        )  # fmt: skip
+    _show(done, output, best_of)
+
+
+def _show(done: "Sampled", output: Path, best_of: int | None) -> None:
+    console = Console(highlight=False)
+    if done.mean is not None and done.mean_best is not None:
+        of = f"; of the best one of each prompt {done.mean_best:.3f}"
+        console.print(f"score {done.mean:.3f} in the mean over all completions{of}", soft_wrap=True)
+    if best_of is not None:
+        from preferably.evaluation.best_of import kl_bound
+
+        console.print(
+            f"KL of the best of {best_of} from the model, drawn like this: at most {kl_bound(best_of):.2f} nats a "
+            "completion (log n - (n - 1) / n)", soft_wrap=True,
+        )  # fmt: skip
+    left_out = {
+        "prompts left out, as they leave no room to answer": done.too_long,
+        "prompts left out, as the reward tells nothing of them"
+        if best_of is not None
+        else "prompts of which the reward tells nothing": done.unscored,
+        "completions written that are empty, whose rows readers reject": done.empty,
+        "completions written that the model did not end: raise --max-tokens": done.unfinished,
+    }
+    for what, count in left_out.items():
+        if count:
+            console.print(f"[yellow]{count:,} {what}[/yellow]", soft_wrap=True)
+    console.print(f"{done.rows:,} rows written to {output}", soft_wrap=True)
