@@ -105,7 +105,6 @@ def final(path):
     state = json.loads((last / "state.json").read_text())
     del state["logs"]["timing.jsonl"]  # bytes, of which wall time takes more or fewer
     files = [*sorted((path / "model").iterdir()), *sorted(last.glob("*.safetensors"))]
-    logs = ("metrics.jsonl", "warnings.jsonl", "policy_samples.jsonl", "held_out.jsonl")
-    files += [path / name for name in logs if (path / name).exists()]
+    files += [path / name for name in ("metrics.jsonl", "warnings.jsonl", "held_out.jsonl") if (path / name).exists()]
     found = {str(file.relative_to(path)): digest(file) for file in files}
     return found | {"state": state, "status": status(path), "timed": steps(path, "timing.jsonl")}
