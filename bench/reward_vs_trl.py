@@ -27,10 +27,11 @@ from typing import Any
 from support.children import run_child
 from support.machine import REAL, facts, peak_rss_gb, table, write_result
 
+HH = ("data/hh-rlhf/helpful-base-test.jsonl.gz", "data/hh-rlhf/harmless-base-test.jsonl.gz")
 SETS = {
     "rasbt": ("models/stories260K", ("data/rasbt/instruction-data-with-preference.json",)),
-    "hh": ("models/babyllama361", ("data/hh-rlhf/helpful-base-test.jsonl.gz", "data/hh-rlhf/harmless-base-test.jsonl.gz")),
-}  # fmt: skip
+    "hh": ("models/babyllama361", HH),
+}
 EPOCHS, SPLITS = (1, 2, 4), (0, 1, 2)
 BATCH, RATE, DECAY = 16, 3e-4, 0.01
 TEST = 0.3  # of the pairs, by prompt

@@ -10,13 +10,14 @@ from preferably.data.load import load_feedback
 from preferably.data.splits import leaked
 from preferably.data.tokens import encode
 from preferably.errors import ConfigError, DataError, ModelError
+from preferably.evaluation.asking import answers_in, ask, prompts_in
 from preferably.evaluation.attribution import By, Explained
 from preferably.evaluation.attribution import explain as explained
 from preferably.evaluation.best_of import answering
 from preferably.evaluation.best_of import sample as sample
-from preferably.evaluation.compare import answers, compare, measure_kl, store, texts, with_room
+from preferably.evaluation.compare import compare, measure_kl, store, with_room
 from preferably.evaluation.preference import PreferenceAccuracy, preference_accuracy
-from preferably.evaluation.readiness import Readiness, readiness
+from preferably.evaluation.readiness import Readiness
 from preferably.evaluation.rewards import RewardReport
 from preferably.evaluation.rewards import evaluate_reward as evaluation_of_rewards
 from preferably.evaluation.winrate import WinRate
@@ -45,7 +46,7 @@ from preferably.training.run_directory import RunDirectory
 from preferably.training.selfcheck import check_packing
 
 Model = str | Path | Loaded
-READY_PROMPTS, READY_TOKENS = 32, 128
+READY_PROMPTS, READY_TOKENS, READY_KNOWN = 32, 128, 128
 
 
 def train(
@@ -125,7 +126,7 @@ def evaluate(
     """
     score = load_function(judge) if isinstance(judge, str) else judge
     ours, theirs = _loaded(model, **loading), _loaded(against, **loading)
-    prompts, too_long = with_room(_prompts(data, limit), [ours, theirs], max_tokens)
+    prompts, too_long = with_room(prompts_in(data, limit), [ours, theirs], max_tokens)
     if not prompts:
         raise DataError(f"None of {too_long} prompts leaves room to answer in the context of these models.")
     decoding = Decoding(temperature=temperature, max_tokens=max_tokens)
@@ -215,6 +216,7 @@ def check(
     *,
     data: str | Path | Sequence[Group],
     checker: str | ScoreFunction | None = None,
+    wanted: str | Callable[[str], bool] | None = None,
     samples: int = 4,
     max_tokens: int = 256,
     limit: int = 64,
@@ -222,25 +224,25 @@ def check(
 ) -> Readiness:
     """Can `model` do the task at all? By `checker` (a score function: 1 is right) where there is one, and by form.
 
-    Prompts that leave no room to answer are left out; `Readiness.prompts` says how many were looked at.
+    `wanted` is the format of a whole reply: a regular expression, or a function. Where `data` has answers too, the loss
+    on them is told. Prompts that leave no room to answer are left out; `Readiness.prompts` says how many were asked.
     """
     loaded = _loaded(model)
-    prompts, too_long = with_room(_prompts(data, limit), [loaded], max_tokens)
+    prompts, too_long = with_room(prompts_in(data, limit), [loaded], max_tokens)
     if not prompts:
         raise DataError(f"None of {too_long} prompts leaves room to answer in the context of {loaded.name}.")
-    drawn = answers(loaded, prompts, Decoding(0.7, max_tokens=max_tokens), samples=samples, seed=seed)
     score = load_function(checker) if isinstance(checker, str) else checker
-    finished = [[one.finished for one in several] for several in drawn]
-    return readiness(prompts, texts(drawn), finished, score, k=(1, samples))
+    how: dict[str, Any] = {"samples": samples, "seed": seed, "check": score, "wanted": wanted}
+    return ask(loaded, prompts, Decoding(0.7, max_tokens=max_tokens), known=answers_in(data, limit), **how)
 
 
-def report(run: str | Path, *, stages: Sequence[Path] = ()) -> Path:
+def report(run: str | Path) -> Path:
     """Write `report.html` and `MODEL_CARD.md` of a run directory from its files."""
     if not (Path(run) / "evaluation").is_dir() and not (Path(run) / "status.json").exists():
         raise ConfigError(f"{run} is not a run directory: it holds neither status.json nor evaluation/.")
     with telling(Path(run) / "report.html"):
         write_card(Path(run))
-        return render_report(Path(run), stages=stages)
+        return render_report(Path(run))
 
 
 def compare_runs(runs: Sequence[str | Path], *, output: str | Path = "comparison.html") -> Path:
@@ -304,7 +306,8 @@ def _check_ready(loaded: Loaded, held_out: Sequence[Group], output: Path) -> lis
     prompts, _ = with_room(distinct, [loaded], READY_TOKENS)
     if not prompts:
         return []
-    found = check(loaded, data=prompts[:READY_PROMPTS], samples=1, max_tokens=READY_TOKENS)
+    decoding = Decoding(0.7, max_tokens=READY_TOKENS)
+    found = ask(loaded, prompts[:READY_PROMPTS], decoding, samples=1, known=held_out[:READY_KNOWN])
     RunDirectory(output).write_json("evaluation/readiness.json", found.as_json())
     if found.ready:
         return []
@@ -330,14 +333,6 @@ def _held_out_pairs(run: Path) -> list[Group]:
         return []
     method = str(read_yaml(run / "config.yaml").get("method"))
     return load_feedback([held_out], "pairs").groups if method_named(method).feedback == "pairs" else []
-
-
-def _prompts(data: str | Path | Sequence[Group], limit: int | None) -> list[Group]:
-    if limit is not None and limit < 1:
-        raise ConfigError(f"limit is how many prompts to use, at least 1; got {limit}.")
-    if isinstance(data, str | Path):
-        return load_feedback([data], "prompts", limit=limit).groups
-    return list(data)[:limit]
 
 
 def _reward(model: Model, **loading: Any) -> Loaded:

@@ -9,7 +9,7 @@ import pytest
 import preferably
 from preferably.data.load import load_feedback, read_feedback
 from preferably.errors import ConfigError, DataError
-from preferably.evaluation.best_of import best_at, best_of, kl_bound
+from preferably.evaluation.best_of import best_at, best_of
 from preferably.feedback.records import Group, Message
 from preferably.judging.parts import reward_parts
 from preferably.models.loading import load
@@ -157,7 +157,6 @@ def test_the_reward_may_tell_nothing_of_a_prompt(place, tiny_model_directory):
 
 def test_the_best_by_hand():
     assert best_at([1.0, None, 3.0, 3.0]) == 2 and best_at([None, None]) is None and best_at([None, -1.0]) == 1
-    assert kl_bound(1) == 0.0 and kl_bound(4) == pytest.approx(math.log(4) - 0.75)
 
 
 def test_best_of_n_is_held_against_a_model(place, tiny_model_directory):

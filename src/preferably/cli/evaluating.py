@@ -149,6 +149,7 @@ def ready(
     model: Annotated[str, typer.Option(help="the model to look at")],
     data: Annotated[str, typer.Option(help="prompts")],
     checker: Annotated[str | None, typer.Option(help="score function: 1 is right, module:function")] = None,
+    format: Annotated[str | None, typer.Option(help="regular expression that a whole answer must match")] = None,
     samples: Annotated[int, typer.Option(help="answers per prompt")] = 4,
     max_tokens: Annotated[int, typer.Option(help="longest answer, tokens")] = 256,
     limit: Annotated[int, typer.Option(help="prompts looked at")] = 64,
@@ -156,8 +157,11 @@ def ready(
     """Can the model do the task at all? Preferences shape behavior; they teach no skill."""
     from preferably import api
 
-    found = api.check(model, data=data, checker=checker, samples=samples, max_tokens=max_tokens, limit=limit)
-    Console(highlight=False).print(f"{escape(found.verdict)} (on {found.prompts} prompts)", soft_wrap=True)
+    found = api.check(
+        model, data=data, checker=checker, wanted=format, samples=samples, max_tokens=max_tokens, limit=limit
+    )
+    loss = "" if found.held_out_loss is None else f"; loss on their answers {found.held_out_loss:.2f} nats per token"
+    Console(highlight=False).print(f"{escape(found.verdict)} (on {found.prompts} prompts{loss})", soft_wrap=True)
     if not found.ready:
         raise typer.Exit(1)
 

@@ -87,9 +87,9 @@ def _print(console: Console, results: dict[str, Any], output: Path) -> None:
     console.print(f"PPO against DPO: {_rate(results['ppo_over_dpo'])}", soft_wrap=True)
     labels, worth = results["labels"], results["reward_model"]
     console.print(
-        f"Labels agreed with the truth on {labels['label_accuracy']:.0%} of {labels['labeled']} pairs. The reward model "
-        f"agrees with a labeler on {worth['accuracy']:.1%} of {worth['pairs']} new pairs; {worth['ceiling']:.1%} is the "
-        f"most that can be had, picking the shorter gets {worth['shorter']:.1%}.",
+        f"Labels agreed with the truth on {labels['label_accuracy']:.0%} of {labels['labeled']} pairs. The reward "
+        f"model agrees with a labeler on {worth['accuracy']:.1%} of {worth['pairs']} new pairs; "
+        f"{worth['ceiling']:.1%} is the most that can be had, picking the shorter gets {worth['shorter']:.1%}.",
         soft_wrap=True,
     )
     pages = f"{output / 'comparison.html'}, {output / 'dpo' / 'report.html'}, {output / 'ppo' / 'report.html'}"

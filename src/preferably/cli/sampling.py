@@ -60,10 +60,10 @@ def _show(done: "Sampled", output: Path, best_of: int | None) -> None:
         of = f"; of the best one of each prompt {done.mean_best:.3f}"
         console.print(f"score {done.mean:.3f} in the mean over all completions{of}", soft_wrap=True)
     if best_of is not None:
-        from preferably.evaluation.best_of import kl_bound
+        from preferably.statistics.best_of import most_kl
 
         console.print(
-            f"KL of the best of {best_of} from the model, drawn like this: at most {kl_bound(best_of):.2f} nats a "
+            f"KL of the best of {best_of} from the model, drawn like this: at most {most_kl(best_of):.2f} nats a "
             "completion (log n - (n - 1) / n)", soft_wrap=True,
         )  # fmt: skip
     left_out = {

@@ -1,6 +1,5 @@
 """Completions of a model as rows of data, scored if asked for; and the best of n, a baseline that needs no training."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from preferably.judging.parts import Part, Scores, added_up, answered, check_col
 from preferably.methods import MISSING_EOS
 from preferably.models.loading import Loaded, load, model_directory
 from preferably.models.sampler import Decoding, Sample
+from preferably.statistics.best_of import most_kl
 
 PENALTY = MISSING_EOS.default  # as in training, so that this is a baseline for it
 
@@ -135,7 +135,7 @@ def answering(reward: Sequence[str], n: int | None, **loading: Any) -> tuple[Ans
     def answer(loaded: Loaded, prompts: Sequence[Group], decoding: Decoding, **how: Any) -> list[list[Sample]]:
         return best_of(loaded, prompts, parts, n, decoding, **how)
 
-    return answer, {"best_of": n, "reward": " + ".join(reward), "kl_bound": kl_bound(n)}
+    return answer, {"best_of": n, "reward": " + ".join(reward), "kl_bound": most_kl(n)}
 
 
 def best_at(scores: Scores) -> int | None:

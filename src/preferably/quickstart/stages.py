@@ -10,8 +10,9 @@ from typing import Any
 import torch
 
 from preferably.config import settings
+from preferably.evaluation.asking import ask
 from preferably.evaluation.compare import Comparison, answers, compare, texts
-from preferably.evaluation.readiness import Readiness, readiness
+from preferably.evaluation.readiness import Readiness
 from preferably.feedback.records import Completion, Group, Judged, Message
 from preferably.feedback.views import rankings
 from preferably.judging.judge import judge_by_score
@@ -139,9 +140,7 @@ def ppo_stage(recipe: Recipe, seed: int, start: Path, reward: Path, output: Path
 def check_readiness(recipe: Recipe, seed: int, model: Loaded, prompts: Sequence[Prompt]) -> Readiness:
     """Can the model do the task at all? By the truth's correctness, on held-out prompts."""
     decoding = Decoding(temperature=recipe.temperature, max_tokens=recipe.max_tokens)
-    drawn = answers(model, asked(prompts), decoding, samples=4, seed=seed)
-    finished = [[one.finished for one in several] for several in drawn]
-    return readiness(asked(prompts), texts(drawn), finished, correctness, k=(1, 4))
+    return ask(model, asked(prompts), decoding, samples=4, seed=seed, check=correctness)
 
 
 def correctness(prompts: list[str], completions: list[str]) -> list[float | None]:

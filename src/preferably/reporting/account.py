@@ -9,7 +9,7 @@ from preferably.errors import ConfigError
 from preferably.methods import Method, method_named
 from preferably.reporting.figures import NONE, count, duration, percent, significant
 from preferably.reporting.result import fact
-from preferably.reporting.run_files import Record, RunFiles, finite, interval_of, number, part, setting, text
+from preferably.reporting.run_files import Record, RunFiles, finite, interval_of, number, part, read_run, setting, text
 
 # Settings that decide a run, in the order in which they are told.
 KEY_SETTINGS = {
@@ -104,6 +104,23 @@ def model_of(run: RunFiles) -> str:
     if isinstance(found, dict):
         found = setting(found, "name", "path", "model_name_or_path")
     return found if isinstance(found, str) else ""
+
+
+def origins(run: RunFiles) -> list[RunFiles]:
+    """The runs that this one came of, the first one first: those of the models that it started from, and of the reward
+    models that it was trained against, as far as they are where its settings say."""
+    found: dict[Path, RunFiles] = {run.path.resolve(): run}
+    waiting = [run]
+    while waiting:
+        now = waiting.pop(0)
+        rewards = setting(now.config, "reward")
+        for name in (model_of(now), *(rewards if isinstance(rewards, list) else ())):
+            place = Path(str(name).rpartition("*")[2].strip())  # a reward may have a weight
+            place = (place.parent if place.name == "model" else place).resolve()
+            if name and place not in found and (place / "config.yaml").is_file():
+                found[place] = read_run(place)
+                waiting.append(found[place])
+    return [other for other in found.values() if other is not run][::-1]
 
 
 def row_of(run: RunFiles) -> Method | None:

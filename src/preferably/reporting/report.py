@@ -1,12 +1,11 @@
 """The report of a run: one HTML file that needs no network, and no JavaScript to be read."""
 
 import shlex
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from preferably.reporting import panels, result, reward
-from preferably.reporting.account import account, data_of, key_settings, method_of, model_of, row_of, stage
+from preferably.reporting.account import account, data_of, key_settings, method_of, model_of, origins, row_of, stage
 from preferably.reporting.charts import still
 from preferably.reporting.curves import bad_steps
 from preferably.reporting.figures import count
@@ -21,14 +20,13 @@ A_JUDGE = "rules.py:score"  # stands for the user's own
 MAKES_A_REPORT = "preferably report {run}"
 
 
-def render_report(run: Path, *, stages: Sequence[Path] = (), title: str | None = None) -> Path:
+def render_report(run: Path, *, title: str | None = None) -> Path:
     """Writes `run/report.html` from the files in `run` and returns its path.
 
-    `stages` are the earlier runs of a pipeline, in order; each becomes a line of the table of what was trained on what.
+    The runs that it came of are lines of the table of what was trained on what.
     """
     read = read_run(run)
-    earlier = [read_run(path) for path in stages if path.resolve() != run.resolve()]
-    return write_page(run / "report.html", "page.html.j2", _page(read, earlier, title))
+    return write_page(run / "report.html", "page.html.j2", _page(read, origins(read), title))
 
 
 def _page(run: RunFiles, earlier: list[RunFiles], title: str | None) -> dict[str, Any]:
