@@ -91,6 +91,8 @@ def test_sample_writes_the_best_of_several_once(place):
     assert done.returncode == 0, done.stderr
     assert "at most 0.64 nats" in done.stdout and "5 rows written to best.jsonl" in done.stdout
     assert [json.loads(line)["best_of"] for line in (place / "best.jsonl").read_text().splitlines()] == [4] * 5
+    nobody = command(place, "evaluate", "--model", "dpo", "--against", "dpo", "--best-of", "4", "--reward", "length")
+    assert nobody.returncode == 2 and "with --best-of also --judge" in nobody.stderr
     again = command(place, *asked)
     assert again.returncode == 3 and "best.jsonl exists already" in again.stderr
 

@@ -43,8 +43,8 @@ def evaluate(
     if reward_model is not None:
         _evaluate_reward(reward_model, data, output, device, dtype)
         return
-    if model is None or against is None:
-        raise ConfigError("Give --model and --against, or --reward-model.")
+    if model is None or against is None or (best_of is not None and judge is None):
+        raise ConfigError("Give --model and --against (with --best-of also --judge), or --reward-model.")
     prompts = _prompts_of(model, against, data, Console(stderr=True, highlight=False))
     target = output or (model if (Path(model) / "status.json").exists() else None)
     console = Console(highlight=False)

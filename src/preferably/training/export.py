@@ -271,8 +271,8 @@ def _proved(folder: Path, base: str | None, rows: list[list[int]], wanted: list[
     if not all(found[str(i)].equal(logits) for i, logits in enumerate(wanted)):
         raise ModelError(
             f"Loaded again by plain transformers, the model gives {'scores' if scores else 'logits'} that differ by up "
-            f"to {difference:.2g} from those of the model in memory; nothing was exported. This is a bug; please report "
-            "it with the model."
+            f"to {difference:.2g} from those of the model in memory; nothing was exported. This is a bug; please "
+            "report it with the model."
         )
     return difference
 
