@@ -2,7 +2,7 @@
 
 import importlib.util
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, chdir
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -42,7 +42,10 @@ def dpo(fake: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished DPO run with its report, as the last of three stages."""
     root = tmp_path_factory.mktemp("quickstart")
     run = fake.dpo_run(root / "dpo")
-    render_report(run, stages=[fake.sft_run(root / "base"), fake.sft_run(root / "sft")])
+    for stage in ("base", "sft"):  # as the settings of the run say, and those of the run that it names
+        fake.sft_run(root / "runs" / stage)
+    with chdir(root):
+        render_report(run)
     return run
 
 

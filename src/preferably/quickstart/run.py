@@ -65,14 +65,8 @@ def quickstart(
         RunDirectory(run.path).write_json("evaluation/readiness.json", ready)
     _store_accuracy(dpo, start)
     _store_worth(reward, judged)
-    for run, before in (
-        (base, []),
-        (sft, [base]),
-        (reward, [base, sft]),
-        (dpo, [base, sft]),
-        (ppo, [base, sft, reward]),
-    ):
-        report(run.path, stages=[stage.path for stage in before])
+    for run in (base, sft, reward, dpo, ppo):
+        report(run.path)
     compare_runs([dpo.path, ppo.path], output=output / "comparison.html")
     results = {
         "seed": seed, "seconds": round(time.perf_counter() - began, 1), "recipe": asdict(recipe),

@@ -56,7 +56,7 @@ def sft_stage(recipe: Recipe, seed: int, start: Loaded, output: Path, progress: 
         for prompt, reply in demonstrations(recipe.demonstrations, seed)
     ]
     chosen = settings({
-        "method": "sft", "model": "base", "output": str(output), "seed": seed, "held_out": 0.05,
+        "method": "sft", "model": str(output.with_name("base")), "output": str(output), "seed": seed, "held_out": 0.05,
         "learning_rate": recipe.sft_learning_rate, "batch_size": recipe.batch_size, "epochs": recipe.sft_epochs,
         "betas": (0.9, 0.95), "weight_decay": 0.01, "sample_tokens": recipe.max_tokens,
     })  # fmt: skip
@@ -106,7 +106,7 @@ def dpo_stage(
 ) -> Run:
     """Direct preference optimization on the pairs."""
     chosen = settings({
-        "method": "dpo", "model": "sft", "output": str(output), "seed": seed, "held_out": 0.08,
+        "method": "dpo", "model": str(output.with_name("sft")), "output": str(output), "seed": seed, "held_out": 0.08,
         "learning_rate": recipe.dpo_learning_rate, "batch_size": recipe.batch_size, "epochs": recipe.dpo_epochs,
         "beta": recipe.beta, "nll_weight": recipe.nll_weight, "sample_tokens": recipe.max_tokens,
     })  # fmt: skip
