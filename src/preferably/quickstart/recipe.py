@@ -23,7 +23,7 @@ class Recipe:
     reward_epochs: float = 3.0
     reward_learning_rate: float = 3e-4
     reward_batch_size: int = 16
-    ppo_prompts: int = 2000
+    ppo_prompts: int = 1600
     ppo_batch_size: int = 64  # prompts an iteration
     ppo_samples: int = 2  # a prompt
     ppo_epochs: int = 2
@@ -31,9 +31,9 @@ class Recipe:
     ppo_learning_rate: float = 2e-4
     kl_coef: float = 0.2  # of the spread of the reward, for a nat
     prompts: int = 1000  # held out
-    samples: int = 4  # a prompt, at the headline's temperature
+    samples: int = 2  # a prompt, at the headline's temperature
     temperature: float = 0.7
     max_tokens: int = 96
     best_of: int = 16  # samples of the SFT model to pick from, for each of
-    best_of_prompts: int = 300
+    best_of_prompts: int = 260
     shuffled: bool = False  # a control: labels at random, which must teach nothing

@@ -107,16 +107,15 @@ def _measure(
     headlines: dict[str, Any] = {}
     decodings: dict[str, dict[str, Any]] = {name: {} for name in trained}
     axes: dict[str, Any] = {}
-    for temperature, samples in ((recipe.temperature, recipe.samples), (1.0, 1), (0.0, 1)):
-        tell = watcher.counting(f"evaluate at T = {temperature:g}", len(models) * len(held_out))
-        drawn = measures.replies(
-            recipe, seed, models, held_out, temperature=temperature, samples=samples, progress=tell
-        )
+    half = held_out[: len(held_out) // 2]
+    for temperature, samples, asked in ((recipe.temperature, recipe.samples, held_out), (1.0, 1, half), (0.0, 1, half)):
         first = temperature == recipe.temperature
+        tell = watcher.counting(f"evaluate at T = {temperature:g}", len(models) * len(asked))
+        drawn = measures.replies(recipe, seed, models, asked, temperature=temperature, samples=samples, progress=tell)
         name = "win_rate" if first else f"win_rate@{temperature:g}"
         for model in trained:
             stored = measures.hold_against(
-                recipe, seed, drawn, held_out, model, "sft", output / model,
+                recipe, seed, drawn, asked, model, "sft", output / model,
                 temperature=temperature, name=name, kl=kl[model] if first else None,
             )  # fmt: skip
             decodings[model][f"{temperature:g}"] = {key: stored[key] for key in ("win_rate", "interval")}
@@ -124,17 +123,9 @@ def _measure(
                 headlines[model] = stored
         if first:
             headlines["ppo_over_dpo"] = measures.hold_against(
-                recipe,
-                seed,
-                drawn,
-                held_out,
-                "ppo",
-                "dpo",
-                output / "ppo",
-                temperature=temperature,
-                name="win_rate@dpo",
+                recipe, seed, drawn, asked, "ppo", "dpo", output / "ppo", temperature=temperature, name="win_rate@dpo"
             )
-            axes = measures.by_axis(drawn, held_out)
+            axes = measures.by_axis(drawn, asked)
             for model in trained:
                 sides = {axis: {"model": row[model], "against": row["sft"]} for axis, row in axes.items()}
                 RunDirectory(output / model).write_json("evaluation/axes.json", sides)

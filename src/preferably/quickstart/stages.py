@@ -128,11 +128,10 @@ def reward_stage(
 def ppo_stage(recipe: Recipe, seed: int, start: Path, reward: Path, output: Path, progress: Progress) -> Run:
     """PPO against the reward model, on prompts whose replies nobody compared."""
     chosen = settings({
-        "method": "ppo", "model": str(start), "output": str(output), "seed": seed, "held_out": 128,
+        "method": "ppo", "model": str(start), "output": str(output), "seed": seed, "held_out": 64,
         "reward": (str(reward),), "learning_rate": recipe.ppo_learning_rate, "batch_size": recipe.ppo_batch_size,
         "samples_per_prompt": recipe.ppo_samples, "update_epochs": recipe.ppo_epochs,
         "minibatches": recipe.ppo_minibatches, "kl_coef": recipe.kl_coef, "sample_tokens": recipe.max_tokens,
-        "sample_prompts": 128,
     })  # fmt: skip
     return train(chosen, groups=asked(sample_prompts(recipe.ppo_prompts, seed + 2)), progress=progress)
 

@@ -16,6 +16,7 @@ Named as a judge, `preferably.quickstart.truth:score` is this truth.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from preferably.quickstart.desk import BY_NAME
 from preferably.quickstart.grammar import Reading, Unit, read_reply
@@ -43,6 +44,7 @@ class Score:
     total: float
 
 
+@lru_cache(maxsize=65536)  # twelve labelers look at it
 def score_reply(prompt: Prompt, reply: str) -> Score:
     """The truth about a reply to a prompt."""
     reading = read_reply(reply)

@@ -240,7 +240,8 @@ def _checked(
             progress.note(note)
     if settings.row.online:
         return []
-    ended = sum(int(c[-1]) in loaded.stop_ids for group in data.train for c in group.completions)
+    stops = loaded.stop_ids
+    ended = sum(int(c[-1]) in stops for group in data.train for c in group.completions)
     completions = sum(len(group.completions) for group in data.train)
     if ended >= completions / 2:
         return []
