@@ -225,3 +225,37 @@ def test_reporting_needs_no_torch() -> None:
         "assert 'transformers' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_an_online_run_shows_its_reward_by_kl_and_all_that_it_came_of(fake: ModuleType, tmp_path: Path) -> None:
+    """base -> sft -> reward model; sft and that reward model -> ppo."""
+    import yaml
+
+    for name, model in (("base", "hub/model"), ("sft", tmp_path / "base"), ("rm", tmp_path / "sft" / "model")):
+        fake.sft_run(tmp_path / name)
+        (tmp_path / name / "config.yaml").write_text(yaml.safe_dump({"method": "sft", "model": str(model)}))
+    run = fake.sft_run(tmp_path / "ppo")
+    settings = {"method": "ppo", "model": str(tmp_path / "sft"), "reward": [f"0.5*{tmp_path / 'rm'}", "length"]}
+    (run / "config.yaml").write_text(yaml.safe_dump(settings))
+    course = [
+        {"step": step, "objective/kl": step / 10, "eval_objective/scores": 0.1 * step, "eval_guard/scores": 0.05 * step}
+        for step in range(0, 21, 5)
+    ]
+    fake.write_lines(run / "metrics.jsonl", course)
+    point = {
+        "series": "best of n",
+        "label": "best of 4",
+        "kl": 0.6,
+        "reward": [0.7, 0.6, 0.8],
+        "truth": [0.9, 0.8, 1.0],
+    }
+    fake.write_json(run / "evaluation" / "reward_kl.json", {"schema": 1, "points": [point, {"kl": "far"}, {}]})
+    page = render_report(run)
+    found = text_of(page)
+    at = [found.index(f"{name} sft, from") for name in ("base", "sft", "rm")]
+    assert at == sorted(at) and found.index("ppo ppo, from") > at[-1]
+    source = page.read_text(encoding="utf-8")
+    assert "Reward against KL" in found and "Truth against KL" in found
+    assert all(name in source for name in ("best of 4", "guard", "step 20"))
+    (run / "evaluation" / "reward_kl.json").unlink()
+    assert "Truth against KL" not in text_of(render_report(run))

@@ -109,18 +109,22 @@ def model_of(run: RunFiles) -> str:
 def origins(run: RunFiles) -> list[RunFiles]:
     """The runs that this one came of, the first one first: those of the models that it started from, and of the reward
     models that it was trained against, as far as they are where its settings say."""
-    found: dict[Path, RunFiles] = {run.path.resolve(): run}
-    waiting = [run]
-    while waiting:
-        now = waiting.pop(0)
-        rewards = setting(now.config, "reward")
-        for name in (model_of(now), *(rewards if isinstance(rewards, list) else ())):
-            place = Path(str(name).rpartition("*")[2].strip())  # a reward may have a weight
-            place = (place.parent if place.name == "model" else place).resolve()
-            if name and place not in found and (place / "config.yaml").is_file():
-                found[place] = read_run(place)
-                waiting.append(found[place])
-    return [other for other in found.values() if other is not run][::-1]
+    found: list[RunFiles] = []
+    _gather(run, {run.path.resolve()}, found)
+    return found
+
+
+def _gather(run: RunFiles, known: set[Path], found: list[RunFiles]) -> None:
+    """Append what `run` came of to `found`, each after what it came of itself."""
+    rewards = setting(run.config, "reward")
+    for name in (model_of(run), *(rewards if isinstance(rewards, list) else ())):
+        place = Path(str(name).rpartition("*")[2].strip())  # a reward may have a weight
+        place = (place.parent if place.name == "model" else place).resolve()
+        if name and place not in known and (place / "config.yaml").is_file():
+            known.add(place)
+            other = read_run(place)
+            _gather(other, known, found)
+            found.append(other)
 
 
 def row_of(run: RunFiles) -> Method | None:

@@ -167,15 +167,15 @@ def truth_chart(run: RunFiles) -> Chart | None:
 
 
 def beside(run: RunFiles, field: str) -> list[Spec]:
-    """Points of `evaluation/reward_kl.json` that have `field`: [value, low, high]."""
-    points = []
+    """Points of `evaluation/reward_kl.json` that have `field`: [value, low, high]; those of the run itself first."""
+    points, own = [], method_of(run).upper()
     for record in run.reward_kl.get("points", []):
         kl, values = finite(record, "kl"), record.get(field) or []
         found = [finite({"value": value}, "value") for value in values]
         if kl is not None and len(found) == 3 and None not in found:
             named = {"series": text(record, "series"), "label": text(record, "label"), "kl": kl}
             points.append(named | dict(zip(("value", "low", "high"), found, strict=True)))
-    return points
+    return sorted(points, key=lambda point: point["series"] != own)
 
 
 def kl_point(record: Record, label: str) -> Spec | None:
