@@ -16,7 +16,8 @@ def functions():
         name: function
         for module in (listwise, pairwise, policy, supervised, unpaired)
         for name, function in inspect.getmembers(module, inspect.isfunction)
-        if function.__module__ == module.__name__ and name not in ("log_ratio_difference", "clipped_value")
+        if function.__module__ == module.__name__ and not name.startswith("_")
+        if name not in ("log_ratio_difference", "clipped_value")
     }
 
 

@@ -49,7 +49,7 @@ def test_the_run_has_everything_that_could_be_lost(whole):
 
 def test_another_seed_is_another_run(job, warm, whole):
     """The teeth of the tests below."""
-    values = job("ppo", "other-seed", seed=1)
+    values = job("ppo", "other-seed-ppo", seed=1)
     assert warm.run(values).code == 0
     other, known = final(Path(values["output"])), whole("ppo").final
     differs = {Path(name).name for name in known if known[name] != other.get(name)}

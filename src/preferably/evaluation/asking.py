@@ -4,6 +4,10 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+import torch
+
+from preferably.batches.group import collate
+from preferably.batches.packing import split_by_tokens
 from preferably.data.load import load_feedback
 from preferably.data.tokens import encode
 from preferably.errors import ConfigError, DataError
@@ -14,8 +18,8 @@ from preferably.judging.judge import ScoreFunction
 from preferably.methods import METHODS
 from preferably.models.loading import Loaded
 from preferably.models.sampler import Decoding
-from preferably.training.measure import held_out_metrics
 from preferably.training.selfcheck import check_packing
+from preferably.training.steps import group_losses
 
 
 def ask(
@@ -38,10 +42,11 @@ def ask(
     )  # fmt: skip
 
 
+@torch.no_grad()
 def loss_on(loaded: Loaded, groups: Sequence[Group], *, budget: int = 8192) -> float | None:
     """The loss on the first completion of each group (the chosen one, or the demonstration), nats per token.
 
-    None where no group has one that is not called bad and fits the model's context.
+    None where no group has one that is not called bad and fits the model's context. Of several processes one may ask.
     """
     good = [
         Group(group.prompt, group.completions[:1], group.place, group.tools)
@@ -52,7 +57,11 @@ def loss_on(loaded: Loaded, groups: Sequence[Group], *, budget: int = 8192) -> f
     if not found:
         return None
     check_packing(loaded.policy, found)
-    return held_out_metrics(loaded.policy, None, found, METHODS["sft"], {}, budget)["eval_loss"]
+    loss = 0.0
+    for run in split_by_tokens(found, budget):
+        losses, _ = group_losses(loaded.policy, collate(run), None, METHODS["sft"], {})
+        loss += float(losses.double().sum())
+    return loss / float(sum(mask.sum() for group in found for mask in group.train))
 
 
 def prompts_in(data: str | Path | Sequence[Group], limit: int | None) -> list[Group]:

@@ -1,0 +1,167 @@
+"""GRPO and RLOO beside TRL's trainers: the same openings, rollouts, steps and reward; what is reached, and how fast.
+
+The reward is the number of quotation marks in a continuation by models/stories260K, so nothing but the trainers
+differs. Both draw as many completions as the other in every step, with the same settings where both have them; neither
+pays for a completion without an end. Each run is a process of its own; the clock runs from the loading of the model to
+the end of training.
+
+    python bench/online_vs_trl.py            about half an hour on two cores, alone
+    python bench/online_vs_trl.py --smoke    two minutes, three steps
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+from statistics import fmean
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from support.children import run_child
+from support.machine import REAL, facts, peak_rss_gb, table, write_result
+
+METHODS, SIDES, SEEDS = ("grpo", "rloo"), ("ours", "trl"), (0, 1, 2)
+STEPS, PROMPTS, SAMPLES, TOKENS, RATE, KL = 60, 16, 4, 64, 3e-4, 0.05
+UNSEEN = 300
+
+
+def in_child(job: dict[str, Any], result: Path) -> None:
+    """Train one side, then look at what it writes to openings that training never saw."""
+    from preferably.evaluation.compare import answers
+    from preferably.feedback.records import Group, Message
+    from preferably.models.loading import load
+    from preferably.models.sampler import Decoding
+    from preferably.training.measure import kl_of_samples
+    from support.stories import MODEL, openings, rule
+
+    start = load(str(MODEL), device="cpu", dtype="float32")
+    train_on, unseen = openings(start.tokenizer, 24 if job["smoke"] else UNSEEN, 0)
+    texts = [[start.tokenizer.decode(ids, skip_special_tokens=True) for ids in part] for part in (train_on, unseen)]
+    with TemporaryDirectory() as folder:
+        began = time.perf_counter()
+        side = ours if job["side"] == "ours" else trls
+        model = side(job, texts[0][: job["steps"] * PROMPTS], str(MODEL), Path(folder))
+        seconds = time.perf_counter() - began
+    prompts = [Group((Message("text", text),)) for text in texts[1]]
+    drawn = answers(model, prompts, Decoding(1.0, max_tokens=TOKENS), samples=2, seed=1)
+    rewards = [fmean(rule([], [one.text for one in several])) for several in drawn]
+    kl = kl_of_samples(model.policy, start.policy, unseen, drawn)
+    told = {"seconds": round(seconds, 2), "rewards": rewards, "kl": fmean(kl), "peak_rss_gb": peak_rss_gb()}
+    result.write_text(json.dumps(told), encoding="utf-8")
+
+
+def ours(job: dict[str, Any], prompts: list[str], model: str, folder: Path) -> Any:
+    import preferably
+    from preferably.feedback.records import Group, Message
+
+    where = {"kl_in": "loss", "kl_estimator": "k3"} if job["method"] == "grpo" else {}
+    rule = f"{Path(__file__).parent / 'support' / 'stories.py'}:rule"
+    run = preferably.train(
+        job["method"], model=model, data=[Group((Message("text", text),)) for text in prompts], output=folder / "run",
+        reward=(rule,), max_steps=job["steps"], batch_size=PROMPTS, samples_per_prompt=SAMPLES, sample_tokens=TOKENS,
+        learning_rate=RATE, kl_coef=KL, schedule="linear", warmup=0, held_out=0, missing_eos_penalty=0.0,
+        seed=job["seed"], device="cpu", dtype="float32", **where,
+    )  # fmt: skip
+    return run.loaded
+
+
+def trls(job: dict[str, Any], prompts: list[str], model: str, folder: Path) -> Any:
+    import datasets
+    import torch
+    import trl
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from preferably.models.loading import load
+    from support.stories import rule
+
+    def reward(prompts: list[str], completions: list[str], **more: Any) -> list[float | None]:
+        return rule(prompts, completions)
+
+    common: dict[str, Any] = {
+        "output_dir": str(folder / "trl"), "max_steps": job["steps"], "per_device_train_batch_size": PROMPTS * SAMPLES,
+        "num_generations": SAMPLES, "max_completion_length": TOKENS, "learning_rate": RATE, "beta": KL,
+        "lr_scheduler_type": "linear", "warmup_steps": 0, "max_grad_norm": 1.0, "weight_decay": 0.0, "bf16": False,
+        "gradient_checkpointing": False, "report_to": [], "use_cpu": True, "disable_tqdm": True, "save_strategy": "no",
+        "logging_steps": 10**6, "disable_dropout": True, "seed": job["seed"], "temperature": 1.0,
+    }  # fmt: skip
+    if job["method"] == "grpo":
+        arguments = trl.GRPOConfig(**common, loss_type="grpo", scale_rewards="group", num_iterations=1)
+        trainer_of = trl.GRPOTrainer
+    else:
+        arguments = trl.RLOOConfig(**common, num_iterations=1)
+        trainer_of = trl.RLOOTrainer
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
+    trainer = trainer_of(
+        model=AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32), reward_funcs=reward, args=arguments,
+        train_dataset=datasets.Dataset.from_list([{"prompt": text} for text in prompts]), processing_class=tokenizer,
+    )  # fmt: skip
+    trainer.train()
+    trainer.save_model(str(folder / "model"))
+    return load(str(folder / "model"), device="cpu", dtype="float32")
+
+
+def compare(method: str, found: dict[tuple[str, int], dict[str, Any]], seeds: tuple[int, ...]) -> dict[str, Any]:
+    from preferably.statistics.intervals import mean_interval
+
+    row: dict[str, Any] = {"method": method}
+    for side in SIDES:
+        runs = [found[side, seed] for seed in seeds]
+        row[side] = {name: fmean(run[name] for run in runs) for name in ("seconds", "kl", "peak_rss_gb")}
+        row[side]["rewards"] = [fmean(run["rewards"]) for run in runs]
+    gaps = [
+        a - b
+        for seed in seeds
+        for a, b in zip(found["ours", seed]["rewards"], found["trl", seed]["rewards"], strict=True)
+    ]
+    interval = mean_interval(gaps)
+    row["difference"] = {"value": fmean(gaps), "interval": [interval.low, interval.high]}
+    return row | {"seconds_ratio": row["trl"]["seconds"] / row["ours"]["seconds"]}
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--smoke", action="store_true", help="three steps, one seed")
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    parser.add_argument("--result", type=Path, help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def main() -> None:
+    options = arguments()
+    if options.child:
+        in_child(json.loads(options.child), options.result)
+        return
+    if not REAL.is_dir():
+        raise SystemExit(f"{REAL} is not there: this benchmark needs its model and text.")
+    environment, seeds = facts(), SEEDS[:1] if options.smoke else SEEDS
+    rows = []
+    for method in METHODS:
+        found: dict[tuple[str, int], dict[str, Any]] = {}
+        for seed in seeds:
+            for side in SIDES:
+                job = {"method": method, "side": side, "seed": seed, "smoke": options.smoke}
+                done = run_child(__file__, job | {"steps": 3 if options.smoke else STEPS})
+                if "failed" in done:
+                    raise SystemExit(1)
+                found[side, seed] = done
+        rows.append(compare(method, found, seeds))
+        shown = [
+            {"method": row["method"], "seconds ratio": row["seconds_ratio"], "difference": row["difference"]["value"]}
+            | {f"{side} reward": fmean(row[side]["rewards"]) for side in SIDES}
+            | {f"{side} kl": row[side]["kl"] for side in SIDES}
+            for row in rows
+        ]  # fmt: skip
+        print("\n" + table(shown), flush=True)
+    settings = {
+        "smoke": options.smoke, "seeds": seeds, "steps": STEPS, "prompts": PROMPTS, "samples": SAMPLES,
+        "tokens": TOKENS, "learning_rate": RATE, "kl_coef": KL,
+    }  # fmt: skip
+    alike = all(row["difference"]["interval"][0] <= 0 <= row["difference"]["interval"][1] for row in rows)
+    write_result(
+        "online_vs_trl", environment, settings, {"goals": {"the same reward within noise": alike}, "rows": rows}
+    )
+
+
+if __name__ == "__main__":
+    main()
