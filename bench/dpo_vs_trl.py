@@ -17,7 +17,6 @@ shown apart. Rates are over the timed steps together. Not swept: other allocator
 """
 
 import argparse
-import json
 import math
 from dataclasses import asdict
 from pathlib import Path
@@ -25,7 +24,7 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from support.children import run_child
+from support.children import parser_of, run_child
 from support.contenders import PAIRS, child, in_our_order
 from support.machine import facts, matmul_rates, table, write_result
 from support.pairs import WORKLOADS, Shape, build_model, draw_pairs, padded_share
@@ -36,14 +35,11 @@ TINY = Shape(layers=2, hidden=64, intermediate=96, heads=4, kv_heads=2, words=51
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--smoke", action="store_true", help="a tiny shape and three steps")
+    parser = parser_of(__doc__, "a tiny shape and three steps")
     parser.add_argument("--steps", type=int, default=5, help="timed steps of the contenders")
     parser.add_argument("--warmup", type=int, default=1, help="steps before them")
     parser.add_argument("--sweep-steps", type=int, default=2, help="timed steps of each setting in the sweep")
     parser.add_argument("--workloads", nargs="+", default=["ultrafeedback-like", "hh-like"], choices=sorted(WORKLOADS))
-    parser.add_argument("--child", help=argparse.SUPPRESS)
-    parser.add_argument("--result", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
@@ -139,7 +135,7 @@ def ratios(contenders: dict[str, Any], precompute: float) -> dict[str, float]:
 def main() -> None:
     options = arguments()
     if options.child:
-        child(json.loads(options.child), options.result)
+        child(options.child, options.result)
         return
     if options.smoke:
         options.steps, options.workloads = 2, ["smoke"]

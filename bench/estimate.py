@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from support.children import run_child
+from support.children import parser_of, run_child
 from support.machine import facts, peak_rss_gb, table, write_result
 from support.pairs import Shape, Workload, build_model, draw_pairs
 
@@ -39,11 +39,8 @@ WANTED = {"memory": (0.85, 1.25), "seconds": (1 / 1.5, 1.5)}  # estimated / meas
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--smoke", action="store_true", help="a tiny shape and few steps")
+    parser = parser_of(__doc__, "a tiny shape and few steps")
     parser.add_argument("--only", type=int, nargs="+", help="numbers of jobs, from 0; nothing is written")
-    parser.add_argument("--child", help=argparse.SUPPRESS)
-    parser.add_argument("--result", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
@@ -105,7 +102,7 @@ def measured(number: int, job: tuple[str, str, bool, int, int], folder: Path) ->
 def main() -> None:
     options = arguments()
     if options.child:
-        child(json.loads(options.child), options.result)
+        child(options.child, options.result)
         return
     jobs = [("smoke", "dpo", lora, 512, 3) for lora in (False, True)] if options.smoke else JOBS
     chosen = options.only if options.only is not None else range(len(jobs))

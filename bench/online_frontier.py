@@ -122,12 +122,15 @@ def build(size: Size, folder: Path) -> tuple[World, dict[str, Any]]:
 def by_reward(world: World, said: list[list[Sample]]) -> list[list[float]]:
     (part,) = reward_parts([str(world.reward)])
     records = [answered(p, [one.text for one in several]) for p, several in zip(world.unseen, said, strict=False)]
-    scores = iter(part.score(records))
-    return [[float(next(scores) or 0.0) for _ in several] for several in said]
+    scores = part.score(records)
+    if None in scores:
+        raise SystemExit("the reward model cannot read some of the continuations")
+    known = iter(scores)
+    return [[next(known) for _ in several] for several in said]
 
 
 def by_truth(said: list[list[Sample]]) -> list[list[float]]:
-    return [[float(value or 0.0) for value in rule([], [one.text for one in several])] for several in said]
+    return [rule([], [one.text for one in several]) for several in said]
 
 
 def measured(world: World, model: Loaded, size: Size, seed: int) -> dict[str, Any]:

@@ -9,7 +9,6 @@ the end of training.
     python bench/online_vs_trl.py --smoke    two minutes, three steps
 """
 
-import argparse
 import json
 import time
 from pathlib import Path
@@ -17,7 +16,7 @@ from statistics import fmean
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from support.children import run_child
+from support.children import parser_of, run_child
 from support.machine import REAL, facts, peak_rss_gb, table, write_result
 
 METHODS, SIDES, SEEDS = ("grpo", "rloo"), ("ours", "trl"), (0, 1, 2)
@@ -119,18 +118,10 @@ def compare(method: str, found: dict[tuple[str, int], dict[str, Any]], seeds: tu
     return row | {"seconds_ratio": row["trl"]["seconds"] / row["ours"]["seconds"]}
 
 
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--smoke", action="store_true", help="three steps, one seed")
-    parser.add_argument("--child", help=argparse.SUPPRESS)
-    parser.add_argument("--result", type=Path, help=argparse.SUPPRESS)
-    return parser.parse_args()
-
-
 def main() -> None:
-    options = arguments()
+    options = parser_of(__doc__, "three steps, one seed").parse_args()
     if options.child:
-        in_child(json.loads(options.child), options.result)
+        in_child(options.child, options.result)
         return
     if not REAL.is_dir():
         raise SystemExit(f"{REAL} is not there: this benchmark needs its model and text.")

@@ -20,11 +20,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from preferably.evaluation.compare import compare
 from preferably.feedback import views
+from preferably.judging.judge import judge_by_score
 from preferably.models.loading import choose_device, load
+from preferably.models.sampler import Decoding
 from preferably.quickstart import stages
 from preferably.quickstart.phrasing import Prompt, sample_prompts
 from preferably.quickstart.recipe import Recipe
+from preferably.quickstart.truth import score
 from preferably.training.closing import Progress
 from support.fairness import fairness
 from support.machine import facts, table, write_result
@@ -51,9 +55,9 @@ def shuffled(recipe: Recipe, seed: int, sft: Path, folder: Path, prompts: list[P
     judged, said = stages.collect(chance, seed, load(sft), lambda done: None)
     pairs = views.pairs(judged)
     run = stages.dpo_stage(chance, seed, load(sft), pairs, folder / "shuffled", Progress())
-    result = stages.judge_at(
-        chance, seed, run.loaded, load(sft), prompts, temperature=recipe.temperature, samples=recipe.samples,
-        progress=lambda done: None,
+    result = compare(
+        run.loaded, load(sft), stages.asked(prompts), judge_by_score(score),
+        Decoding(temperature=recipe.temperature, max_tokens=recipe.max_tokens), samples=recipe.samples, seed=seed,
     )  # fmt: skip
     sides = {"model": stages.axes_of(prompts, result.model), "against": stages.axes_of(prompts, result.against)}
     interval = result.result.interval

@@ -21,7 +21,7 @@ from statistics import fmean
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from support.children import run_child
+from support.children import parser_of, run_child
 from support.machine import facts, matmul_rates, peak_rss_gb, table, write_result
 from support.quickstart import TINY, Quiet
 
@@ -119,18 +119,15 @@ def shown(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__, "a tiny recipe, one seed")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-    parser.add_argument("--smoke", action="store_true", help="a tiny recipe, one seed")
-    parser.add_argument("--child", help=argparse.SUPPRESS)
-    parser.add_argument("--result", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
 def main() -> None:
     options = arguments()
     if options.child:
-        one_seed(json.loads(options.child), options.result)
+        one_seed(options.child, options.result)
         return
     from preferably.quickstart.recipe import Recipe
 

@@ -16,7 +16,6 @@ gradient checkpointing, which is quicker than TRL's defaults on a processor.
     python bench/reward_vs_trl.py --smoke    two minutes, one split, a few pairs
 """
 
-import argparse
 import json
 import time
 from pathlib import Path
@@ -24,7 +23,7 @@ from statistics import fmean
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from support.children import run_child
+from support.children import parser_of, run_child
 from support.machine import REAL, facts, peak_rss_gb, table, write_result
 
 HH = ("data/hh-rlhf/helpful-base-test.jsonl.gz", "data/hh-rlhf/harmless-base-test.jsonl.gz")
@@ -153,30 +152,22 @@ def share(done: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def paired(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> dict[str, Any]:
-    """Mean difference over the same pairs, with 95% by the normal approximation."""
-    from statistics import stdev
+    """Mean difference over the same pairs."""
+    from preferably.statistics.intervals import mean_interval
 
     gaps = [
         a - b
         for mine, theirs in zip(one, other, strict=True)
         for a, b in zip(mine["right"], theirs["right"], strict=True)
     ]
-    wide = 1.96 * stdev(gaps) / len(gaps) ** 0.5
-    return {"value": fmean(gaps), "interval": [fmean(gaps) - wide, fmean(gaps) + wide]}
-
-
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--smoke", action="store_true", help="one split, a few pairs")
-    parser.add_argument("--child", help=argparse.SUPPRESS)
-    parser.add_argument("--result", type=Path, help=argparse.SUPPRESS)
-    return parser.parse_args()
+    interval = mean_interval(gaps)
+    return {"value": fmean(gaps), "interval": [interval.low, interval.high]}
 
 
 def main() -> None:
-    options = arguments()
+    options = parser_of(__doc__, "one split, a few pairs").parse_args()
     if options.child:
-        in_child(json.loads(options.child), options.result)
+        in_child(options.child, options.result)
         return
     if not REAL.is_dir():
         raise SystemExit(f"{REAL} is not there: this benchmark needs its models and comparisons.")

@@ -1,5 +1,6 @@
 """A job in a process of its own: nothing of the one before it is left in memory, and its peak is its own."""
 
+import argparse
 import json
 import os
 import subprocess
@@ -13,6 +14,15 @@ QUIET = {
     "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "TOKENIZERS_PARALLELISM": "false",
     "HF_DATASETS_DISABLE_PROGRESS_BARS": "1", "TQDM_DISABLE": "1",
 }  # fmt: skip
+
+
+def parser_of(told: str | None, smoke: str) -> argparse.ArgumentParser:
+    """The options of a script that `run_child` calls again; `smoke` says what is small in a smoke run."""
+    parser = argparse.ArgumentParser(description=told, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--smoke", action="store_true", help=smoke)
+    parser.add_argument("--child", type=json.loads, help=argparse.SUPPRESS)
+    parser.add_argument("--result", type=Path, help=argparse.SUPPRESS)
+    return parser
 
 
 def run_child(script: str, job: dict[str, Any]) -> dict[str, Any]:

@@ -1,16 +1,15 @@
 """Readiness, measured: a model's replies to some prompts, and its loss on answers that are known."""
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import torch
 
 from preferably.batches.group import collate
 from preferably.batches.packing import split_by_tokens
-from preferably.data.load import load_feedback
+from preferably.data.load import load_feedback, read_feedback
 from preferably.data.tokens import encode
-from preferably.errors import ConfigError, DataError
+from preferably.errors import ConfigError
 from preferably.evaluation.compare import answers, texts
 from preferably.evaluation.readiness import Readiness, readiness
 from preferably.feedback.records import Group
@@ -77,6 +76,4 @@ def answers_in(data: str | Path | Sequence[Group], limit: int | None) -> list[Gr
     """Groups with an answer that is called good; none where there are prompts alone, which can be read."""
     if not isinstance(data, str | Path):
         return list(data)[:limit]
-    with suppress(DataError):
-        return load_feedback([data], "demonstrations", max_rejected=1.0, limit=limit).groups
-    return []
+    return read_feedback([data], "demonstrations", limit=limit).groups

@@ -3,9 +3,10 @@
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
+from preferably.errors import ModelError
 from preferably.evaluation.compare import Comparison, answers, measure_kl, store, texts
 from preferably.evaluation.winrate import win_rate
 from preferably.judging.judge import judge_by_score
@@ -18,7 +19,7 @@ from preferably.quickstart.recipe import Recipe
 from preferably.quickstart.stages import JUDGE, asked, axes_of, two_by_two
 from preferably.quickstart.truth import score, score_reply
 from preferably.statistics.best_of import expected_best, most_kl
-from preferably.statistics.intervals import bootstrap_mean
+from preferably.statistics.intervals import bootstrap_mean, mean_interval
 from preferably.training.run_directory import RunDirectory
 
 Replies = list[list[str]]  # per prompt, its samples
@@ -63,11 +64,14 @@ def by_axis(drawn: Mapping[str, Replies], prompts: Sequence[Prompt]) -> dict[str
 
 
 def reward_scores(reward: Path, prompts: Sequence[Prompt], said: Replies) -> list[list[float]]:
-    """What the reward model says of each reply, centered and in units of its spread."""
+    """What the reward model says of each reply, centered and in units of its spread. `ModelError` where it cannot."""
     (part,) = reward_parts([str(reward)])
     records = [answered(group, several) for group, several in zip(asked(prompts), said, strict=True)]
-    scores = iter(score if score is not None else float("nan") for score in part.score(records))
-    return [[next(scores) for _ in several] for several in said]
+    scores = part.score(records)
+    known = iter([score for score in scores if score is not None])
+    if unread := scores.count(None):
+        raise ModelError(f"The reward model cannot read {unread} of {len(scores)} replies; expected all of them.")
+    return [[next(known) for _ in several] for several in said]
 
 
 def reward_worth(prompts: Sequence[Prompt], said: Replies, scores: Sequence[Sequence[float]]) -> dict[str, Any]:
@@ -135,9 +139,10 @@ def _truths(prompts: Sequence[Prompt], said: Replies) -> list[list[float]]:
 
 
 def _spans(columns: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
-    """[mean, low, high] of each, one value a prompt: 95% by the normal approximation."""
-    wide = {name: 1.96 * stdev(values) / len(values) ** 0.5 for name, values in columns.items()}
-    return {
-        name: [fmean(values), fmean(values) - wide[name], fmean(values) + wide[name]]
-        for name, values in columns.items()
-    }
+    """[mean, low, high] of each, one value a prompt."""
+    spans = {}
+    for name, values in columns.items():
+        interval = mean_interval(values)
+        assert interval is not None  # of several prompts
+        spans[name] = [fmean(values), interval.low, interval.high]
+    return spans

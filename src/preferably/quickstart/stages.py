@@ -11,11 +11,10 @@ import torch
 
 from preferably.config import settings
 from preferably.evaluation.asking import ask
-from preferably.evaluation.compare import Comparison, answers, compare, texts
+from preferably.evaluation.compare import answers, texts
 from preferably.evaluation.readiness import Readiness
 from preferably.feedback.records import Completion, Group, Judged, Message
 from preferably.feedback.views import rankings
-from preferably.judging.judge import judge_by_score
 from preferably.models.loading import Loaded
 from preferably.models.sampler import Decoding
 from preferably.quickstart.base import train_tokenizer, untrained
@@ -24,7 +23,7 @@ from preferably.quickstart.labelers import compare as label
 from preferably.quickstart.phrasing import Prompt, find_prompt, sample_prompts
 from preferably.quickstart.recipe import Recipe
 from preferably.quickstart.replies import demonstrations
-from preferably.quickstart.truth import score, score_reply
+from preferably.quickstart.truth import score_reply
 from preferably.training.closing import Progress
 from preferably.training.run import Run, train
 
@@ -149,17 +148,6 @@ def correctness(prompts: list[str], completions: list[str]) -> list[float | None
         None if prompt is None else score_reply(prompt, reply).axes["correctness"]
         for prompt, reply in zip(found, completions, strict=True)
     ]
-
-
-def judge_at(
-    recipe: Recipe, seed: int, model: Loaded, against: Loaded, prompts: Sequence[Prompt], *,
-    temperature: float, samples: int, progress: Callable[[int], None],
-) -> Comparison:  # fmt: skip
-    """DPO against its start by the truth, on held-out prompts."""
-    decoding = Decoding(temperature=temperature, max_tokens=recipe.max_tokens)
-    return compare(
-        model, against, asked(prompts), judge_by_score(score), decoding, samples=samples, seed=seed, progress=progress
-    )
 
 
 def axes_of(prompts: Sequence[Prompt], replies: Sequence[Sequence[str]]) -> dict[str, float]:

@@ -158,6 +158,8 @@ def blank_losses(policy: Policy, batch: Batch, settings: TrainSettings) -> Tenso
             new = policy(batch)
         zeros = torch.zeros_like(new)
         return clipped(new, zeros, zeros, low=numbers["clip_range"], high=numbers["clip_range"])
+    if method.scores:  # what becomes of a few scores takes no memory, and the loss of ties looks at their values
+        return policy(batch).sum(1)
     if method.learns:  # as `Teaching` takes them
         method = METHODS["dpo" if method.learns == "pairs" else "sft"]
         numbers = {"beta": numbers.get("beta", 0.1), "label_smoothing": 0.0}
