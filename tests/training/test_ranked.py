@@ -185,3 +185,15 @@ def test_groups_made_in_memory_have_their_order_by_place_or_by_ranks(comparisons
         preferably.train("reward", data=three, output=tmp_path / "no", **settings)
     with pytest.raises(DataError, match="no ranks on kind"):
         preferably.train("reward", data=pairs, output=tmp_path / "none", axes="kind", **settings)
+
+
+def test_a_plan_of_ties_knows_its_memory(tiny_model_directory, tmp_path):
+    """What a tie costs is worked out from scores, which nobody has before a run."""
+    rows = [{"prompt": f"{k}? ", "completions": ["ab", "b" * (k + 1)], "ranks": [1, 1]} for k in range(12)]
+    (tmp_path / "ties.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    plan = preferably.plan(
+        "reward", model=tiny_model_directory, data=tmp_path / "ties.jsonl", output=tmp_path / "rm", device="cpu",
+        batch_size=4, max_steps=2,
+    )  # fmt: skip
+    assert not isinstance(plan.estimate, str) and plan.estimate.memory.peak > 0
+    assert plan.seconds is not None and plan.seconds["sampling"] == 0
