@@ -156,7 +156,9 @@ class TrainSettings(BaseModel):
     value_clip: float | None = Field(None, description="largest change of a value that is learnt from (ppo)")
     value_weight: float | None = Field(None, description="weight of the critic's loss (ppo)")
     critic: str | None = Field(
-        None, description="reward model or language model the critic begins as; default: the reward's"
+        None,
+        description="what the critic begins as: a reward or language model, `shared` for a head on the policy; "
+        "default: the reward model",
     )
     critic_learning_rate: float | None = Field(None, gt=0, description="default: the policy's")
     missing_eos_penalty: float | None = Field(None, description="taken off the reward of a completion without an end")

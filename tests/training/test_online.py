@@ -8,9 +8,10 @@ import pytest
 import torch
 
 import preferably
+from preferably.batches.group import collate
 from preferably.config import settings
 from preferably.errors import ConfigError, TrainingError
-from preferably.models.critic import Critic
+from preferably.models.critic import Critic, SharedCritic
 from preferably.models.loading import load
 from preferably.models.policy import Policy
 from preferably.models.sampler import Decoding
@@ -167,14 +168,36 @@ def test_the_gradient_at_the_start_is_the_policy_gradient(drawn):
     lessons, _ = lessons_of(rollouts, policy, reference, critic, chosen, 0.1)
     loss, _, _ = update(policy, None, lessons, chosen)
     mine = torch.autograd.grad(loss, list(policy.parameters()), allow_unused=True)
-    from preferably.batches.group import collate
-
     logps = policy(collate([lesson.group for lesson in lessons]))
     advantages = torch.cat([one for lesson in lessons for one in lesson.advantages])
     plain = torch.autograd.grad(-(advantages * logps).mean(), list(policy.parameters()), allow_unused=True)
     for one, other in zip(mine, plain, strict=True):
         if one is not None:
             assert torch.allclose(one, other, atol=1e-6)
+
+
+def test_a_critic_on_the_policys_trunk_costs_no_second_forward_and_teaches_the_trunk(drawn):
+    policy, reference, _, rollouts, chosen = drawn()
+    critic = SharedCritic(policy)
+    torch.nn.init.normal_(critic.score.weight)
+    lessons, _ = lessons_of(rollouts, policy, reference, critic, chosen, 0.1)
+    forwards = []
+    handle = policy.body.register_forward_hook(lambda *_: forwards.append(1))
+    _, value_loss, _ = update(policy, critic, lessons, chosen)
+    handle.remove()
+    assert len(forwards) == 1 and [name for name, _ in critic.named_parameters()] == ["score.weight"]
+    value_loss.backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in (critic.score.weight, *policy.body.parameters()))
+    # the states are those of the policy as it is now, also after an update
+    before = lessons_of(rollouts, policy, reference, critic, chosen, 0.1)[0][0].values[0]
+    with torch.no_grad():
+        for parameter in policy.parameters():
+            parameter.mul_(1.1)
+    after = lessons_of(rollouts, policy, reference, critic, chosen, 0.1)[0][0].values[0]
+    assert (before - after).abs().max() > 1e-4
+    packed = critic(collate([lesson.group for lesson in lessons]))
+    policy.fall_back()
+    assert torch.allclose(packed, critic(collate([lesson.group for lesson in lessons])), atol=1e-5)
 
 
 def test_a_kl_in_the_loss_pulls_towards_the_reference(drawn):
@@ -227,7 +250,8 @@ def lines(run):
 
 
 @pytest.mark.parametrize(("method", "more"), [
-    ("ppo", {"samples_per_prompt": 4}), ("rloo", {}), ("grpo", {}),
+    ("ppo", {"samples_per_prompt": 4}), ("ppo", {"samples_per_prompt": 4, "critic": "shared"}), ("rloo", {}),
+    ("grpo", {}),
     ("online-dpo", {"samples_per_prompt": 4, "kl_coef": None}), ("raft", {"kl_coef": None}),
 ])  # fmt: skip
 def test_every_method_learns_what_the_reward_pays_for(place, tiny_model_directory, tmp_path, method, more):
@@ -275,15 +299,17 @@ def test_an_adaptive_coefficient_moves_towards_its_target(place, tiny_model_dire
     assert [line["kl_coef"] for line in told[1:]] == pytest.approx([0.01, 0.01 * 0.98, 0.01 * 0.98**2])
 
 
-@pytest.mark.parametrize("method", ["ppo", "rloo", "online-dpo"])
-def test_a_stopped_run_goes_on_as_if_it_had_not_been(place, tiny_model_directory, tmp_path, method):
+@pytest.mark.parametrize(("method", "critic"), [
+    ("ppo", None), ("ppo", "shared"), ("rloo", None), ("online-dpo", None),
+])  # fmt: skip
+def test_a_stopped_run_goes_on_as_if_it_had_not_been(place, tiny_model_directory, tmp_path, method, critic):
     from preferably.training.closing import Progress
 
     def stop(number, metrics):
         if number == 2:
             raise KeyboardInterrupt
 
-    more = {"max_steps": 4, "save_every": 1, "kl_coef": None}
+    more = {"max_steps": 4, "save_every": 1, "kl_coef": None, "critic": critic}
     whole = train(place, tiny_model_directory, tmp_path / "whole", method, **more)
     with pytest.raises(KeyboardInterrupt):
         train(place, tiny_model_directory, tmp_path / "cut", method, progress=Progress(step=stop), **more)

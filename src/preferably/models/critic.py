@@ -1,9 +1,13 @@
 """A model of what is still to come: the value of the state in which each token is drawn."""
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from preferably.batches.group import Batch
+from preferably.models.policy import Policy
 from preferably.models.scorer import Scorer
+
+SHARED = "shared"  # the name of a critic that is a head on the policy's own trunk
 
 
 class Critic(Scorer):
@@ -24,5 +28,34 @@ class Critic(Scorer):
     def forward(self, batch: Batch) -> Tensor:
         """The value of the state before each completion token, [C] float32, in the unit of the reward."""
         batch = batch.to(self.device)
-        scores = self.scores_at(batch, batch.source, lambda row, start, end: row[start - 1 : end - 1])
+        scores = self.scores_at(batch, batch.source, before)
         return self.total(self.centered(scores)) / self.spread
+
+
+class SharedCritic(nn.Module):
+    """A linear head, 0 at first, on the states of the policy, which its loss trains too.
+
+    No second network is held; under `Policy.remembering` none is computed either. The policy's weights are not among
+    its parameters.
+    """
+
+    def __init__(self, policy: Policy) -> None:
+        super().__init__()
+        width: int = policy.inner.config.get_text_config().hidden_size
+        self.score = nn.Linear(width, 1, bias=False, device=policy.device)
+        nn.init.zeros_(self.score.weight)
+        self.trunk = (policy,)  # in a tuple, where nn.Module does not take it for a part of this one
+
+    def forward(self, batch: Batch) -> Tensor:
+        """The value of the state before each completion token, [C] float32, in the unit of the reward."""
+        (policy,) = self.trunk
+        batch = batch.to(policy.device)
+        states = policy.states_at(batch, batch.source, before)
+        with torch.autocast(policy.device.type, enabled=False):
+            values: Tensor = self.score(states.float())[:, 0]
+        return values
+
+
+def before(row: Tensor, start: int, end: int) -> Tensor:
+    """The states [L, h] of a plain row in which its completion's tokens were drawn."""
+    return row[start - 1 : end - 1]

@@ -4,7 +4,7 @@ Policy and reference take this same path. The only shift by one is `Batch.source
 state before it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -34,6 +34,8 @@ class Policy(nn.Module):
         self.compute = compute
         self.packed = packed
         self.temperature = 1.0  # that logits are divided by: of the distribution whose log-probs are given
+        self._remembered: tuple[Tensor, Tensor] | None = None  # a batch's tokens and their states, or nothing yet
+        self._remembers = False
 
     @property
     def device(self) -> torch.device:
@@ -70,6 +72,15 @@ class Policy(nn.Module):
             yield
         finally:
             self.temperature = before
+
+    @contextmanager
+    def remembering(self) -> Iterator[None]:
+        """Compute the states of a packed batch once, also for the second who asks for them, with the same graph."""
+        self._remembers = True
+        try:
+            yield
+        finally:
+            self._remembers, self._remembered = False, None
 
     def fall_back(self) -> None:
         """Take the padded path from now on, with transformers' eager attention, which every model has."""
@@ -112,6 +123,8 @@ class Policy(nn.Module):
 
     def states(self, batch: Batch) -> Tensor:
         """The last hidden state of every token of the packed row, [T, h], before any head."""
+        if self._remembered is not None and self._remembered[0] is batch.tokens:
+            return self._remembered[1]
         with self.autocast():
             hidden: Tensor = self.body(
                 input_ids=batch.tokens[None],
@@ -120,7 +133,19 @@ class Policy(nn.Module):
                 use_cache=False,
                 plan=batch.plan,
             ).last_hidden_state[0]
+        if self._remembers:
+            self._remembered = (batch.tokens, hidden)
         return hidden
+
+    def states_at(self, batch: Batch, places: Tensor, plain: Callable[[Tensor, int, int], Tensor]) -> Tensor:
+        """Some of the states before the head, [n, h]: those at `places` of the packed row; or, of a plain row, what
+        `plain` takes of its states, given where the completion begins and ends."""
+        if self.packed:
+            return torch.nn.functional.embedding(places, self.states(batch))
+        tokens, mask, spans = self.rows(batch)
+        with self.autocast():
+            hidden = self.body(input_ids=tokens, attention_mask=mask, use_cache=False).last_hidden_state
+        return torch.cat([plain(row, start, end) for row, (start, end) in zip(hidden, spans, strict=True)])
 
     def rows(self, batch: Batch) -> tuple[Tensor, Tensor, list[tuple[int, int]]]:
         """For the plain forward: every completion with its prompt in a row of its own, padded on the right, [N, L]; the

@@ -44,15 +44,8 @@ class Scorer(Policy):
         return self.scores_at(batch, batch.last, lambda row, start, end: row[end - 1 : end])
 
     def scores_at(self, batch: Batch, places: Tensor, plain: Callable[[Tensor, int, int], Tensor]) -> Tensor:
-        """What the head says of some states, [n, A] float32: those at `places` of the packed row; or, of a plain row,
-        what `plain` takes of its states, given where the completion begins and ends."""
-        if self.packed:
-            states = torch.nn.functional.embedding(places, self.states(batch))
-        else:
-            tokens, mask, spans = self.rows(batch)
-            with self.autocast():
-                hidden = self.body(input_ids=tokens, attention_mask=mask, use_cache=False).last_hidden_state
-            states = torch.cat([plain(row, start, end) for row, (start, end) in zip(hidden, spans, strict=True)])
+        """What the head says of some states (`states_at`), [n, A] float32."""
+        states = self.states_at(batch, places, plain)
         with torch.autocast(self.device.type, enabled=False):
             scores: Tensor = self.inner.score(states.float())
         return scores

@@ -13,7 +13,7 @@ from preferably.batches.packing import split_by_tokens
 from preferably.config import TrainSettings
 from preferably.data.tokens import TokenGroup
 from preferably.judging.parts import model_names
-from preferably.models.critic import Critic
+from preferably.models.critic import SHARED, Critic
 from preferably.models.loading import Loaded, load_reward
 from preferably.models.policy import Policy
 from preferably.models.scorer import Scorer
@@ -54,7 +54,7 @@ def company_of(settings: TrainSettings, policy: Policy, work: Workload) -> Compa
         "rewards": sum(map(_weights, rewards)),
         "scoring": max((forward_peak(one.policy, micro) for one in rewards for micro in micros), default=0),
     }
-    if settings.row.advantage == "gae":
+    if settings.row.advantage == "gae" and settings.critic != SHARED:  # whose one row of weights is nothing
         made |= _critic(settings, critic_scorer(settings, names, how), work)
     resident = sum(p.numel() * policy.compute.itemsize for p in policy.parameters())
     return Company(

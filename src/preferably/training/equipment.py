@@ -15,7 +15,7 @@ from preferably.errors import ConfigError, DataError
 from preferably.feedback.records import Group
 from preferably.functions import source_of
 from preferably.judging.parts import Part, answered, check_columns, model_names, reward_parts
-from preferably.models.critic import Critic
+from preferably.models.critic import SHARED, Critic, SharedCritic
 from preferably.models.loading import Loaded, load, load_reward, model_directory, weights_digest
 from preferably.models.sampler import Decoding, sample
 from preferably.models.scorer import Scorer
@@ -38,7 +38,7 @@ class Equipment:
     rewarding: Rewarding
     watching: Rewarding  # the same reward on held-out prompts
     guard: Part | None
-    critic: Critic | None
+    critic: Critic | SharedCritic | None
     engine: Engine
     data: OnlineData
     facts: dict[str, Any]
@@ -81,7 +81,7 @@ def equip(settings: TrainSettings, loaded: Loaded, data: TrainData, held_out: Se
     by_prompt = dict(zip((tuple(group.prompt.tolist()) for group in data.held_out), held_out, strict=True))
     watched = [by_prompt[tuple(prompt)] for prompt in data.prompts]
     rewarding = Rewarding(parts, penalty, data.asked)
-    critic = _critic(settings, how) if settings.row.advantage == "gae" else None
+    critic = _critic(settings, loaded, how) if settings.row.advantage == "gae" else None
     decoding = Decoding(temperature=settings.temperature, max_tokens=settings.sample_tokens)
     engine = Engine(loaded.policy, loaded.tokenizer, decoding, samples=settings.samples, stop_ids=loaded.stop_ids)
     everything = [*parts, *([guard] if guard else [])]
@@ -113,7 +113,9 @@ def critic_scorer(settings: TrainSettings, models: Sequence[str], how: dict[str,
     return loaded
 
 
-def _critic(settings: TrainSettings, how: dict[str, Any]) -> Critic:
+def _critic(settings: TrainSettings, loaded: Loaded, how: dict[str, Any]) -> Critic | SharedCritic:
+    if settings.critic == SHARED:
+        return SharedCritic(loaded.policy)
     scorer = critic_scorer(settings, model_names(settings.reward), how).policy
     assert isinstance(scorer, Scorer)
     return Critic.of(scorer)

@@ -15,7 +15,7 @@ from preferably.batches.group import Batch, collate
 from preferably.batches.packing import split_by_tokens
 from preferably.config import TrainSettings
 from preferably.data.tokens import TokenGroup
-from preferably.models.critic import Critic
+from preferably.models.critic import Critic, SharedCritic
 from preferably.models.policy import Policy
 from preferably.objectives import kl
 from preferably.objectives.advantages import gae, leave_one_out, whitened, within_group
@@ -41,7 +41,7 @@ def lessons_of(
     rollouts: Sequence[Rollout],
     policy: Policy,
     reference: Reference | None,
-    critic: Critic | None,
+    critic: Critic | SharedCritic | None,
     settings: TrainSettings,
     kl_coef: float,
 ) -> tuple[list[Lesson], dict[str, float]]:
@@ -95,20 +95,20 @@ def looked_at(
     groups: Sequence[TokenGroup],
     policy: Policy,
     reference: Reference | None,
-    critic: Critic | None,
+    critic: Critic | SharedCritic | None,
     settings: TrainSettings,
 ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
     """Log-probs under policy and reference, and values, of every completion's tokens: [R_k] each, in order."""
     found: tuple[list[Tensor], list[Tensor], list[Tensor]] = ([], [], [])
     for run in split_by_tokens(groups, settings.tokens_per_microbatch):
         batch = collate(run)
-        with policy.at(settings.temperature):
+        with policy.remembering(), policy.at(settings.temperature):
             found[0].extend(_split(policy(batch), batch))
+            if critic is not None:
+                found[2].extend(_split(critic(batch), batch))
         if reference is not None:
             with reference.policy.at(settings.temperature):
                 found[1].extend(_split(reference.logps(batch), batch))
-        if critic is not None:
-            found[2].extend(_split(critic(batch), batch))
     return found
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from preferably.config import TrainSettings
 from preferably.data.order import batch_indices
 from preferably.data.tokens import TokenGroup
-from preferably.models.critic import Critic
+from preferably.models.critic import Critic, SharedCritic
 from preferably.models.policy import Policy
 from preferably.training.alarms import Warning
 from preferably.training.closing import Closing, Progress
@@ -47,7 +47,7 @@ def total_iterations(settings: TrainSettings, prompts: int) -> int:
 def train_online(
     policy: Policy,
     reference: Reference | None,
-    critic: Critic | None,
+    critic: Critic | SharedCritic | None,
     score: Score,
     data: OnlineData,
     engine: Engine,

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from preferably.batches.group import Batch, collate
 from preferably.config import TrainSettings
-from preferably.models.critic import Critic
+from preferably.models.critic import Critic, SharedCritic
 from preferably.models.policy import Policy
 from preferably.objectives.policy import clipped, clipped_value
 from preferably.training.lessons import ESTIMATES, Lesson
@@ -37,7 +37,7 @@ def weights_of(lessons: Sequence[Lesson], settings: TrainSettings) -> dict[int, 
 
 def update_losses(
     policy: Policy,
-    critic: Critic | None,
+    critic: Critic | SharedCritic | None,
     lessons: Sequence[Lesson],
     weights: Tensor,
     settings: TrainSettings,
@@ -54,8 +54,9 @@ def update_losses(
         return torch.cat([one for lesson in lessons for one in getattr(lesson, name)]).to(device)
 
     weights, old, advantages = weights.to(device), of("old"), of("advantages")
-    with policy.at(settings.temperature):
+    with policy.remembering(), policy.at(settings.temperature):
         new = policy(batch)
+        values = critic(batch) if critic is not None else None
     clip = numbers["clip_range"]
     losses = clipped(new, old, advantages, low=clip, high=settings.clip_high or clip)
     if settings.kl_in == "loss" and lessons[0].reference:
@@ -68,8 +69,7 @@ def update_losses(
             "val/ratio": ratio, "loss/policy_avg": losses.detach(),
         }  # fmt: skip
     value_loss = None
-    if critic is not None:
-        values = critic(batch)
+    if values is not None:
         by_token = clipped_value(values, of("values"), of("returns"), clip=numbers["value_clip"])
         value_loss = (by_token * weights).sum()
         logged["loss/value_avg"] = by_token.detach()

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from filelock import BaseFileLock
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from preferably.errors import CheckpointError
 from preferably.models.policy import Policy
@@ -94,7 +94,7 @@ class Saver:
     lock: BaseFileLock | None  # of the run directory; the main process has it
     warn: Callable[[str, str, str], None] = lambda code, message, advice: None
     saved: int | None = None  # the step of the newest checkpoint
-    critic: tuple[Policy, torch.optim.Optimizer] | None = None  # of an online run, with its optimizer
+    critic: tuple[nn.Module, torch.optim.Optimizer] | None = None  # of an online run, with its optimizer
     failures: int = 0  # in a row
 
     @property
@@ -184,7 +184,7 @@ class Saver:
             load_weights(policy, path)
 
 
-def load_weights(policy: Policy, path: Path, name: str = "weights.safetensors") -> None:
+def load_weights(policy: nn.Module, path: Path, name: str = "weights.safetensors") -> None:
     """Put a checkpoint's weights into the policy."""
     weights = load_file(path / name)
     with torch.no_grad():
@@ -216,11 +216,11 @@ def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
             yield f"{prefix}{key}", value
 
 
-def _trainable(policy: Policy) -> dict[str, Tensor]:
+def _trainable(policy: nn.Module) -> dict[str, Tensor]:
     return to_main({name: p for name, p in policy.named_parameters() if p.requires_grad})
 
 
-def _moments(policy: Policy, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+def _moments(policy: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     out = {}
     for name, parameter in policy.named_parameters():
         for key, value in optimizer.state.get(parameter, {}).items():
@@ -228,7 +228,7 @@ def _moments(policy: Policy, optimizer: torch.optim.Optimizer) -> dict[str, Tens
     return to_main(out)
 
 
-def _restore_moments(policy: Policy, optimizer: torch.optim.Optimizer, saved: dict[str, Tensor]) -> None:
+def _restore_moments(policy: nn.Module, optimizer: torch.optim.Optimizer, saved: dict[str, Tensor]) -> None:
     parameters = dict(policy.named_parameters())
     for key, value in saved.items():
         name, _, moment = key.rpartition("/")

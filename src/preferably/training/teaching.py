@@ -14,7 +14,7 @@ from preferably.config import TrainSettings
 from preferably.data.order import batch_indices, index_at
 from preferably.data.tokens import TokenGroup
 from preferably.methods import METHODS
-from preferably.models.critic import Critic
+from preferably.models.critic import Critic, SharedCritic
 from preferably.models.policy import Policy
 from preferably.training.lessons import Lesson, lessons_of
 from preferably.training.optimizer import step_at
@@ -33,7 +33,7 @@ class Teaching:
 
     policy: Policy
     reference: Reference | None
-    critic: Critic | None
+    critic: Critic | SharedCritic | None
     optimizer: torch.optim.Optimizer
     tutor: torch.optim.Optimizer | None  # the critic's
     settings: TrainSettings
