@@ -165,6 +165,7 @@ BAD_PAIRS = [
     ("wrong_type", chat(Q, YES | {"train": "no"})),
     ("wrong_type", chat(Q, YES | {"weight": 0.5})),
     ("wrong_type", pair(labeler=["me"])),
+    ("wrong_type", pair(labeler_group={"a": 1})),
     ("nothing_to_learn", chat(Q, YES | {"train": False})),
     ("mixed_forms", chat(system("be brief"), Q, YES) | {"rejected": [system("be brief"), Q, NO], "system": "be long"}),
     ("mixed_forms", pair(chosen=[YES])),
@@ -234,6 +235,11 @@ BAD_PROMPTS = [
 )
 def test_bad_rows_have_their_code(feedback, code, row):
     assert parsed(row, feedback) == code
+
+
+def test_who_said_it_and_what_kind_of_labeler_they_are():
+    found = parse_row(pair(labeler=7, labeler_group="experts"), "pairs", ("file", 1))
+    assert [(one.labeler, one.labeler_group) for one in found.judgments] == [("7", "experts")]
 
 
 def test_a_column_in_other_case_is_hinted_at():

@@ -1,6 +1,6 @@
 """What a reward model is worth, on planted scores: a scorer whose score is known from the text."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -76,6 +76,15 @@ def test_the_majority_is_what_counts_and_each_labeler_for_themselves(planted):
     assert {name: (cell.value, cell.n) for name, cell in cells.items()} == {
         "a": (1.0, 5), "b": (0.8, 5), "c": (0.0, 4)
     }  # fmt: skip
+    # the same by kinds of labelers; those who are of none are left out there
+    kinds = {"a": "experts", "b": "experts", "c": "crowd"}
+    grouped = [
+        replace(one, judgments=tuple(replace(said, labeler_group=kinds[said.labeler]) for said in one.judgments))
+        for one in records
+    ]
+    cells = rewards.evaluate_reward(planted, grouped).by["labeler group"]
+    assert {name: (cell.value, cell.n) for name, cell in cells.items()} == {"experts": (0.9, 10), "crowd": (0.0, 4)}
+    assert "labeler group" not in found.by
     # of 4 x 3 + 1 comparisons of two labelers, those of a and b on the first four agree
     assert found.agreement.value == pytest.approx(4 / 13) and found.ceiling is None
 

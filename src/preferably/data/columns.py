@@ -9,7 +9,7 @@ from typing import Any
 LONGEST_TEXT = 1_000_000  # characters
 
 # Columns that say something about the row and not what was said in it. `load` reads them.
-ABOUT_THE_ROW = frozenset({"id", "labeler", "source"})
+ABOUT_THE_ROW = frozenset({"id", "labeler", "labeler_group", "source"})
 
 
 class BadRow(Exception):

@@ -142,8 +142,9 @@ def parse_row(
                 raise BadRow(name, "unsupported", "images, video and audio are not read, only text")
         prompt, completions, judgments = shape.read(row)
         tools = "" if is_text(prompt or completions[0]) else tools_of(row)
-        if labeler := _labeler(row):
-            judgments = tuple(replace(judgment, labeler=labeler) for judgment in judgments)
+        who: dict[str, Any] = {name: _name(row, name) for name in ("labeler", "labeler_group")}
+        if any(who.values()):
+            judgments = tuple(replace(judgment, **who) for judgment in judgments)
     except BadRow as bad:
         return Reject(*place, bad.field, bad.code, bad.reason)
     if unread := row.unread():
@@ -156,8 +157,8 @@ def parse_row(
     return Judged(group, judgments)
 
 
-def _labeler(row: Row) -> str:
-    name = row.columns.get("labeler")
+def _name(row: Row, column: str) -> str:
+    name = row.columns.get(column)
     if name is not None and (isinstance(name, bool) or not isinstance(name, str | int)):
-        raise BadRow("labeler", "wrong_type", f"expected a name or a number, got {shown(name)}")
+        raise BadRow(column, "wrong_type", f"expected a name or a number, got {shown(name)}")
     return "" if name is None else str(name)

@@ -103,8 +103,8 @@ class RewardReport:
 def evaluate_reward(loaded: Loaded, records: Sequence[Judged], *, budget: int = 8192) -> RewardReport:
     """Score what the records hold and compare with what was said of it.
 
-    A record counts each pair of its completions on which its labelers have a majority once; accuracy by labeler is
-    against each one's own verdicts. `DataError` where there is no pair.
+    A record counts each pair of its completions on which its labelers have a majority once; accuracy by labeler,
+    and by group of labelers, is against each one's own verdicts. `DataError` where there is no pair.
     """
     scorer = scorer_of(loaded)
     compared = [record for record in records if len(record.group.completions) > 1]
@@ -112,6 +112,7 @@ def evaluate_reward(loaded: Loaded, records: Sequence[Judged], *, budget: int = 
     pairs: list[Pair] = []
     tied: list[float] = []
     by_labeler: dict[str, list[float]] = defaultdict(list)
+    by_group: dict[str, list[float]] = defaultdict(list)
     for record, found in zip(compared, scores, strict=True):
         if found is None:
             continue
@@ -124,15 +125,18 @@ def evaluate_reward(loaded: Loaded, records: Sequence[Judged], *, budget: int = 
                 continue
             better, worse = (one, other) if verdict > 0 else (other, one)
             pairs.append(_pair(record, better, worse, totals, found.tolist(), tuple(said)))
+        groups = {judgment.labeler: judgment.labeler_group for judgment in record.judgments}
         for name, answers in said.items():
             for question, verdict in answers.items():
                 if len(question) == 2 and verdict:
                     apart = verdict * (totals[question[0]] - totals[question[1]])
-                    by_labeler[name].append(0.5 + 0.5 * float(np.sign(apart)))
+                    right = 0.5 + 0.5 * float(np.sign(apart))
+                    by_labeler[name].append(right)
+                    by_group[groups[name]].append(right)
     unread = sum(found is None for found in scores)
     if not pairs:
         raise DataError(f"There is no pair to rank: {len(records)} records, {len(tied)} ties, {unread} too long.")
-    return _report(loaded, pairs, tied, by_labeler, unread, records)
+    return _report(loaded, pairs, tied, {"labeler group": by_group, "labeler": by_labeler}, unread, records)
 
 
 def _majorities(said: Mapping[str, Mapping[tuple[int, ...], int]]) -> dict[tuple[int, int], int]:
@@ -169,8 +173,8 @@ def _pair(
 
 
 def _report(
-    loaded: Loaded, pairs: list[Pair], tied: list[float], by_labeler: Mapping[str, list[float]], unread: int,
-    records: Sequence[Judged],
+    loaded: Loaded, pairs: list[Pair], tied: list[float], by_speaker: Mapping[str, Mapping[str, list[float]]],
+    unread: int, records: Sequence[Judged],
 ) -> RewardReport:  # fmt: skip
     scorer = scorer_of(loaded)
     accuracy = _share([pair.right for pair in pairs])
@@ -179,8 +183,7 @@ def _report(
         "strength": _cells(pairs, _strength_cells([pair.strength for pair in pairs])),
         "length": _cells(pairs, [_length_cell(pair.longer) for pair in pairs]),
         "source": _cells(pairs, [pair.source or None for pair in pairs]),
-        "labeler": _shares({name: right for name, right in by_labeler.items() if name}),
-    }
+    } | {kind: _shares({name: right for name, right in found.items() if name}) for kind, found in by_speaker.items()}
     axes = {}
     if len(scorer.axes) > 1:
         for row, name in enumerate(scorer.axes):

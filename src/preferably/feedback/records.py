@@ -81,6 +81,7 @@ class Preference:
     choice: int | Literal["tie", "both_bad", "unsure"] | None
     strength: float | None = None  # how much better, on the labeler's own scale, 0 or more
     labeler: str = ""
+    labeler_group: str = ""  # what kind of labeler, in the words of the file
     order: tuple[int, ...] = (0, 1)  # the order in which the completions were shown
     state: State = "ok"
 
@@ -91,6 +92,7 @@ class Ranking:
 
     ranks: tuple[int, ...]
     labeler: str = ""
+    labeler_group: str = ""  # what kind of labeler, in the words of the file
     order: tuple[int, ...] = ()  # the order in which they were shown; empty where it is not known
     state: State = "ok"
 
@@ -102,6 +104,7 @@ class Rating:
     axis: str
     scores: tuple[float | None, ...]
     labeler: str = ""
+    labeler_group: str = ""  # what kind of labeler, in the words of the file
     state: State = "ok"
 
 
@@ -112,6 +115,7 @@ class Label:
     desirable: bool
     completion: int = 0
     labeler: str = ""
+    labeler_group: str = ""  # what kind of labeler, in the words of the file
     state: State = "ok"
 
 

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp
 from random import Random
+from typing import Any
 
 from preferably.feedback.records import Preference
 from preferably.quickstart.phrasing import Prompt
@@ -80,13 +81,14 @@ def compare(prompt: Prompt, a: str, b: str, random: Random, labeler: Labeler | N
     """
     labeler = labeler or random.choice(LABELERS)
     order = (0, 1) if random.random() < 0.5 else (1, 0)
+    said: dict[str, Any] = {"labeler": labeler.name, "labeler_group": labeler.group, "order": order}
     if random.random() < labeler.unsure:
-        return Preference("unsure", labeler=labeler.name, order=order)
+        return Preference("unsure", **said)
     gap = abs(labeler.utility(prompt, a) - labeler.utility(prompt, b))
     if gap < NEARLY_EQUAL and random.random() < 0.5:
-        return Preference("tie", labeler=labeler.name, order=order)
+        return Preference("tie", **said)
     choice = 0 if random.random() < probability(prompt, a, b, labeler, first=order[0]) else 1
-    return Preference(choice, labeler=labeler.name, order=order)
+    return Preference(choice, **said)
 
 
 def crowd_probability(prompt: Prompt, a: str, b: str) -> float:

@@ -12,6 +12,7 @@ TITLES = {
     "strength": ("By how much better the labelers called it", "strength"),
     "length": ("By how much longer the better one is", "characters"),
     "source": ("By source", "source"),
+    "labeler group": ("By group of labelers, against each one's own verdicts", "group"),
     "labeler": ("By labeler, against their own verdicts", "labeler"),
     "baselines": ("What needs no model", "rule"),
 }
