@@ -59,18 +59,17 @@ class Begun:
 
 
 class TensorBoard:
-    """Event files in RUN/tensorboard. They are flushed at every step, so that a killed run has all of them."""
+    """Event files in RUN/tensorboard. All numbers of a step are one record, so that a killed run has a step or lacks it."""
 
     def __init__(self, begun: Begun) -> None:
-        from torch.utils.tensorboard import SummaryWriter
+        from torch.utils.tensorboard.writer import FileWriter
 
         folder = begun.path / "tensorboard"
         self.held = self._held(folder)
-        self._writer = SummaryWriter(str(folder))
+        self._writer = FileWriter(str(folder))
         if self.held < 0:
             written = yaml.safe_dump(begun.settings, sort_keys=False)
-            self._writer.add_text("settings", "".join(f"    {line}\n" for line in written.splitlines()), 0)
-            self._writer.flush()
+            self._text("settings", "".join(f"    {line}\n" for line in written.splitlines()), 0)
 
     @staticmethod
     def _held(folder: Path) -> int:
@@ -83,18 +82,25 @@ class TensorBoard:
 
     def log(self, step: int, metrics: dict[str, float]) -> None:
         """See `Tracker`."""
-        for name, value in metrics.items():
-            self._writer.add_scalar(name, value, step)
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        values = [Summary.Value(tag=name, simple_value=value) for name, value in metrics.items()]
+        self._writer.add_summary(Summary(value=values), step)
         self._writer.flush()
 
     def warn(self, step: int, code: str, message: str, advice: str) -> None:
         """See `Tracker`."""
-        self._writer.add_text(f"warnings/{code}", f"{message}\n\n{advice}", step)
-        self._writer.flush()
+        self._text(f"warnings/{code}", f"{message}\n\n{advice}", step)
 
     def finish(self, ok: bool) -> None:
         """See `Tracker`."""
         self._writer.close()
+
+    def _text(self, tag: str, words: str, step: int) -> None:
+        from torch.utils.tensorboard.summary import text
+
+        self._writer.add_summary(text(tag, words), step)
+        self._writer.flush()
 
 
 class WandB:
