@@ -190,6 +190,8 @@ def test_methods_lists_every_method():
             2,
             "no",
         ),
+        (("evaluate", "--model", "dpo", "--model=sft", "--against", "dpo"), 2, "--model was given 2 times"),
+        (("reward", "explain", "--model", "a", "--model", "b"), 2, "--model was given 2 times"),
         (("report", "."), 2, "not a run directory"),
         (("report", "dpo", "."), 3, "not a run directory"),
         (("report", "dpo", "dpo"), 2, "two or more different runs"),

@@ -1,15 +1,17 @@
 """`preferably`: the verbs. Each imports what it needs when it is called, so that --help is quick."""
 
 import sys
-from typing import Annotated
+from collections import Counter
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
+from typer.core import TyperCommand, TyperOption
 
 from preferably import __version__
 from preferably.cli import data, evaluating, exporting, quickstarting, rewarding, sampling, sweeping, training
-from preferably.errors import PreferablyError, ToldElsewhereError
+from preferably.errors import ConfigError, PreferablyError, ToldElsewhereError
 
 app = typer.Typer(
     help="Align language models with what people prefer, and show that it worked.",
@@ -32,6 +34,23 @@ app.command("export")(exporting.export)
 app.command("methods")(training.methods)
 app.add_typer(data.app, name="data")
 app.add_typer(rewarding.app, name="reward")
+
+
+class OnceCommand(TyperCommand):
+    """A command that refuses an option given twice, of which click would quietly take the last."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Refuse, or go on as ever; `ctx` is click's, of which typer has a copy of its own."""
+        _, _, order = self.make_parser(ctx).parse_args(list(args))
+        for option, times in Counter(order).items():
+            if times > 1 and isinstance(option, TyperOption) and not (option.multiple or option.is_flag):
+                raise ConfigError(f"{option.opts[0]} was given {times} times; give it once.")
+        return super().parse_args(ctx, args)
+
+
+for _verbs in (app, data.app, rewarding.app):
+    for _verb in _verbs.registered_commands:
+        _verb.cls = OnceCommand
 
 
 @app.callback()
