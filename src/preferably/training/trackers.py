@@ -59,7 +59,7 @@ class Begun:
 
 
 class TensorBoard:
-    """Event files in RUN/tensorboard. All numbers of a step are one record, so that a killed run has a step or lacks it."""
+    """Event files in RUN/tensorboard. All numbers of a step are one record, which no kill can part."""
 
     def __init__(self, begun: Begun) -> None:
         from torch.utils.tensorboard.writer import FileWriter
