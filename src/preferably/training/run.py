@@ -102,6 +102,8 @@ def train(
             total = (total_iterations if settings.row.online else total_steps)(settings, len(data.train))
             if settings.processes == 1:  # of several, each has a part, and nobody knows of whose memory
                 refuse_what_does_not_fit(settings, outline, data, progress.note)
+            elif settings.memory_limit is not None:
+                progress.note("What each of several processes holds is not estimated, so memory_limit limits nothing.")
             torch.manual_seed(settings.seed)  # adapters draw their starting weights
             loaded = start or load(settings.model, **how, place=settings.processes == 1)
             reference, weights = _reference(settings, loaded, data, how)
