@@ -8,14 +8,16 @@ with the highest reward by the reward model is kept.
 
     python bench/online_frontier.py            about three hours on two cores
     python bench/online_frontier.py --methods ppo rloo --seeds 1
+    python bench/online_frontier.py --folder DIR     keeps the reward model and every finished run there, and goes on
     python bench/online_frontier.py --smoke    a few minutes, proves nothing
 """
 
 import argparse
+import json
 import math
 import random
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
 from tempfile import TemporaryDirectory
@@ -107,11 +109,13 @@ def build(size: Size, folder: Path) -> tuple[World, dict[str, Any]]:
         return [Group((Message("text", start.tokenizer.decode(one, skip_special_tokens=True)),)) for one in ids]
 
     pairs = labelled(start, groups(train_on[: size.labeled]), seed=1)
-    run = preferably.train(
-        "reward", model=MODEL, data=pairs, output=folder / "reward", learning_rate=3e-4, batch_size=16, epochs=3,
-        weight_decay=0.1, device="cpu", dtype="float32",
-    )  # fmt: skip
-    world = World(start, run.path, pairs, groups(train_on[size.labeled :]), groups(unseen))
+    reward = folder / "reward"
+    if not (reward / "model").is_dir():
+        preferably.train(
+            "reward", model=MODEL, data=pairs, output=reward, learning_rate=3e-4, batch_size=16, epochs=3,
+            weight_decay=0.1, device="cpu", dtype="float32",
+        )  # fmt: skip
+    world = World(start, reward, pairs, groups(train_on[size.labeled :]), groups(unseen))
     said = drawn(start, world.unseen, 2, seed=2)
     scores, truths = by_reward(world, said), by_truth(said)
     gaps = [(s[0] - s[1], t[0] - t[1]) for s, t in zip(scores, truths, strict=True) if t[0] != t[1]]
@@ -152,6 +156,23 @@ def measured(world: World, model: Loaded, size: Size, seed: int) -> dict[str, An
 def one_run(
     world: World, method: str, level: float, rate: float, size: Size, seed: int, folder: Path
 ) -> dict[str, Any]:
+    """A run and what it came to; one that `folder` knows from before is not made again."""
+    key = json.dumps([method, level, rate, seed, asdict(size), OPTIONS[method]])
+    journal = folder / "runs.jsonl"
+    lines = journal.read_text(encoding="utf-8").splitlines() if journal.exists() else []
+    for line in map(json.loads, lines):
+        if line["key"] == key:
+            return dict(line["run"])
+    with TemporaryDirectory() as place:
+        run = fresh_run(world, method, level, rate, size, seed, Path(place) / "run")
+    with journal.open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"key": key, "run": run}) + "\n")
+    return run
+
+
+def fresh_run(
+    world: World, method: str, level: float, rate: float, size: Size, seed: int, folder: Path
+) -> dict[str, Any]:
     began = time.perf_counter()
     name, _, _ = LEVELS[method]
     online = method != "dpo"
@@ -185,6 +206,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--methods", nargs="+", choices=tuple(LEVELS), default=tuple(LEVELS))
     parser.add_argument("--seeds", type=int, default=3, help="how many")
+    parser.add_argument(
+        "--folder", type=Path, help="where the reward model and finished runs are kept, and found again"
+    )
     parser.add_argument("--smoke", action="store_true", help="a few openings, one level, one seed")
     options = parser.parse_args()
     if not REAL.is_dir():
@@ -193,7 +217,8 @@ def main() -> None:
     runs: list[dict[str, Any]] = []
     tries: list[dict[str, Any]] = []
     with TemporaryDirectory() as place:
-        folder = Path(place)
+        folder = options.folder or Path(place)
+        folder.mkdir(parents=True, exist_ok=True)
         world, worth = build(size, folder)
         print(f"reward model: {worth}", flush=True)
         for method in options.methods:
@@ -201,15 +226,12 @@ def main() -> None:
             if options.smoke:
                 levels, rates = levels[2:3], rates[1:2]
             middle = levels[len(levels) // 2]
-            tried = [
-                one_run(world, method, middle, rate, size, TUNED_ON, folder / f"{method}-try-{at}")
-                for at, rate in enumerate(rates)
-            ]
+            tried = [one_run(world, method, middle, rate, size, TUNED_ON, folder) for rate in rates]
             tries += tried
             rate = max(tried, key=lambda run: run["reward"]["mean"])["learning_rate"]
             for level in levels:
                 for seed in range(1 if options.smoke else options.seeds):
-                    runs.append(one_run(world, method, level, rate, size, seed, folder / f"{method}-{level}-{seed}"))
+                    runs.append(one_run(world, method, level, rate, size, seed, folder))
                     one = runs[-1]
                     print(
                         f"{method} {level:g} seed {seed}: truth {one['truth']['mean']:.2f}, reward "

@@ -23,7 +23,7 @@ from preferably.evaluation.rewards import evaluate_reward as evaluation_of_rewar
 from preferably.evaluation.winrate import WinRate
 from preferably.feedback.records import Group
 from preferably.functions import load_function
-from preferably.judging.judge import ScoreFunction, judge_by_score
+from preferably.judging.judge import ScoreFunction, asked_once, judge_by_score
 from preferably.judging.reward import scorer_of
 from preferably.methods import method_named
 from preferably.models.loading import Loaded, load, load_reward, model_directory
@@ -124,7 +124,7 @@ def evaluate(
     report is made anew; for a run on pairs those that it held out are ranked too, beside the win rate.
     With `best_of` each answer of `model` is the best of so many by `reward`; that has a file of its own there.
     """
-    score = load_function(judge) if isinstance(judge, str) else judge
+    score = asked_once(load_function(judge) if isinstance(judge, str) else judge)
     ours, theirs = _loaded(model, **loading), _loaded(against, **loading)
     prompts, too_long = with_room(prompts_in(data, limit), [ours, theirs], max_tokens)
     if not prompts:

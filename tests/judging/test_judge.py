@@ -9,6 +9,7 @@ from preferably.errors import ConfigError, DataError
 from preferably.feedback.records import Completion, Group, Message, Preference
 from preferably.judging.judge import (
     Inconsistent,
+    asked_once,
     both_orders,
     inconsistencies,
     judge_by_score,
@@ -72,6 +73,25 @@ def test_prompts_and_completions_must_match_and_none_are_not_asked():
 
 
 # Judging by score
+
+
+def test_each_completion_of_a_prompt_is_asked_about_once():
+    calls = []
+
+    def score(prompts, completions):
+        calls.append(list(zip(prompts, completions, strict=True)))
+        return [float(len(text)) for text in completions]
+
+    once = asked_once(score)
+    assert scores_of(once, ["a", "a", "b"], ["xx", "xx", "xx"]) == [2.0, 2.0, 2.0]
+    assert scores_of(once, ["b", "b"], ["xx", "y"]) == [2.0, 1.0] and scores_of(once, ["a"], ["xx"]) == [2.0]
+    assert calls == [[("a", "xx"), ("b", "xx")], [("b", "y")]]
+    with pytest.raises(ConfigError, match=r"^The score function few gave 1 results; expected one number or None"):
+
+        def few(prompts, completions):
+            return [1.0]
+
+        scores_of(asked_once(few), ["a", "b"], ["x", "y"])
 
 
 def test_the_higher_score_wins():

@@ -55,6 +55,8 @@ def scores_of(
     name = _name(score)
     try:
         results = score(list(prompts), list(completions), **(columns or {}))
+    except ConfigError:  # `asked_once` has told it already
+        raise
     except Exception as error:
         raise ConfigError(f"The score function {name} raised {type(error).__name__}: {error}") from error
     shape = f"one number or None for each of {len(prompts)} completions"
@@ -73,6 +75,21 @@ def scores_of(
             raise ConfigError(f"The score function {name} gave {result!r:.80}; expected {shape}.") from None
         checked.append(number if number is not None and math.isfinite(number) else None)
     return checked
+
+
+def asked_once(score: ScoreFunction) -> ScoreFunction:
+    """`score`, which is asked about each completion of a prompt once, however often that is needed: it may cost."""
+    known: dict[tuple[str, str], float | None] = {}
+
+    def ask(prompts: list[str], completions: list[str]) -> list[float | None]:
+        asked = list(zip(prompts, completions, strict=True))
+        new = [one for one in dict.fromkeys(asked) if one not in known]
+        found = scores_of(score, [prompt for prompt, _ in new], [completion for _, completion in new])
+        known.update(zip(new, found, strict=True))
+        return [known[one] for one in asked]
+
+    ask.__name__ = _name(score)
+    return ask
 
 
 def judge_by_score(score: ScoreFunction, margin: float = 0.0) -> Judge:
