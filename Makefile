@@ -9,8 +9,9 @@ export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || echo 2)
 quickstart: $(ENV)/installed
 	$(BIN)/preferably quickstart
 
+# Side by side by file, a core each; four are enough for what the largest file takes.
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 check: $(ENV)/installed-dev
 	$(BIN)/ruff check src tests bench

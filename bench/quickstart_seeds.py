@@ -4,7 +4,7 @@ Goals for the published seeds 0 to 4 (the recipe was tuned on others), at T = 0.
 
     DPO over SFT      every win rate at least 0.75, its lower bound at least 0.72, their mean at least 0.80
     PPO over SFT      every win rate at least 0.72, its lower bound above 0.68, their mean at least 0.78
-    both              correctness never down by more than two points from SFT
+    both              correctness and the share of exactly right replies never down by more than two points from SFT
     reward model      covers at least 65% of the way from a coin to what the labelers' noise allows, on 2,000 new pairs
     time              all of it within 480 s on two cores; `stages` has how long each one trained
 
@@ -40,9 +40,6 @@ def one_seed(job: dict[str, Any], result: Path) -> None:
         quickstart(Path(folder) / "run", seed=job["seed"], watcher=Quiet(), recipe=recipe)
         values = json.loads((Path(folder) / "run" / "results.json").read_text(encoding="utf-8"))
         values["stages"] = stage_seconds(Path(folder) / "run")
-        lines = read_lines(Path(folder) / "run" / "ppo" / "metrics.jsonl")
-        entropy = [line["objective/entropy"] for line in lines if "objective/entropy" in line]
-        values["ppo_course"] = {"entropy": [entropy[0], entropy[-1]]}
     result.write_text(json.dumps(values | {"peak_rss_gb": peak_rss_gb()}), encoding="utf-8")
 
 
@@ -76,11 +73,12 @@ def summary(values: dict[str, Any]) -> dict[str, Any]:
             "kl": headline["kl"]["mean"],
             "correct_before": axes["correctness"]["sft"],  # the mean of the axis; a needless "not sure" earns 0.2
             "correct_after": axes["correctness"][road],
+            "exactly_right_before": axes["exactly_right"]["sft"],
+            "exactly_right_after": axes["exactly_right"][road],
             "words_before": axes["words"]["sft"],
             "words_after": axes["words"][road],
         }
-    last = values["ppo_course"]
-    row["ppo"] |= {"entropy_before": last["entropy"][0], "entropy_after": last["entropy"][1]}
+    row["ppo"] |= dict(zip(("entropy_before", "entropy_after"), values["ppo"]["entropy"], strict=True))
     over = values["ppo_over_dpo"]
     row["ppo_over_dpo"] = {"win_rate": over["win_rate"], "interval": over["interval"]}
     names = ("reward_model", "axes", "labels", "readiness", "warnings", "stages", "seconds", "process_seconds")
@@ -91,7 +89,10 @@ def goals(rows: list[dict[str, Any]]) -> dict[str, bool]:
     held: dict[str, bool] = {}
     for road, (each, lower, mean) in GOALS.items():
         wins = [row[road]["win_rate"] for row in rows]
-        falls = [row[road]["correct_before"] - row[road]["correct_after"] for row in rows]
+        falls = [
+            max(row[road][f"{what}_before"] - row[road][f"{what}_after"] for what in ("correct", "exactly_right"))
+            for row in rows
+        ]
         held |= {
             f"{road}: every win rate >= {each}": min(wins) >= each,
             f"{road}: every lower bound > {lower}": min(row[road]["interval"][0] for row in rows) > lower,

@@ -28,6 +28,7 @@ from preferably.judging.reward import scorer_of
 from preferably.methods import method_named
 from preferably.models.loading import Loaded, load, load_reward, model_directory
 from preferably.models.sampler import Decoding
+from preferably.models.selfcheck import check_packing
 from preferably.reporting.card import card, write_card
 from preferably.reporting.comparison import render_comparison
 from preferably.reporting.explanation import render_explanation
@@ -43,7 +44,6 @@ from preferably.training.plan import plan as plan_run
 from preferably.training.run import Run
 from preferably.training.run import train as train_settings
 from preferably.training.run_directory import RunDirectory
-from preferably.training.selfcheck import check_packing
 
 Model = str | Path | Loaded
 READY_PROMPTS, READY_TOKENS, READY_KNOWN = 32, 128, 128

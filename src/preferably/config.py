@@ -72,6 +72,19 @@ METHOD_DEFAULTS: dict[str, dict[str, Any]] = {
     "ppo": {"update_epochs": 4, "whiten_advantages": True, "eps": 1e-5, "schedule": "linear"},
     "grpo": {"loss_norm": "sequences"},
 }
+# Settings that not every method reads, and which do: by what `_check_online` tells methods apart.
+READ_BY = {
+    "online": (
+        ("reward", "guard", "ptx_data", "stop_kl", "stop_kl_per_token", "temperature", "update_epochs", "minibatches",
+         "samples_per_prompt", "critic", "critic_learning_rate"),
+        "methods that draw their completions",
+    ),
+    "tokens": (
+        ("kl_target", "kl_in", "kl_estimator", "clip_high", "whiten_advantages", "loss_norm"), "ppo, rloo and grpo",
+    ),
+    "gae": (("critic", "critic_learning_rate", "whiten_rewards"), "ppo"),
+    "group": (("scale_advantages",), "grpo"),
+}  # fmt: skip
 LOSS_TYPES = {"sigmoid": "dpo", "robust": "rdpo"}  # values of TRL's loss_type that are methods of another name here
 
 
@@ -135,20 +148,17 @@ class TrainSettings(BaseModel):
     margin: float | None = Field(None, description="how far apart scores are to be, times the strength of the pair")
     axes: Axes = Field({}, description="rated axes to score, with weights: helpful=0.7,honest=0.3 (reward)")
     reward: Names = Field((), description="parts of the reward, [weight*]name: a reward model, module:function, length")
-    samples_per_prompt: int | None = Field(
-        None, ge=1, description="completions drawn for a prompt; default: the method's"
-    )
+    samples_per_prompt: int | None = Field(None, ge=1, description="completions drawn for a prompt, if not as usual")
     temperature: float = Field(1.0, gt=0, description="that completions to learn from are drawn at")
     update_epochs: int = Field(1, ge=1, description="passes over an iteration's completions; 4 for ppo")
     minibatches: int = Field(1, ge=1, description="updates in one pass")
     kl_coef: float | None = Field(None, description="what a nat of KL costs, in units of the reward")
     kl_in: Literal["reward", "loss"] = Field("reward", description="where the KL from the reference is paid")
-    kl_estimator: Literal["k1", "k2", "k3"] = Field("k1", description="how it is estimated; k2 where it is in the loss")
+    kl_estimator: Literal["k1", "k2", "k3"] | None = Field(None, description="default: k1, and k2 in the loss")
     kl_target: float | None = Field(None, gt=0, description="nats per completion that kl_coef is adapted to reach")
     kl_horizon: float = Field(10000, gt=0, description="completions in which kl_coef can change by a fifth")
-    stop_kl: float | None = Field(
-        None, gt=0, description="end the run at so many nats per completion from the reference"
-    )
+    stop_kl: float | None = Field(None, gt=0, description="end the run at so many nats a completion from the reference")
+    stop_kl_per_token: float | None = Field(None, gt=0, description="the same, nats per token")
     clip_range: float | None = Field(None, description="largest change of a token's probability that is learnt from")
     clip_high: float | None = Field(None, gt=0, description="the same upwards; default: clip_range")
     gamma: float | None = Field(None, description="discount of later rewards (ppo)")
@@ -156,11 +166,9 @@ class TrainSettings(BaseModel):
     value_clip: float | None = Field(None, description="largest change of a value that is learnt from (ppo)")
     value_weight: float | None = Field(None, description="weight of the critic's loss (ppo)")
     critic: str | None = Field(
-        None,
-        description="what the critic begins as: a reward or language model, `shared` for a head on the policy; "
-        "default: the reward model",
+        None, description="what it begins as: a model, or `shared`, a head on the policy; default: the reward model"
     )
-    critic_learning_rate: float | None = Field(None, gt=0, description="default: the policy's")
+    critic_learning_rate: float | None = Field(None, gt=0, description="default: the policy's, without its x10")
     missing_eos_penalty: float | None = Field(None, description="taken off the reward of a completion without an end")
     whiten_rewards: bool = Field(False, description="rewards at variance 1 over the iteration (ppo)")
     whiten_advantages: bool = Field(False, description="advantages at mean 0 and variance 1; true for ppo")
@@ -230,6 +238,16 @@ class TrainSettings(BaseModel):
         return self.final == "best" or self.patience is not None
 
     @property
+    def estimator(self) -> str:
+        """How the KL is estimated: k1 has the right mean, but no gradient on average, so in the loss it is k2."""
+        return self.kl_estimator or ("k2" if self.kl_in == "loss" else "k1")
+
+    @property
+    def critic_rate(self) -> float:
+        """The peak learning rate of the critic, all of whose weights are trained, also beside adapters."""
+        return self.critic_learning_rate or self.learning_rate or self.row.learning_rate
+
+    @property
     def peak_learning_rate(self) -> float:
         """The learning rate, or the default of the method."""
         if self.learning_rate is not None:
@@ -283,14 +301,17 @@ def settings(values: dict[str, Any]) -> TrainSettings:
 
 
 def _check_online(made: TrainSettings) -> None:
-    """What an online run needs, and what only an online run takes."""
+    """What an online run needs, and what only some of the methods read."""
     row = made.row
+    kinds = {
+        "online": row.online, "tokens": row.online and row.learns == "tokens", "gae": row.advantage == "gae",
+        "group": row.advantage == "group",
+    }  # fmt: skip
+    for kind, (names, methods) in READ_BY.items():
+        for name in names if not kinds[kind] else ():
+            if getattr(made, name) != TrainSettings.model_fields[name].default:
+                raise ConfigError(f"{made.method} does not read {name!r}, which is for {methods}; leave it out.")
     if not row.online:
-        given = [
-            name for name in ("reward", "guard", "critic", "ptx_data", "kl_target", "stop_kl") if getattr(made, name)
-        ]
-        if given:
-            raise ConfigError(f"{made.method} learns from feedback that is there already and takes no {given[0]}.")
         return
     if not made.reward:
         raise ConfigError(f"{made.method} needs a reward: --reward with a reward model, or module:function.")
@@ -298,10 +319,20 @@ def _check_online(made: TrainSettings) -> None:
         raise ConfigError(f"{made.method} compares completions of a prompt; samples_per_prompt must be at least 2.")
     if made.processes > 1:
         raise ConfigError(f"{made.method} runs in one process so far; leave out processes {made.processes}.")
-    if made.critic and row.advantage != "gae":
-        raise ConfigError(f"{made.method} has no critic; leave out critic, or take ppo.")
     if made.row.hyperparameters.get("ptx_weight") and bool(made.ptx_weight) != bool(made.ptx_data):
         raise ConfigError("ptx_data and ptx_weight belong together; give both, or neither.")
+    if made.chooses_best:
+        raise ConfigError(f"{made.method} has no held-out loss to choose by; leave out patience and final.")
+    if made.kl_in == "loss" and made.kl_estimator == "k1":
+        raise ConfigError("k1 has no gradient on average, so in the loss it holds nothing back; take k2 or k3.")
+    if made.kl_target and made.kl_coef == 0:
+        raise ConfigError("kl_target adapts kl_coef by factors, and 0 stays 0; start from more.")
+    blind = not made.sample_prompts or not (made.held_out or made.held_out_data)
+    if blind and (made.guard or (row.learns != "tokens" and (made.stop_kl or made.stop_kl_per_token))):
+        raise ConfigError(
+            "A guard and stop_kl look at own samples on held-out prompts, and there are none; let held_out and "
+            "sample_prompts be more than 0."
+        )
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import torch
 
 from preferably.errors import DataError
 from preferably.evaluation import rewards
-from preferably.feedback.records import Completion, Group, Judged, Message, Preference, Ranking
+from preferably.feedback.records import Completion, Group, Judged, Message, Preference, Ranking, Rating
 
 TEXTS = {"good": 2.0, "fine and rather long": 1.0, "bad": -1.0, "worse": -2.0, "same": 0.0, "SAME": 0.0}
 
@@ -64,6 +64,36 @@ def test_accuracy_counts_pairs_and_halves_equal_scores(planted):
 def test_a_ranking_gives_all_its_pairs(planted):
     found = rewards.evaluate_reward(planted, [record("good", "worse", "bad", said=[Ranking((1, 2, 2))])])
     assert (found.pairs, found.ties, found.accuracy.value) == (2, 1, 1.0)
+
+
+def test_each_axis_is_held_against_what_was_said_on_it_and_the_total_against_weighted_ratings(monkeypatch):
+    """The first is more helpful, the second more honest; a model that knows both is right on every axis and in all."""
+
+    @dataclass
+    class Both:
+        axes: tuple[str, ...] = ("helpful", "honest")
+        weights: tuple[float, ...] = (0.9, 0.1)
+
+        def total(self, scores):
+            return scores @ torch.tensor(self.weights)
+
+    known = torch.tensor([[2.0, -1.0], [-2.0, 3.0]])
+    monkeypatch.setattr(rewards, "score_groups", lambda loaded, groups, budget: [known for _ in groups])
+    said = (Rating("helpful", (3.0, 2.0)), Rating("honest", (1.0, 5.0)))  # alike, they would call the second better
+    found = rewards.evaluate_reward(Both(), [record("good", "bad", said=said)])
+    assert {axis: cell.value for axis, cell in found.axes.items()} == {"helpful": 1.0, "honest": 1.0}
+    assert (found.pairs, found.accuracy.value) == (1, 1.0)
+    overall = [record("good", "bad", said=(Preference(1),))]  # an order that somebody gave outweighs what ratings say
+    assert rewards.evaluate_reward(Both(), overall).accuracy.value == 0.0
+
+
+def test_the_pairs_of_one_ranking_are_no_more_trials_than_one(planted):
+    texts = ("good", "fine and rather long", "bad", "worse")
+    ranked = [record(*texts, said=[Ranking((1, 2, 3, 4))], number=k) for k in range(20)]
+    pairs = [record("good", "bad", said=choices(0), number=k) for k in range(20)]
+    many, few = (rewards.evaluate_reward(planted, one) for one in (ranked, pairs))
+    assert (many.accuracy.n, few.accuracy.n) == (120, 20) and many.accuracy.interval == few.accuracy.interval
+    assert many.calibration is None  # 120 pairs of 20 records
 
 
 def test_the_majority_is_what_counts_and_each_labeler_for_themselves(planted):

@@ -7,7 +7,7 @@ from transformers import AutoModelForCausalLM
 from preferably.batches.group import collate
 from preferably.models.loading import load
 from preferably.models.policy import Policy
-from preferably.training.selfcheck import check_packing
+from preferably.models.selfcheck import check_packing
 
 SHAPES = [(5, [4, 7]), (1, [1, 3]), (12, [9, 1]), (3, [10, 12])]
 

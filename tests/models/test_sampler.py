@@ -332,3 +332,12 @@ def test_models_that_take_no_attention_of_ours_are_sampled_too(tiny, kind):
     plain = tiny.build(kind, attention="eager")
     alone = [generated(plain, [prompt], stops(12), GREEDY.max_tokens)[0] for prompt in prompts]
     assert [one.tokens for (one,) in ours] == alone
+
+
+def test_a_row_that_fills_the_context_ends_there_while_others_go_on(tiny):
+    """Learned positions end with the context (128 tokens): one that is done must not be read on behind it."""
+    policy = Policy(tiny.build("gpt2"))
+    prompts = prompts_of(tiny, [100, *[20] * 19])
+    drawn = draw(tiny, policy, prompts, Decoding(1.0, max_tokens=60))
+    assert [len(several[0].tokens) for several in drawn] == [28, *[60] * 19]
+    assert not drawn[0][0].finished

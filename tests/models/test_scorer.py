@@ -12,7 +12,7 @@ from preferably.errors import ModelError
 from preferably.models.adapters import add_adapters
 from preferably.models.loading import load, load_reward, save
 from preferably.models.scorer import Scorer
-from preferably.training.selfcheck import check_packing
+from preferably.models.selfcheck import check_packing
 
 SHAPES = [(5, [4, 7, 2]), (1, [1, 3]), (9, [6])]
 AXES = {"helpful": 0.75, "honest": 0.25}

@@ -24,9 +24,14 @@ class Share:
         return {"value": self.value, "n": self.n, "interval": [self.interval.low, self.interval.high]}
 
 
-def share(successes: float, n: int) -> Share | None:
-    """`successes` (a tie counts half) of `n`; None of nothing."""
-    return Share(successes / n, n, wilson(successes, n)) if n else None
+def share(successes: float, n: int, trials: int | None = None) -> Share | None:
+    """`successes` (a tie counts half) of `n`; None of nothing.
+
+    Where the `n` come in groups that go together, `trials` is how many groups there are, and the interval is that of so
+    many: at least as wide as it has to be.
+    """
+    independent = trials or n
+    return Share(successes / n, n, wilson(successes * independent / n, independent)) if n else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -333,7 +333,9 @@ def _fit(
         return group
     lengths = f"{start} prompt + {longest} completion tokens, {max_length} allowed"
     room = max_length - (longest if truncation == "keep_end" else start)
-    if truncation == "reject" or (truncation == "keep_end" and room < 1):
+    # Of a prompt alone nothing but its beginning can go: without its end it is another question.
+    whole = truncation == "keep_start" and not group.completions
+    if truncation == "reject" or whole or (truncation == "keep_end" and room < 1):
         longer = "prompt" if start > longest else "completion"
         return Reject(*place, longer, "too_long", lengths)
     if truncation == "keep_end":

@@ -17,7 +17,7 @@ from preferably.judging.judge import ScoreFunction
 from preferably.methods import METHODS
 from preferably.models.loading import Loaded
 from preferably.models.sampler import Decoding
-from preferably.training.selfcheck import check_packing
+from preferably.models.selfcheck import check_packing
 from preferably.training.steps import group_losses
 
 

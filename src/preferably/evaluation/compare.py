@@ -13,9 +13,9 @@ from preferably.feedback.records import Group
 from preferably.judging.judge import Judge, ScoreFunction, scores_of
 from preferably.models.loading import Loaded
 from preferably.models.sampler import Decoding, Sample, sample
+from preferably.models.selfcheck import check_packing
 from preferably.training.measure import groups_of_samples, kl_of_samples
 from preferably.training.run_directory import RunDirectory
-from preferably.training.selfcheck import check_packing
 
 Tell = Callable[[int], None]
 Answer = Callable[..., list[list[Sample]]]

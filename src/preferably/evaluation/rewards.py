@@ -25,7 +25,8 @@ from preferably.statistics.calibration import (
     reliability,
 )
 
-FEW = 30  # pairs below which nothing is said of calibration
+Rights = list[tuple[int, float]]  # of pairs: which record each is of, and 1, 0.5 or 0
+FEW = 30  # records below which nothing is said of calibration
 LENGTHS = ("200 or more shorter", "40 to 199 shorter", "about as long", "40 to 199 longer", "200 or more longer")
 CELLS = 12  # of a table; the rest is added up as one
 
@@ -44,8 +45,8 @@ BASELINES: dict[str, Callable[[str], float]] = {
 class Pair:
     """A verdict on two completions, the better one first, and what the reward model says of them."""
 
+    record: int  # pairs of one record go together
     margin: float  # score of the better one less that of the other, in the reward model's unit
-    axes: tuple[float, ...]  # the same on each axis
     longer: int  # characters that the better one has more
     strength: float | None
     source: str
@@ -55,7 +56,7 @@ class Pair:
     @property
     def right(self) -> float:
         """1 where the better one scores higher, 0.5 for equal scores."""
-        return 0.5 + 0.5 * float(np.sign(self.margin))
+        return _right(self.margin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +66,8 @@ class Calibration:
     error: float
     interval: tuple[float, float]
     bins: list[Bin]
-    temperature: float  # fitted on the even pairs
-    error_after: float  # on the odd pairs, with margins divided by it
+    temperature: float  # fitted on every other record
+    error_after: float  # on the rest, with margins divided by it
     log_loss: float  # nats; ln 2 = 0.693 is a coin
 
 
@@ -104,39 +105,52 @@ def evaluate_reward(loaded: Loaded, records: Sequence[Judged], *, budget: int = 
     """Score what the records hold and compare with what was said of it.
 
     A record counts each pair of its completions on which its labelers have a majority once; accuracy by labeler,
-    and by group of labelers, is against each one's own verdicts. `DataError` where there is no pair.
+    and by group of labelers, is against each one's own verdicts. Of several axes each is held against what was said on
+    it, and the total against ratings weighted as in the total. `DataError` where there is no pair.
     """
     scorer = scorer_of(loaded)
+    several = dict(zip(scorer.axes, scorer.weights, strict=True)) if len(scorer.axes) > 1 else {}
+    weights = {axis: weight for axis, weight in several.items() if weight} or None
     compared = [record for record in records if len(record.group.completions) > 1]
     scores = score_groups(loaded, [record.group for record in compared], budget=budget)
     pairs: list[Pair] = []
     tied: list[float] = []
-    by_labeler: dict[str, list[float]] = defaultdict(list)
-    by_group: dict[str, list[float]] = defaultdict(list)
-    for record, found in zip(compared, scores, strict=True):
+    by_labeler: dict[str, Rights] = defaultdict(list)
+    by_group: dict[str, Rights] = defaultdict(list)
+    by_axis: dict[str, Rights] = defaultdict(list)
+    for number, (record, found) in enumerate(zip(compared, scores, strict=True)):
         if found is None:
             continue
         totals = scorer.total(found).tolist()
-        said = verdicts(record)
+        said = verdicts(record, weights)
         for (one, other), verdict in _majorities(said).items():
             apart = totals[one] - totals[other]
             if not verdict:
                 tied.append(abs(apart))
                 continue
             better, worse = (one, other) if verdict > 0 else (other, one)
-            pairs.append(_pair(record, better, worse, totals, found.tolist(), tuple(said)))
+            pairs.append(_pair(number, record, better, worse, totals, tuple(said)))
         groups = {judgment.labeler: judgment.labeler_group for judgment in record.judgments}
         for name, answers in said.items():
             for question, verdict in answers.items():
                 if len(question) == 2 and verdict:
-                    apart = verdict * (totals[question[0]] - totals[question[1]])
-                    right = 0.5 + 0.5 * float(np.sign(apart))
+                    right = (number, _right(verdict * (totals[question[0]] - totals[question[1]])))
                     by_labeler[name].append(right)
                     by_group[groups[name]].append(right)
+        for column, axis in enumerate(several):
+            own = found[:, column].tolist()
+            for (one, other), verdict in _majorities(verdicts(record, axis)).items():
+                if verdict:
+                    by_axis[axis].append((number, _right(verdict * (own[one] - own[other]))))
     unread = sum(found is None for found in scores)
     if not pairs:
         raise DataError(f"There is no pair to rank: {len(records)} records, {len(tied)} ties, {unread} too long.")
-    return _report(loaded, pairs, tied, {"labeler group": by_group, "labeler": by_labeler}, unread, records)
+    speakers = {"labeler group": by_group, "labeler": by_labeler}
+    return _report(pairs, tied, by_axis, speakers, unread, records)
+
+
+def _right(margin: float) -> float:
+    return 0.5 + 0.5 * float(np.sign(margin))
 
 
 def _majorities(said: Mapping[str, Mapping[tuple[int, ...], int]]) -> dict[tuple[int, int], int]:
@@ -156,45 +170,38 @@ def _majorities(said: Mapping[str, Mapping[tuple[int, ...], int]]) -> dict[tuple
 
 
 def _pair(
-    record: Judged, better: int, worse: int, totals: Sequence[float], axes: Sequence[Sequence[float]],
-    labelers: tuple[str, ...],
-) -> Pair:  # fmt: skip
+    number: int, record: Judged, better: int, worse: int, totals: Sequence[float], labelers: tuple[str, ...]
+) -> Pair:
     texts = [record.group.completions[index].text for index in (better, worse)]
-    guesses = {name: 0.5 + 0.5 * float(np.sign(value(texts[0]) - value(texts[1]))) for name, value in BASELINES.items()}
+    guesses = {name: _right(value(texts[0]) - value(texts[1])) for name, value in BASELINES.items()}
     strengths = [
         said.strength
         for said in record.judgments
-        if isinstance(said, Preference) and said.strength is not None and said.choice == better
+        if isinstance(said, Preference) and said.strength is not None and said.choice == better and worse in said.order
     ]
     return Pair(
-        totals[better] - totals[worse], tuple(a - b for a, b in zip(axes[better], axes[worse], strict=True)),
-        len(texts[0]) - len(texts[1]), fmean(strengths) if strengths else None, record.group.source, labelers, guesses,
+        number, totals[better] - totals[worse], len(texts[0]) - len(texts[1]), fmean(strengths) if strengths else None,
+        record.group.source, labelers, guesses,
     )  # fmt: skip
 
 
 def _report(
-    loaded: Loaded, pairs: list[Pair], tied: list[float], by_speaker: Mapping[str, Mapping[str, list[float]]],
-    unread: int, records: Sequence[Judged],
+    pairs: list[Pair], tied: list[float], by_axis: Mapping[str, Rights],
+    by_speaker: Mapping[str, Mapping[str, Rights]], unread: int, records: Sequence[Judged],
 ) -> RewardReport:  # fmt: skip
-    scorer = scorer_of(loaded)
-    accuracy = _share([pair.right for pair in pairs])
-    assert accuracy is not None
     cells = {
         "strength": _cells(pairs, _strength_cells([pair.strength for pair in pairs])),
         "length": _cells(pairs, [_length_cell(pair.longer) for pair in pairs]),
         "source": _cells(pairs, [pair.source or None for pair in pairs]),
     } | {kind: _shares({name: right for name, right in found.items() if name}) for kind, found in by_speaker.items()}
-    axes = {}
-    if len(scorer.axes) > 1:
-        for row, name in enumerate(scorer.axes):
-            found = _share([0.5 + 0.5 * float(np.sign(pair.axes[row])) for pair in pairs])
-            assert found is not None
-            axes[name] = found
+    axes = {axis: _some(right) for axis, right in by_axis.items()}
     people = labelers(records)
     agreement = people.agreement if people else None
     return RewardReport(
-        accuracy, len(pairs), len(tied), unread, axes, {name: table for name, table in cells.items() if table},
-        {name: _some([pair.guesses[name] for pair in pairs]) for name in BASELINES}, _calibration(pairs), agreement,
+        _some([(pair.record, pair.right) for pair in pairs]), len(pairs), len(tied), unread, axes,
+        {name: table for name, table in cells.items() if table},
+        {name: _some([(pair.record, pair.guesses[name]) for pair in pairs]) for name in BASELINES},
+        _calibration(pairs), agreement,
         _ceiling(agreement), fmean(tied) if tied else None, fmean(abs(pair.margin) for pair in pairs),
     )  # fmt: skip
 
@@ -208,16 +215,18 @@ def _ceiling(agreement: Share | None) -> float | None:
 
 
 def _calibration(pairs: Sequence[Pair]) -> Calibration | None:
-    """None of fewer pairs than tell anything."""
-    if len(pairs) < FEW:
+    """None of fewer records than tell anything."""
+    _, record = np.unique([pair.record for pair in pairs], return_inverse=True)
+    if record.max() + 1 < FEW:
         return None
     margins, right = np.array([abs(pair.margin) for pair in pairs]), np.array([pair.right for pair in pairs])
-    sure = probability(margins)
-    interval = calibration_interval(sure, right)
-    temperature = fit_temperature(margins[::2], right[::2])
+    sure, even = probability(margins), record % 2 == 0
+    interval = calibration_interval(sure, right, groups=record)
+    temperature = fit_temperature(margins[even], right[even])
+    after = calibration_error(probability(margins[~even] / temperature), right[~even])
     return Calibration(
-        calibration_error(sure, right), (interval.low, interval.high), reliability(sure, right), temperature,
-        calibration_error(probability(margins[1::2] / temperature), right[1::2]), log_loss(margins, right),
+        calibration_error(sure, right), (interval.low, interval.high), reliability(sure, right), temperature, after,
+        log_loss(margins, right),
     )  # fmt: skip
 
 
@@ -241,17 +250,17 @@ def _strength_cells(strengths: Sequence[float | None]) -> list[str | None]:
 
 
 def _cells(pairs: Sequence[Pair], names: Sequence[str | None]) -> dict[str, Share]:
-    found: dict[str, list[float]] = defaultdict(list)
+    found: dict[str, Rights] = defaultdict(list)
     for pair, name in zip(pairs, names, strict=True):
         if name is not None:
-            found[name].append(pair.right)
+            found[name].append((pair.record, pair.right))
     if len(found) < 2:
         return {}
     shares = _shares(found)
     return {name: shares[name] for name in LENGTHS if name in shares} if set(shares) <= set(LENGTHS) else shares
 
 
-def _shares(found: Mapping[str, list[float]]) -> dict[str, Share]:
+def _shares(found: Mapping[str, Rights]) -> dict[str, Share]:
     """The largest cells alone, all others together, so that the counts add up."""
     ordered = sorted(found.items(), key=lambda item: -len(item[1]))
     shown = dict(ordered[:CELLS])
@@ -260,11 +269,8 @@ def _shares(found: Mapping[str, list[float]]) -> dict[str, Share]:
     return {name: _some(values) for name, values in shown.items()}
 
 
-def _share(values: Sequence[float]) -> Share | None:
-    return share(sum(values), len(values))
-
-
-def _some(values: Sequence[float]) -> Share:
-    found = _share(values)
+def _some(values: Rights) -> Share:
+    """The interval is that of as many trials as there are records, as the pairs of one say much the same."""
+    found = share(sum(right for _, right in values), len(values), len({record for record, _ in values}))
     assert found is not None, "a cell without a pair"
     return found

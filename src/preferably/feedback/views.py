@@ -12,6 +12,8 @@ from statistics import fmean
 
 from preferably.feedback.records import Group, Judged, Label, Preference, Ranking, Rating
 
+Axis = str | Mapping[str, float] | None  # which ratings count: of one axis, of several by their weights, or all alike
+
 
 @dataclass(slots=True)
 class _Votes:
@@ -64,11 +66,11 @@ class _Votes:
         return sorted({index for pair in (*self.counts, *self.ties) for index in pair})
 
 
-def _votes(item: Judged, axis: str | None) -> _Votes:
+def _votes(item: Judged, axis: Axis) -> _Votes:
     """What was said of the completions; where a labeler ordered them, that outweighs what ratings would make of it."""
     votes = _Votes()
     said = [judgment for judgment in item.judgments if judgment.state == "ok"]
-    for judgment in said if axis is None else ():
+    for judgment in said if not isinstance(axis, str) else ():
         if isinstance(judgment, Preference):
             one, other = judgment.order
             if isinstance(judgment.choice, int):
@@ -83,17 +85,22 @@ def _votes(item: Judged, axis: str | None) -> _Votes:
     return votes
 
 
-def _scores(said: Sequence[object], axis: str | None) -> list[dict[int, float]]:
-    """Each labeler's mean score over the axes (or the score on `axis`) of every completion rated on all of them."""
+def _scores(said: Sequence[object], axis: Axis) -> list[dict[int, float]]:
+    """Each labeler's mean score over the axes, weighted if there are weights (or the score on `axis`), of every
+    completion rated on all of them."""
+    weights = {axis: 1.0} if isinstance(axis, str) else axis
     by_labeler: dict[str, list[Rating]] = defaultdict(list)
     for judgment in said:
-        if isinstance(judgment, Rating) and axis in (None, judgment.axis):
+        if isinstance(judgment, Rating) and (weights is None or judgment.axis in weights):
             by_labeler[judgment.labeler].append(judgment)
     found = []
     for ratings in by_labeler.values():
         columns = zip(*(rating.scores for rating in ratings), strict=True)
+        counts = [1.0 if weights is None else weights[rating.axis] for rating in ratings]
         whole = {index: [score for score in column if score is not None] for index, column in enumerate(columns)}
-        found.append({index: fmean(scores) for index, scores in whole.items() if len(scores) == len(ratings)})
+        found.append({
+            index: fmean(scores, counts) for index, scores in whole.items() if len(scores) == len(ratings)
+        })  # fmt: skip
     return found
 
 
@@ -196,13 +203,16 @@ def prompts(judged: Iterable[Judged], axis: str | None = None) -> list[Group]:
     return [replace(item.group, completions=()) for item in judged]
 
 
-def verdicts(item: Judged) -> dict[str, dict[tuple[int, ...], int]]:
+def verdicts(item: Judged, axis: Axis = None) -> dict[str, dict[tuple[int, ...], int]]:
     """What each labeler said, question by question: of two completions (i, j), i < j, 1 if i is better, -1 if j is, 0
-    for a tie; of one completion (i,), 1 for good and -1 for bad."""
+    for a tie; of one completion (i,), 1 for good and -1 for bad.
+
+    Of ratings, on `axis` alone; with weights, by the weighted mean of those axes, unless there is an order anyway.
+    """
     found: dict[str, dict[tuple[int, ...], int]] = {}
     for name in dict.fromkeys(judgment.labeler for judgment in item.judgments if judgment.state == "ok"):
         own = replace(item, judgments=tuple(judgment for judgment in item.judgments if judgment.labeler == name))
-        votes = _votes(own, None)
+        votes = _votes(own, axis)
         said: dict[tuple[int, ...], int] = {(index,): (vote > 0) - (vote < 0) for index, vote in _thumbs(own).items()}
         for pair in combinations(votes.spoken(), 2):
             one, other = votes.counts[pair], votes.counts[pair[::-1]]

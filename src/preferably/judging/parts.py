@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -93,8 +94,8 @@ def _part(name: str, weight: float, loading: dict[str, Any]) -> Part:
     def by_model(groups: Sequence[Group]) -> Scores:
         scores: Scores = []
         for group, found in zip(groups, score_groups(loaded, groups), strict=True):
-            known = (scorer.total(found) / scorer.spread).tolist() if found is not None else None
-            scores += known if known is not None else [None] * len(group.completions)
+            known = [None] * len(group.completions) if found is None else (scorer.total(found) / scorer.spread).tolist()
+            scores += [one if one is not None and math.isfinite(one) else None for one in known]
         return scores
 
     return Part(name, weight, by_model, loaded)

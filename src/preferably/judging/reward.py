@@ -13,6 +13,7 @@ from preferably.errors import ModelError
 from preferably.feedback.records import Group, Preference
 from preferably.models.loading import Loaded
 from preferably.models.scorer import Scorer
+from preferably.models.selfcheck import check_packing
 
 LONGEST = 1 << 30
 
@@ -29,10 +30,13 @@ def score_groups(loaded: Loaded, groups: Sequence[Group], *, budget: int = 8192)
     """The centered scores of each group's completions, [K, A] (`Scorer.total` adds up the axes); None for a group that
     does not fit the context of the reward model, or that its template refuses.
 
-    Texts are tokenised with the reward model's own tokenizer, so it need not be that of the model that wrote them.
+    Texts are tokenised with the reward model's own tokenizer, so it need not be that of the model that wrote them. The
+    first texts also show whether it can be packed; where it cannot, `loaded.notes` says so.
     """
     scorer = scorer_of(loaded)
     encoded = encode(groups, loaded.tokenizer, max_length=loaded.context or LONGEST, twins=True).groups
+    if encoded and not scorer.checked and (note := check_packing(scorer, encoded).note):
+        loaded.notes.append(note)
     scores: list[Tensor | None] = [None] * len(groups)
     for group, found in zip(encoded, score_tokens(scorer, encoded, budget=budget), strict=True):
         scores[group.row] = found

@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import json
+import math
 import re
 import warnings
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ from transformers import (
     AutoTokenizer,
     PreTrainedTokenizerBase,
 )
+from transformers.utils import cached_file
 from transformers.utils import logging as transformers_logging
 
 from preferably.data.chat import end_of_turn, ensure_template
@@ -166,28 +168,47 @@ def load_reward(name: str | Path, **how: Any) -> Loaded:
     `how` is for `load`. Raises: ModelError for what is no reward model.
     """
     name = model_directory(name)
-    _refuse_mistyped(name)
-    try:
-        config = AutoConfig.from_pretrained(name, trust_remote_code=False)
-    except Exception as error:
-        raise ModelError(_why(str(name), "reward model", error)) from error
-    kinds = config.architectures or []
-    if not any(kind.endswith("ForSequenceClassification") for kind in kinds):
+    config, kinds = _kinds(name)
+    if not any(map(_scores, kinds)):
         raise ModelError(
             f"{name} is no reward model but a {', '.join(kinds) or config.model_type}; train one with "
             "`preferably train reward`, or give a sequence classification model with one score."
         )
-    path = Path(name) / REWARD
+    missing = {"_raise_exceptions_for_missing_entries": False, "_raise_exceptions_for_connection_errors": False}
+    path = cached_file(name, REWARD, **missing)
     known: dict[str, Any] = {"axes": {"reward": 1.0}}
-    if path.exists():
-        known = json.loads(path.read_text(encoding="utf-8"))
+    if path is not None:
+        known = json.loads(Path(path).read_text(encoding="utf-8"))
     if len(known["axes"]) != config.num_labels:
         raise ModelError(f"{name} gives {config.num_labels} scores; expected {', '.join(known['axes'])}.")
     loaded = load(name, axes=known["axes"], **how)
     assert isinstance(loaded.policy, Scorer)
+    if path is None:
+        loaded.notes.append(f"The reward model {name} has no {REWARD}: its scores are taken as they are, not centered.")
     loaded.policy.mean = tuple(known.get("mean", loaded.policy.mean))
     loaded.policy.spread = known.get("spread", 1.0)
+    if not 0 < loaded.policy.spread < math.inf:
+        raise ModelError(f"The {REWARD} of {name} has the spread {loaded.policy.spread}; expected a number above 0.")
     return loaded
+
+
+def is_reward_model(name: str | Path) -> bool:
+    """Whether a run directory, a directory or a hub id holds a model that scores. Raises ModelError for no model."""
+    return any(map(_scores, _kinds(model_directory(name))[1]))
+
+
+def _kinds(name: str) -> tuple[Any, list[str]]:
+    """The configuration of a model, and its architectures."""
+    _refuse_mistyped(name)
+    try:
+        config = AutoConfig.from_pretrained(name, trust_remote_code=False)
+    except Exception as error:
+        raise ModelError(_why(name, "model", error)) from error
+    return config, config.architectures or []
+
+
+def _scores(kind: str) -> bool:
+    return kind.endswith("ForSequenceClassification")
 
 
 def hollow(config: Any, axes: Mapping[str, float] | None = None) -> Any:

@@ -33,6 +33,7 @@ class Policy(nn.Module):
         self.model = model
         self.compute = compute
         self.packed = packed
+        self.checked = False  # whether the packed path was held against the plain one
         self.temperature = 1.0  # that logits are divided by: of the distribution whose log-probs are given
         self._remembered: tuple[Tensor, Tensor] | None = None  # a batch's tokens and their states, or nothing yet
         self._remembers = False

@@ -169,7 +169,7 @@ class _Live:
 
     def read(self, policy: Policy, drawn: Tensor) -> None:
         """Take in the tokens that were drawn, [B]."""
-        self.place = self.place + 1
+        self.place = self.place + ~self.done  # one that is done stays where it is: behind it the context may end
         self.seen = torch.cat([self.seen, torch.ones_like(self.seen[:, :1])], 1)
         self.logits = _step(policy, drawn[:, None], self.seen, self.place[:, None], self.cache)
 

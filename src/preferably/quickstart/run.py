@@ -68,6 +68,7 @@ def quickstart(
     for run in (base, sft, reward, dpo, ppo):
         report(run.path)
     compare_runs([dpo.path, ppo.path], output=output / "comparison.html")
+    measured["ppo"]["entropy"] = _entropy(ppo)
     results = {
         "seed": seed, "seconds": round(time.perf_counter() - began, 1), "recipe": asdict(recipe),
         "readiness": {"base": unready["verdict"], "sft": ready["verdict"]}, "labels": said,
@@ -138,6 +139,12 @@ def _store_worth(reward: Run, judged: Sequence[Judged]) -> None:
     prompts = {group.prompt for group in reward.held_out}
     found = evaluate_reward(reward.loaded, [one for one in judged if one.group.prompt in prompts])
     RunDirectory(reward.path).write_json("evaluation/reward_model.json", found.as_json())
+
+
+def _entropy(ppo: Run) -> list[float]:
+    """Nats per completion in the first and the last iteration."""
+    found = [line["objective/entropy"] for line in RunDirectory(ppo.path).lines("metrics.jsonl") if line["step"]]
+    return [found[0], found[-1]]
 
 
 def _store_accuracy(dpo: Run, start: Loaded) -> None:

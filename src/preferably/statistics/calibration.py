@@ -52,14 +52,22 @@ def calibration_error(predicted: ArrayLike, observed: ArrayLike, bins: int = BIN
 
 
 def calibration_interval(
-    predicted: ArrayLike, observed: ArrayLike, confidence: float = 0.95, bins: int = BINS, seed: int = 0
-) -> Interval:
-    """A bootstrap interval of the calibration error over predictions, by quantiles of `RESAMPLES` resamples."""
+    predicted: ArrayLike, observed: ArrayLike, confidence: float = 0.95, bins: int = BINS, seed: int = 0,
+    groups: ArrayLike | None = None,
+) -> Interval:  # fmt: skip
+    """A bootstrap interval of the calibration error over predictions, by quantiles of `RESAMPLES` resamples.
+
+    Predictions with the same number in `groups` (whole numbers, as many as predictions) are drawn together.
+    """
     probabilities, outcomes = _checked(predicted, observed)
     generator = np.random.default_rng(seed)
+    names = np.arange(len(probabilities)) if groups is None else np.asarray(groups)
+    _, group, sizes = np.unique(names, return_inverse=True, return_counts=True)
+    places = np.split(np.argsort(group, kind="stable"), np.cumsum(sizes)[:-1])
     values = []
     for _ in range(RESAMPLES):
-        drawn = generator.integers(len(probabilities), size=len(probabilities))
+        picked = generator.integers(len(places), size=len(places))
+        drawn = np.concatenate([places[one] for one in picked])
         values.append(calibration_error(probabilities[drawn], outcomes[drawn], bins))
     low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Interval(float(low), float(high), confidence, "bootstrap")

@@ -18,8 +18,8 @@ from preferably.training.stops import until_stopped
 BAD_STEPS = 3  # in a row: the run stops
 STOPPED = "asked to stop"
 OVEROPTIMIZED = (
-    "the run was ended: the policy learns what is wrong with the reward; take an earlier checkpoint, raise kl_coef, or "
-    "train the reward model on samples of this policy"
+    "the run was ended: the policy learns what is wrong with the reward; train again with fewer steps or a larger "
+    "kl_coef, or train the reward model on samples of this policy"
 )
 EVALUATIONS = 5  # a run, unless eval_every says otherwise
 
@@ -65,13 +65,14 @@ class Closing:
 
     def drive(
         self, policy: Policy, state: State, make: Callable[[], dict[str, Any]], stop_asked: Callable[[], bool],
-        held: Callable[[], bool] = lambda: False,
+        held: Callable[[], bool] = lambda: False, beside: Sequence[Policy] = (),
     ) -> State:  # fmt: skip
         """Make steps and close them until the run is done, or a stop was asked for and is saved; where it ended.
 
-        A step is made (`make`), then closed; a stopped run can lie between the two. A stop waits while `held`.
+        A step is made (`make`), then closed; a stopped run can lie between the two. A stop waits while `held`, and for
+        the forward pass that the policy, or one of those `beside` it, is in.
         """
-        with until_stopped(policy, lambda: stop_asked() and not held()):
+        with until_stopped([policy, *beside], lambda: stop_asked() and not held()):
             while state.line is not None or (state.step < self.total and not state.reason):
                 if parallel.any_of(stop_asked()):
                     break
@@ -87,7 +88,7 @@ class Closing:
         return state
 
     def count(self, state: State, logged: dict[str, Any], rows: Sequence[int], wrong: str) -> None:
-        """Take note of a step that was not applied, as something is `wrong` with it; `rows` are what it was made of.
+        """Take note of a step that has something `wrong`, of which no update was made; `rows` are what it was made of.
 
         Raises `TrainingError` at the third one in a row.
         """
@@ -98,15 +99,15 @@ class Closing:
         logged["skipped"] = wrong
         self.run.append("warnings.jsonl", {
             "step": state.step, "code": "not_finite", "message": f"{wrong}; rows {list(rows)[:20]}",
-            "advice": "the step was not applied; lower the learning rate, or look at these rows",
+            "advice": "no update was made of it; lower the learning rate, or look at these rows",
         })  # fmt: skip
-        self.progress.warn("not_finite", wrong, "the step was not applied")
+        self.progress.warn("not_finite", wrong, "no update was made of it")
         if state.bad_steps == BAD_STEPS:
             self.run.append("metrics.jsonl", logged)
             raise TrainingError(
                 f"Steps {state.step - BAD_STEPS + 1} to {state.step} could not be used, the last one because {wrong}; "
-                "none was applied. The last good checkpoint is kept. Lower the learning rate, or look at the rows "
-                "named in warnings.jsonl."
+                "no update was made of what was wrong. The last good checkpoint is kept. Lower the learning rate, or "
+                "look at the rows named in warnings.jsonl."
             )
 
     def close(self, state: State, line: dict[str, Any], began: float) -> None:
@@ -133,8 +134,8 @@ class Closing:
                     state.alarms.append(warning.code)
                     self.run.append("warnings.jsonl", warning)
                     self.progress.warn(warning.code, warning.message, warning.advice)
-            if settings.stop_kl is not None and seen.get("objective/kl", 0.0) > settings.stop_kl:
-                state.reason = f"KL from the reference reached {seen['objective/kl']:.2f} nats, more than stop_kl"
+        if too_far := self._too_far(line):
+            state.reason = too_far
         # Wall time is never the same twice, and the metrics of a resumed run are to be.
         spent = {name: value for name, value in line.items() if name.startswith("time/")}
         line = {name: value for name, value in line.items() if name not in spent}
@@ -149,3 +150,12 @@ class Closing:
         if due or step in (self.total, state.best_step) or state.reason:
             best = settings.chooses_best and step == state.best_step
             self.save(state, step == self.total or best or bool(state.reason))
+
+    def _too_far(self, line: dict[str, Any]) -> str:
+        """Why the run ends for its KL from the reference, of rollouts or of samples on held-out prompts; or nothing."""
+        for setting, name, unit in (("stop_kl", "kl", "completion"), ("stop_kl_per_token", "kl_per_token", "token")):
+            most = getattr(self.settings, setting)
+            found = [line[key] for key in (f"objective/{name}", f"objective/rollout_{name}") if key in line]
+            if most is not None and found and max(found) > most:
+                return f"KL from the reference reached {max(found):.3g} nats a {unit}, more than {setting} {most:g}"
+        return ""

@@ -15,7 +15,6 @@ from preferably.data.tokens import TokenGroup
 from preferably.judging.parts import model_names
 from preferably.models.critic import SHARED, Critic
 from preferably.models.loading import Loaded, load_reward
-from preferably.models.policy import Policy
 from preferably.models.scorer import Scorer
 from preferably.objectives.policy import clipped_value
 from preferably.training.equipment import critic_scorer
@@ -38,8 +37,8 @@ class Company:
     unknown: tuple[str, ...] = ()  # parts of the reward whose memory and time nobody can tell
 
 
-def company_of(settings: TrainSettings, policy: Policy, work: Workload) -> Company:
-    """What stands beside `policy` in a run of `settings`; `Company()` for methods that draw nothing.
+def company_of(settings: TrainSettings, model: Loaded, work: Workload) -> Company:
+    """What stands beside the policy of `model` in a run of `settings`; `Company()` for methods that draw nothing.
 
     Tokens are counted by the policy's tokenizer, also for a reward model with another. Raises what loading a
     configuration raises, and whatever torch or a model raises where it cannot be rehearsed.
@@ -55,7 +54,8 @@ def company_of(settings: TrainSettings, policy: Policy, work: Workload) -> Compa
         "scoring": max((forward_peak(one.policy, micro) for one in rewards for micro in micros), default=0),
     }
     if settings.row.advantage == "gae" and settings.critic != SHARED:  # whose one row of weights is nothing
-        made |= _critic(settings, critic_scorer(settings, names, how), work)
+        made |= _critic(settings, critic_scorer(settings, names, model, how), work)
+    policy = model.policy
     resident = sum(p.numel() * policy.compute.itemsize for p in policy.parameters())
     return Company(
         **made, resident=resident if policy.compute != torch.float32 else 0,

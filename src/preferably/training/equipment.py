@@ -3,20 +3,20 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from preferably.config import TrainSettings
 from preferably.data.load import load_feedback
-from preferably.data.tokens import TokenGroup, encode
+from preferably.data.tokens import TokenGroup, encode, encode_prompts
 from preferably.errors import ConfigError, DataError
 from preferably.feedback.records import Group
 from preferably.functions import source_of
 from preferably.judging.parts import Part, answered, check_columns, model_names, reward_parts
+from preferably.judging.reward import scorer_of
 from preferably.models.critic import SHARED, Critic, SharedCritic
-from preferably.models.loading import Loaded, load, load_reward, model_directory, weights_digest
+from preferably.models.loading import Loaded, is_reward_model, load, load_reward, model_directory, weights_digest
 from preferably.models.sampler import Decoding, sample
 from preferably.models.scorer import Scorer
 from preferably.training.alarms import Warning
@@ -42,6 +42,7 @@ class Equipment:
     engine: Engine
     data: OnlineData
     facts: dict[str, Any]
+    notes: list[str]  # what a person should know of it
 
     def look(
         self, loaded: Loaded, reference: Reference | None, prompts: Sequence[Sequence[int]], settings: TrainSettings,
@@ -81,16 +82,20 @@ def equip(settings: TrainSettings, loaded: Loaded, data: TrainData, held_out: Se
     by_prompt = dict(zip((tuple(group.prompt.tolist()) for group in data.held_out), held_out, strict=True))
     watched = [by_prompt[tuple(prompt)] for prompt in data.prompts]
     rewarding = Rewarding(parts, penalty, data.asked)
-    critic = _critic(settings, loaded, how) if settings.row.advantage == "gae" else None
+    critic, notes = _critic(settings, loaded, how)
     decoding = Decoding(temperature=settings.temperature, max_tokens=settings.sample_tokens)
     engine = Engine(loaded.policy, loaded.tokenizer, decoding, samples=settings.samples, stop_ids=loaded.stop_ids)
     everything = [*parts, *([guard] if guard else [])]
     check_columns(everything, data.asked)
-    _try(rewarding, everything, settings.sample_tokens)
-    prompts = OnlineData([group.prompt.tolist() for group in data.train], _mixed(settings, loaded))
-    return Equipment(
-        rewarding, Rewarding(parts, penalty, watched), guard, critic, engine, prompts, _facts(everything, data.asked)
-    )
+    _try(rewarding, everything, watched, settings.sample_tokens)
+    for part in everything:
+        notes += _notes(part, loaded)
+    mixed, left = _mixed(settings, loaded)
+    if left:
+        notes.append(f"{left} of {left + len(mixed)} demonstrations in ptx_data are too long, or empty, and left out.")
+    prompts = OnlineData([group.prompt.tolist() for group in data.train], mixed)
+    facts = _facts(everything, data.asked, critic)
+    return Equipment(rewarding, Rewarding(parts, penalty, watched), guard, critic, engine, prompts, facts, notes)
 
 
 def probes(loaded: Loaded, data: TrainData) -> list[TokenGroup]:
@@ -102,61 +107,106 @@ def probes(loaded: Loaded, data: TrainData) -> list[TokenGroup]:
     return groups_of_samples(prompts, drawn)
 
 
-def critic_scorer(settings: TrainSettings, models: Sequence[str], how: dict[str, Any]) -> Loaded:
-    """What the critic begins as: what `critic` says, else the first of the reward `models`, else the policy with a head
-    of zeros."""
-    name = model_directory(settings.critic or (models[0] if models else settings.model))
-    if Path(name, "reward.json").exists() or (settings.critic is None and models):
-        return load_reward(name, **how)
-    loaded = load(name, axes={"value": 1.0}, **how)
+def critic_scorer(settings: TrainSettings, models: Sequence[str], policy: Loaded, how: dict[str, Any]) -> Loaded:
+    """What the critic begins as: what `critic` says, else the first of the reward `models` that has the vocabulary of
+    `policy`, else the policy with a head of zeros.
+
+    A critic reads the policy's own tokens: `ConfigError` for one that was asked for and has other ones.
+    """
+    for name in [settings.critic] if settings.critic else models:
+        if is_reward_model(name):
+            loaded = load_reward(name, **how)
+        else:
+            loaded = _with_head_of_zeros(name, how)
+        if loaded.tokenizer.get_vocab() == policy.tokenizer.get_vocab():
+            return loaded
+        if settings.critic:
+            raise ConfigError(f"The critic {name} has another vocabulary than the policy; expected the same tokens.")
+    return _with_head_of_zeros(settings.model, how)
+
+
+def _with_head_of_zeros(name: str, how: dict[str, Any]) -> Loaded:
+    loaded = load(model_directory(name), axes={"value": 1.0}, **how)
     nn.init.zeros_(loaded.policy.inner.score.weight)
     return loaded
 
 
-def _critic(settings: TrainSettings, loaded: Loaded, how: dict[str, Any]) -> Critic | SharedCritic:
+def _critic(
+    settings: TrainSettings, loaded: Loaded, how: dict[str, Any]
+) -> tuple[Critic | SharedCritic | None, list[str]]:
+    """The critic, where the method has one, and what is to be said of it."""
+    if settings.row.advantage != "gae":
+        return None, []
     if settings.critic == SHARED:
-        return SharedCritic(loaded.policy)
-    scorer = critic_scorer(settings, model_names(settings.reward), how).policy
-    assert isinstance(scorer, Scorer)
-    return Critic.of(scorer)
+        return SharedCritic(loaded.policy), []
+    models = model_names(settings.reward)
+    begun = critic_scorer(settings, models, loaded, how)
+    assert isinstance(begun.policy, Scorer)
+    note = "No reward model has the policy's vocabulary, so the critic begins as the policy, with a head of zeros."
+    away = models and not settings.critic and begun.name == model_directory(settings.model)
+    return Critic.of(begun.policy), [note] if away else []
 
 
-def _mixed(settings: TrainSettings, loaded: Loaded) -> list[TokenGroup]:
-    if not settings.ptx_data:
+def _notes(part: Part, policy: Loaded) -> list[str]:
+    """What a person should know of a part of the reward."""
+    if part.loaded is None:
         return []
+    notes = [f"{part.name}: {note}" for note in part.loaded.notes]
+    if part.loaded.tokenizer.get_vocab() != policy.tokenizer.get_vocab():
+        notes.append(f"The reward model {part.name} has another tokenizer: completions reach it as text.")
+    return notes
+
+
+def _mixed(settings: TrainSettings, loaded: Loaded) -> tuple[list[TokenGroup], int]:
+    """The demonstrations to mix in, and how many do not fit."""
+    if not settings.ptx_data:
+        return [], 0
     groups = load_feedback(settings.ptx_data, "demonstrations", max_rejected=settings.max_rejected).groups
     length = min(settings.max_length or 2048, loaded.context or 2048)
     made = encode(groups, loaded.tokenizer, max_length=length, truncation=settings.truncation).groups
     if not made:
         raise DataError(f"None of the {len(groups)} demonstrations in ptx_data fits {length} tokens.")
-    return made
+    return made, len(groups) - len(made)
 
 
-def _try(rewarding: Rewarding, parts: Sequence[Part], tokens: int) -> None:
-    """Ask every part of the reward about an answer to the longest prompt, so that a mistake in it costs no rollouts."""
+def _try(rewarding: Rewarding, parts: Sequence[Part], watched: Sequence[Group], tokens: int) -> None:
+    """Ask every part of the reward about two answers to the longest prompt, so that a mistake in it costs no rollouts;
+    and whether a reward model has room for every prompt with a completion of `tokens`."""
     longest = max(rewarding.asked, key=lambda group: len(group.prompt_text))
     for part in parts:
-        context = part.loaded.context if part.loaded is not None else None
-        score, _ = part.score([answered(longest, ["x", "y"])])  # two, or one result for any number would do
-        if part.loaded is not None and context is not None:
-            size = len(part.loaded.tokenizer(longest.prompt_text)["input_ids"])
-            if score is None or size + tokens > context:
+        if part.loaded is not None and (context := part.loaded.context) is not None:
+            try:
+                encode_prompts([*rewarding.asked, *watched], part.loaded.tokenizer, context - tokens)
+            except DataError as error:
                 raise ConfigError(
-                    f"The reward model {part.name} reads {context} tokens; the longest prompt has {size} of them, and "
-                    f"a completion up to {tokens}. Leave out long prompts, or take another reward model."
-                )
-        if score is None:
-            raise ConfigError(f"The reward {part.name} gives no finite number; tried on the answer 'x' to a prompt.")
+                    f"The reward model {part.name} reads {context} tokens, and completions may have {tokens}: {error} "
+                    "Or lower sample_tokens, or take another reward model."
+                ) from None
+        scores = part.score([answered(longest, ["x", "y"])])  # two, or one result for any number would do
+        if not any(one is not None for one in scores):
+            raise ConfigError(
+                f"The reward {part.name} gives no finite number; tried on the answers 'x' and 'y' to a prompt."
+            )
 
 
-def _facts(parts: Sequence[Part], asked: Sequence[Group]) -> dict[str, Any]:
-    """What each part of the reward is: a digest of its weights, or the text of the function and of what it reads."""
+def _facts(parts: Sequence[Part], asked: Sequence[Group], critic: Critic | SharedCritic | None) -> dict[str, Any]:
+    """What each part of the reward is: a digest of its weights with what makes scores of them, or the text of the
+    function and of what it reads. Of the critic what is in no checkpoint."""
     known: dict[str, Any] = {}
     for part in parts:
         if part.loaded is not None:
-            known[part.name] = weights_digest(part.loaded.policy)
+            known[part.name] = {"weights": weights_digest(part.loaded.policy)} | _unit(scorer_of(part.loaded))
         elif ":" in part.name and not part.name.startswith("format:"):
             known[part.name] = source_of(part.name)
     if any(part.takes for part in parts):
         known["columns"] = sha256("\n".join(group.columns for group in asked).encode()).hexdigest()
-    return {"reward": known} if known else {}
+    facts = {"reward": known} if known else {}
+    return facts | ({"critic": _unit(critic)} if isinstance(critic, Critic) else {})
+
+
+def _unit(scorer: Scorer) -> dict[str, Any]:
+    return {
+        "axes": dict(zip(scorer.axes, scorer.weights, strict=True)),
+        "mean": list(scorer.mean),
+        "spread": scorer.spread,
+    }

@@ -69,7 +69,7 @@ def estimate(settings: TrainSettings, model: Loaded, data: TrainData) -> Estimat
     work = count_work(settings, data, model.context)
     try:
         found = rehearse(policy.inner.config, settings, work, compute=policy.compute, packed=policy.packed)
-        company = company_of(settings, policy, work)
+        company = company_of(settings, model, work)
     except (RuntimeError, ValueError, TypeError, AttributeError, LookupError, AssertionError) as error:
         return f"{type(policy.inner).__name__} cannot be rehearsed ({' '.join(str(error).split())[:160]})"
     process = 0

@@ -48,7 +48,7 @@ def lessons_of(
     """Lessons, and what to log: KL and entropy in nats per completion, the score with and without the KL."""
     groups = [rollout.group for rollout in rollouts]
     old, known, values = looked_at(groups, policy, reference, critic, settings)
-    estimate = ESTIMATES[settings.kl_estimator]
+    estimate = ESTIMATES[settings.estimator]
     ratios = [kl.k1(mine, theirs) for mine, theirs in zip(old, known, strict=True)] if known else []
     scores = torch.tensor([score for rollout in rollouts for score in rollout.scores])
     penalties = [torch.zeros_like(one) for one in old]
@@ -79,6 +79,9 @@ def lessons_of(
         "objective/scores": float(scores.mean()), "objective/rlhf_reward": float(totals.mean()),
         "objective/entropy": float(-torch.cat(old).sum() / len(old)),
     }  # fmt: skip
+    if settings.temperature == 1:  # what was captured is at that; a large gap says that another model draws
+        captured = torch.tensor([logp for rollout in rollouts for one in rollout.samples for logp in one.logps])
+        logged["sampling/sampling_logp_difference/mean"] = float((torch.cat(old) - captured).abs().mean())
     if ratios:
         per_sequence = torch.stack([one.sum() for one in ratios])
         logged["objective/rollout_kl"] = float(per_sequence.mean())

@@ -72,7 +72,7 @@ def train_online(
     optimizer = adamw(policy, learning_rate=settings.peak_learning_rate, **options)
     tutor = None
     if critic is not None:
-        tutor = adamw(critic, learning_rate=settings.critic_learning_rate or settings.peak_learning_rate, **options)
+        tutor = adamw(critic, learning_rate=settings.critic_rate, **options)
         saver.critic = (critic, tutor)
     state = saver.restore(policy, optimizer, reference)
     if state.kl_coef is None:
@@ -112,7 +112,8 @@ def train_online(
         updating = False
         return logged
 
-    return closing.drive(policy, state, iterate, stop_asked, held=lambda: updating)
+    beside = [engine.resident] if engine.resident is not None else []
+    return closing.drive(policy, state, iterate, stop_asked, held=lambda: updating, beside=beside)
 
 
 def told(rollouts: Sequence[Rollout]) -> dict[str, Any]:

@@ -16,11 +16,11 @@ from preferably.config import TrainSettings
 from preferably.models.adapters import add_adapters
 from preferably.models.loading import Loaded, load
 from preferably.models.sampler import Decoding, sample
+from preferably.models.selfcheck import check_packing
 from preferably.training.company import Company
 from preferably.training.offline import TrainData
 from preferably.training.optimizer import adamw
 from preferably.training.rehearsal import Rehearsal, blank_losses
-from preferably.training.selfcheck import check_packing
 from preferably.training.workload import Workload
 
 ENOUGH = 1.0  # seconds of a measurement after which a longer one would say nothing new

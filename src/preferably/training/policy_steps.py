@@ -59,13 +59,14 @@ def update_losses(
         values = critic(batch) if critic is not None else None
     clip = numbers["clip_range"]
     losses = clipped(new, old, advantages, low=clip, high=settings.clip_high or clip)
+    cut = (losses > -advantages * (new - old).exp()).float()  # where the clipped branch is the one that counts
     if settings.kl_in == "loss" and lessons[0].reference:
-        losses = losses + kl_coef * ESTIMATES[settings.kl_estimator](new, of("reference"))
+        losses = losses + kl_coef * ESTIMATES[settings.estimator](new, of("reference"))
     with torch.no_grad():
         moved = new - old
         ratio = moved.exp()
         logged = {
-            "policy/approxkl_avg": 0.5 * moved**2, "policy/clipfrac_avg": ((ratio - 1).abs() > clip).float(),
+            "policy/approxkl_avg": 0.5 * moved**2, "policy/clipfrac_avg": cut,
             "val/ratio": ratio, "loss/policy_avg": losses.detach(),
         }  # fmt: skip
     value_loss = None

@@ -1,5 +1,6 @@
 """From the scores of a batch to one loss per group, for a model that scores. Shapes: A axes, N completions."""
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from itertools import accumulate, combinations
@@ -69,4 +70,5 @@ def center(scorer: Scorer, groups: Sequence[TokenGroup], budget: int) -> None:
     section 3.4, where they are the references that the policy starts from), and note how far they spread."""
     scores = torch.cat([scorer(collate(run)) for run in split_by_tokens(groups[:CENTERED], budget)])
     scorer.mean = tuple(scores.double().mean(0).tolist())
-    scorer.spread = float(scorer.total(scorer.centered(scores)).double().std())
+    spread = float(scorer.total(scorer.centered(scores)).double().std())
+    scorer.spread = spread if 0 < spread < math.inf else 1.0  # of one that scores all alike there is none

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from preferably.errors import ConfigError
+from preferably.errors import PreferablyError
 from preferably.feedback.records import Group
 from preferably.judging.parts import Part, added_up, answered
 from preferably.models.sampler import Sample
@@ -25,7 +25,7 @@ class Rewarding:
         fines = [0.0 if sample.finished else -self.missing_eos_penalty for one in rollouts for sample in one.samples]
         try:
             totals, said = added_up(self.parts, groups, fines)
-        except ConfigError as error:  # it worked before the run began
+        except PreferablyError as error:  # it worked before the run began
             return str(error).rstrip(".")
         at = 0
         for rollout in rollouts:
@@ -67,7 +67,7 @@ def look_at_samples(
         groups = [answered(rewarding.asked[one.row], [sample.text for sample in one.samples]) for one in rollouts]
         try:
             said = guard.score(groups)
-        except ConfigError as error:
+        except PreferablyError as error:
             tell(f"the guard: {error}".rstrip("."))
             return seen
         watched = [guard.weight * score for score in said if score is not None]

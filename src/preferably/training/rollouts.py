@@ -20,7 +20,7 @@ class Rollout:
     row: int  # of the prompt
     prompt: Sequence[int]
     samples: list[Sample]
-    version: int  # how many updates the policy had seen
+    version: int  # how many iterations the policy had learnt from
     scores: list[float] = field(default_factory=list)  # [K], the sum of all parts of the reward
     parts: dict[str, list[float | None]] = field(default_factory=dict)  # [K] each, as the parts gave them
 
@@ -50,13 +50,15 @@ class Engine:
         self.resident: Policy | None = None
         if policy.compute != torch.float32:
             self.resident = copy.deepcopy(policy).requires_grad_(False)
-            self.resident.model.to(policy.compute)
+            for parameter in self.resident.parameters():  # not the buffers: rotary frequencies must not be rounded
+                parameter.data = parameter.data.to(policy.compute)
             self.resident.compute = torch.float32  # no autocast: the weights have the dtype already
 
     @torch.no_grad()
     def refresh(self) -> None:
         """Take over the policy's weights, after an update."""
         if self.resident is not None:
+            self.resident.follow(self.policy)
             for mine, theirs in zip(self.resident.parameters(), self.policy.parameters(), strict=True):
                 mine.copy_(theirs)
 

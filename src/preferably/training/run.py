@@ -18,8 +18,10 @@ from preferably.errors import CheckpointError, PreferablyError
 from preferably.feedback.records import Group
 from preferably.functions import source_of
 from preferably.models.adapters import add_adapters
+from preferably.models.critic import Critic
 from preferably.models.loading import Loaded, load, save, weights_digest
 from preferably.models.scorer import Scorer
+from preferably.models.selfcheck import check_packing
 from preferably.training import parallel
 from preferably.training.alarms import Warning
 from preferably.training.checkpoint import environment_facts, lock_run
@@ -33,7 +35,7 @@ from preferably.training.ranked import center
 from preferably.training.reading import read_data
 from preferably.training.reference import Reference, load_reference
 from preferably.training.run_directory import RunDirectory
-from preferably.training.selfcheck import check_balance, check_packing, check_reference
+from preferably.training.selfcheck import check_balance, check_reference
 from preferably.training.sharding import assembled, shard
 from preferably.training.state import Saver, State
 from preferably.training.stops import Stop, listening
@@ -108,7 +110,7 @@ def train(
             loaded = start or load(settings.model, **how, place=settings.processes == 1)
             reference, weights = _reference(settings, loaded, data, how)
             equipment = equip(settings, loaded, data, held_out) if settings.row.online else None
-            at_start = _checked(settings, loaded, reference, data, progress)
+            at_start = _checked(settings, loaded, reference, equipment, data, progress)
             facts = parallel.on_main(lambda: _facts(settings, loaded, data, weights, equipment))
             if run.fresh:
                 _describe(run, settings, facts, in_memory=groups is not None)
@@ -222,11 +224,15 @@ def _longest(settings: TrainSettings, loaded: Loaded, data: TrainData) -> int:
 
 
 def _checked(
-    settings: TrainSettings, loaded: Loaded, reference: Reference | None, data: TrainData, progress: Progress
-) -> list[Warning]:
+    settings: TrainSettings, loaded: Loaded, reference: Reference | None, equipment: Equipment | None, data: TrainData,
+    progress: Progress,
+) -> list[Warning]:  # fmt: skip
     """Check the forward, the reference and the ends of completions on real data; what is to be warned of."""
     groups = probes(loaded, data) if settings.row.online else data.train
     check, other = check_packing(loaded.policy, groups), None
+    beside = equipment.notes if equipment is not None else []
+    if equipment is not None and isinstance(equipment.critic, Critic):
+        beside.append(check_packing(equipment.critic, groups).note or "")
     if reference is not None and reference.other:
         other = check_packing(reference.policy, groups).note
         progress.note(
@@ -237,7 +243,7 @@ def _checked(
         reference.policy.follow(loaded.policy)
         check_reference(loaded.policy, reference, groups, settings.row, settings.hyperparameters)
     uneven = check_balance(data.train, settings.hyperparameters) if settings.row.baseline else None
-    for note in [*loaded.notes, check.note, other, uneven]:
+    for note in [*loaded.notes, check.note, other, uneven, *beside]:
         if note:
             progress.note(note)
     if settings.row.online:
@@ -264,6 +270,8 @@ def _facts(
     job = settings.model_dump(mode="json", exclude=FREE) | settings.hyperparameters
     job["learning_rate"] = settings.peak_learning_rate  # a default that is now said is no change
     parts = {"train": data.train, "held_out": data.held_out}
+    if equipment is not None and equipment.data.mixed:
+        parts["ptx_data"] = equipment.data.mixed
     tokens = {name: {"groups": len(part), "digest": _digest_of_tokens(part)} for name, part in parts.items()}
     own = [source_of(part.loss) for _, part in settings.row.parts if ":" in part.loss]
     facts = {"settings": job, "data": tokens, **weights, "packed": policy.packed}

@@ -74,8 +74,8 @@ def listening() -> Iterator[Stop]:
 
 
 @contextmanager
-def until_stopped(policy: Policy, asked: Callable[[], bool]) -> Iterator[None]:
-    """Ends its body before the next forward pass of `policy` once a stop was asked for.
+def until_stopped(policies: Sequence[Policy], asked: Callable[[], bool]) -> Iterator[None]:
+    """Ends its body before the next forward pass of one of `policies` once a stop was asked for.
 
     Steps, evaluations and sampling all consist of forward passes, so none of them has to be waited for. Several
     processes make each pass together, so they cannot end in the middle of one: they agree between two steps.
@@ -88,14 +88,15 @@ def until_stopped(policy: Policy, asked: Callable[[], bool]) -> Iterator[None]:
         if asked():
             raise StopAsked
 
-    body = getattr(policy.inner, policy.inner.base_model_prefix)  # which the sampler and the packed forward share
-    hook = body.register_forward_pre_hook(check)
+    # The body is what the sampler and the packed forward share.
+    hooks = [policy.body.register_forward_pre_hook(check) for policy in policies]
     try:
         yield
     except StopAsked:
         pass
     finally:
-        hook.remove()
+        for hook in hooks:
+            hook.remove()
 
 
 def _let_go_of(terminal: Sequence[int]) -> None:

@@ -156,7 +156,7 @@ class Teaching:
         if finite:
             step_at(self.optimizer, share * settings.peak_learning_rate)
             if self.tutor is not None:
-                step_at(self.tutor, share * (settings.critic_learning_rate or settings.peak_learning_rate))
+                step_at(self.tutor, share * settings.critic_rate)
         for optimizer in (self.optimizer, self.tutor):
             if optimizer is not None:
                 optimizer.zero_grad(set_to_none=True)

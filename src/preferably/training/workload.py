@@ -9,11 +9,11 @@ from preferably.batches.packing import packed_size, split_by_tokens
 from preferably.config import TrainSettings
 from preferably.data.order import batch_indices
 from preferably.data.tokens import TokenGroup
+from preferably.models.selfcheck import some_of
 from preferably.training.closing import evaluation_every
 from preferably.training.equipment import PROBE_TOKENS, PROBED
 from preferably.training.offline import TrainData, total_rows, total_steps
 from preferably.training.online import total_iterations
-from preferably.training.selfcheck import some_of
 
 COUNTED = 100_000  # groups whose micro-batches are made one by one; a longer run is taken to go on like that
 TOGETHER = 256  # prompts that the sampler takes together
