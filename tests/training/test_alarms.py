@@ -42,6 +42,12 @@ def test_each_speaks_on_its_condition_and_not_just_short_of_it(code, key, enough
     assert codes(CALM | {key: not_enough}) == []
 
 
+def test_a_length_that_a_few_rambling_samples_make_is_no_drift():
+    noisy = CALM | {"samples/length": 33.0, "samples/length_se": 3.0}
+    assert codes(noisy) == [] == codes(CALM | {"samples/length": 12.0}, CALM | {"samples/length_se": 2.0})
+    assert codes(noisy | {"samples/length": 40.0}) == ["length_drift"]
+
+
 @pytest.mark.parametrize(("code", "key", "enough", "not_enough"), EDGES)
 def test_each_speaks_once_a_run(code, key, enough, not_enough):
     assert codes(CALM | {key: enough}, already=[code]) == []

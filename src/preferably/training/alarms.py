@@ -68,7 +68,12 @@ def _displacement(now: Metrics, start: Metrics) -> tuple[str, str] | None:
 
 def _length(now: Metrics, start: Metrics) -> tuple[str, str] | None:
     before, after = start.get("samples/length"), now.get("samples/length")
-    if _shown(now) or not before or after is None or 1 / LENGTH_RATIO < after / before < LENGTH_RATIO:
+    if _shown(now) or not before or not after:
+        return None
+    errors = (one.get("samples/length_se", 0.0) / one["samples/length"] for one in (start, now))
+    # A few rambling samples make a mean: beyond the limit is what is so by twice its standard error.
+    change = max(after / before, before / after) * math.exp(-2 * math.hypot(*errors))
+    if change < LENGTH_RATIO:
         return None
     return (
         f"samples went from {before:.0f} to {after:.0f} tokens: length itself is being learnt",

@@ -74,7 +74,8 @@ def sample_metrics(
 ) -> SampleMetrics:
     """KL(policy || reference) on own samples, their length, repetition, and how many the model itself ends.
 
-    `objective/kl` is in nats per sequence with its standard error; `objective/kl_per_token` divides by the mean length.
+    `objective/kl` is in nats per sequence and `samples/length` in tokens, each with its standard error;
+    `objective/kl_per_token` divides the one by the other.
     `keep` is given the first `KEPT` samples with their prompts, as text, for people to read.
     """
     whole = assembled(policy)
@@ -92,6 +93,7 @@ def sample_metrics(
     values = {
         "samples/count": float(len(each)),
         "samples/length": length,
+        "samples/length_se": stdev(len(one.tokens) for one in each) / len(each) ** 0.5 if len(each) > 1 else 0.0,
         "samples/repetition": fmean(repetition(one.tokens) for one in each),
         "samples/commonest": next(iter(said.values()), 0.0),
         "samples/same_start": commonest([tuple(one.tokens[:OPENING])] for one in each),
