@@ -10,6 +10,7 @@ Goals for the published seeds 0 to 4 (the recipe was tuned on others), at T = 0.
 
     python bench/quickstart_seeds.py                    about 40 minutes on two cores
     python bench/quickstart_seeds.py --seeds 0 1 2
+    python bench/quickstart_seeds.py --seeds 3 --again  takes the other seeds over from the stored file
     python bench/quickstart_seeds.py --smoke            a minute or two, a tiny recipe, proves nothing
 """
 
@@ -22,7 +23,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from support.children import parser_of, run_child
-from support.machine import facts, matmul_rates, peak_rss_gb, table, write_result
+from support.machine import RESULTS, facts, matmul_rates, peak_rss_gb, table, write_result
 from support.quickstart import TINY, Quiet
 
 # Win rate of each seed, its lower bound, the mean over seeds.
@@ -73,8 +74,6 @@ def summary(values: dict[str, Any]) -> dict[str, Any]:
             "kl": headline["kl"]["mean"],
             "correct_before": axes["correctness"]["sft"],  # the mean of the axis; a needless "not sure" earns 0.2
             "correct_after": axes["correctness"][road],
-            "exactly_right_before": axes["exactly_right"]["sft"],
-            "exactly_right_after": axes["exactly_right"][road],
             "words_before": axes["words"]["sft"],
             "words_after": axes["words"][road],
         }
@@ -85,12 +84,19 @@ def summary(values: dict[str, Any]) -> dict[str, Any]:
     return row | {name: values[name] for name in names} | {"peak_rss_gb": values["peak_rss_gb"]}
 
 
+def stored(anew: list[int]) -> list[dict[str, Any]]:
+    """The rows of the stored file but those of the seeds that are run `anew`, each with the commit that it is of."""
+    found = json.loads((RESULTS / "quickstart.json").read_text(encoding="utf-8"))
+    rows = [{"commit": found["environment"]["commit"]} | row for row in found["seeds"]]
+    return [row for row in rows if row["seed"] not in anew]
+
+
 def goals(rows: list[dict[str, Any]]) -> dict[str, bool]:
     held: dict[str, bool] = {}
     for road, (each, lower, mean) in GOALS.items():
         wins = [row[road]["win_rate"] for row in rows]
         falls = [
-            max(row[road][f"{what}_before"] - row[road][f"{what}_after"] for what in ("correct", "exactly_right"))
+            max(row["axes"][what]["sft"] - row["axes"][what][road] for what in ("correctness", "exactly_right"))
             for row in rows
         ]
         held |= {
@@ -122,6 +128,7 @@ def shown(row: dict[str, Any]) -> dict[str, Any]:
 def arguments() -> argparse.Namespace:
     parser = parser_of(__doc__, "a tiny recipe, one seed")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--again", action="store_true", help="the rows of other seeds are taken over")
     return parser.parse_args()
 
 
@@ -134,14 +141,14 @@ def main() -> None:
 
     environment = facts() | {"matmul_gflops": matmul_rates()}
     seeds = options.seeds[:1] if options.smoke else options.seeds
-    rows, failed = [], {}
+    rows, failed = stored(seeds) if options.again else [], {}
     for seed in seeds:
         values = run_child(__file__, {"seed": seed, "smoke": options.smoke})
         if "failed" in values:
             failed[str(seed)] = values["failed"]
             continue
-        rows.append(summary(values))
-        row = rows[-1]
+        row = summary(values) | {"commit": environment["commit"]}
+        rows.append(row)
         print(
             f"seed {seed}: DPO {row['dpo']['win_rate']:.3f}, PPO {row['ppo']['win_rate']:.3f}, reward model covers "
             f"{row['reward_model']['covered']:.2f}, {row['process_seconds']} s",
@@ -149,8 +156,9 @@ def main() -> None:
         )
     if not rows:
         raise SystemExit("every seed failed")
+    rows.sort(key=lambda row: row["seed"])
     checks = {"no seed failed": not failed} | goals(rows)
-    settings = {"smoke": options.smoke, "seeds": seeds, "recipe": asdict(Recipe())}
+    settings = {"smoke": options.smoke, "seeds": [row["seed"] for row in rows], "recipe": asdict(Recipe())}
     wins = {road: [row[road]["win_rate"] for row in rows] for road in GOALS}
     headline = {road: {"best": max(won), "worst": min(won), "mean": fmean(won)} for road, won in wins.items()}
     write_result("quickstart", environment, settings, headline | {"goals": checks, "seeds": rows, "failed": failed})
