@@ -21,9 +21,10 @@ class Critic(Scorer):
     def of(cls, scorer: Scorer) -> "Critic":
         """A critic in the place of `scorer`, with its weights."""
         axes = dict(zip(scorer.axes, scorer.weights, strict=True))
-        critic = cls(scorer.model, axes=axes, compute=scorer.compute, packed=scorer.packed, mean=scorer.mean)
-        critic.spread = scorer.spread
-        return critic
+        return cls(
+            scorer.model, axes=axes, compute=scorer.compute, packed=scorer.packed, mean=scorer.mean,
+            spread=scorer.spread,
+        )  # fmt: skip
 
     def forward(self, batch: Batch) -> Tensor:
         """The value of the state before each completion token, [C] float32, in the unit of the reward."""
@@ -35,8 +36,8 @@ class Critic(Scorer):
 class SharedCritic(nn.Module):
     """A linear head, 0 at first, on the states of the policy, which its loss trains too.
 
-    No second network is held; under `Policy.remembering` none is computed either. The policy's weights are not among
-    its parameters.
+    No second network is held; where batches are packed, `Policy.remembering` spares the second forward too. The
+    policy's weights are not among its parameters.
     """
 
     def __init__(self, policy: Policy) -> None:

@@ -1,7 +1,6 @@
 """The models beside the policy of an online run, as far as memory and time go: critic, reward models, the copy that
 draws. Like the policy they are rehearsed without weights."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +10,6 @@ from torch import Tensor
 from preferably.batches.group import Batch
 from preferably.batches.packing import split_by_tokens
 from preferably.config import TrainSettings
-from preferably.data.tokens import TokenGroup
 from preferably.judging.parts import model_names
 from preferably.models.critic import SHARED, Critic
 from preferably.models.loading import Loaded, load_reward
@@ -75,14 +73,11 @@ def _critic(settings: TrainSettings, loaded: Loaded, work: Workload) -> dict[str
         values = critic(batch)
         return clipped_value(values, torch.zeros_like(values), torch.zeros_like(values), clip=0.2)
 
+    # The largest micro-batches of rollouts whose log-probs and values are computed before the updates.
+    rolled = largest_of(split_by_tokens(work.rolled, settings.tokens_per_microbatch))
     steps = [backward_peak(critic, groups, loss, accumulates=work.accumulates)[0] for groups in work.largest]
     return {
         "critic": _weights(loaded),
         "critic_step": max(steps, key=lambda most: sum(most.values())),
-        "critic_forward": max(forward_peak(critic, groups) for groups in _looked(settings, work)),
+        "critic_forward": max(forward_peak(critic, groups) for groups in rolled),
     }
-
-
-def _looked(settings: TrainSettings, work: Workload) -> Sequence[list[TokenGroup]]:
-    """The largest micro-batches of rollouts whose log-probs and values are computed before the updates."""
-    return largest_of(split_by_tokens(work.rolled, settings.tokens_per_microbatch))
