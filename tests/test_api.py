@@ -39,7 +39,7 @@ def test_a_judge_may_answer_in_numpy(tmp_path, pairs, tiny_model_directory):
     assert found.wins + found.ties + found.losses == len(PAIRS)
     lines = [json.loads(line) for line in (out / "samples.jsonl").read_text().splitlines()]
     assert [set(line["scores"]) for line in lines] == [{"model", "against"}] * len(PAIRS)
-    assert asked == [2 * len(PAIRS)] * 2  # once to judge, once for the samples that are kept
+    assert asked == [2 * len(PAIRS)]  # to judge, and no second time for the samples that are kept
 
 
 def test_what_cannot_be_ranked_is_refused(tmp_path, pairs, tiny, tiny_model_directory):

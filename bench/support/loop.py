@@ -7,12 +7,13 @@ from typing import Any
 from preferably.config import settings
 from preferably.data.tokens import TokenGroup
 from preferably.models.loading import Loaded
+from preferably.models.selfcheck import check_packing
 from preferably.training.checkpoint import lock_run
 from preferably.training.closing import Progress
 from preferably.training.offline import TrainData, train_offline
 from preferably.training.reference import Reference
 from preferably.training.run_directory import RunDirectory
-from preferably.training.selfcheck import check_packing, check_reference
+from preferably.training.selfcheck import check_reference
 from preferably.training.state import Saver
 
 
