@@ -8,6 +8,8 @@ import json
 from random import Random
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 import preferably
 from preferably.config import settings
@@ -142,3 +144,9 @@ def test_a_guard_ends_the_run_that_exploits_its_reward(sober, against):
     assert run.state.step == seen[-1]["step"] < 60 and "while the reward rose" in run.state.reason
     assert json.loads((run.path / "status.json").read_text())["state"] == "stopped"
     assert seen[-1]["eval_objective/scores"] > seen[0]["eval_objective/scores"]
+    # what is kept is the step that the guard liked best, and not where the run ended
+    best = max(seen[1:], key=lambda line: line["eval_guard/scores"])["step"]
+    assert best == run.state.best_step < run.state.step and f"that of step {best}" in run.state.reason
+    kept = load_file(run.model / "model.safetensors")
+    saved = load_file(run.path / "checkpoints" / f"step-{best:08d}" / "weights.safetensors")
+    assert all(torch.equal(kept[name.removeprefix("model.")], value) for name, value in saved.items())

@@ -148,7 +148,7 @@ class Closing:
         # Weights that give NaN are no good checkpoint to put in the place of an older one.
         due = step % (settings.save_every or eval_every) == 0 and not state.bad_steps
         if due or step in (self.total, state.best_step) or state.reason:
-            best = settings.chooses_best and step == state.best_step
+            best = step == state.best_step and (settings.chooses_best or settings.guard is not None)
             self.save(state, step == self.total or best or bool(state.reason))
 
     def _too_far(self, line: dict[str, Any]) -> str:

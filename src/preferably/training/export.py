@@ -159,7 +159,7 @@ def _checkpoint(directory: Path, run_id: str, made: TrainSettings, wanted: str |
     state = State(**json.loads((newest.path / "state.json").read_text(encoding="utf-8")))
     if wanted == "best" and state.best_step is None:
         raise ConfigError("No held-out loss was measured up to now, so no checkpoint is the best; ask for the last.")
-    if wanted == "last" or state.best_step is None or (wanted is None and not made.chooses_best):
+    if wanted == "last" or state.best_step is None or (wanted is None and not (made.chooses_best or state.turned)):
         return newest.path, newest.manifest
     return _checkpoint(directory, run_id, made, state.best_step)
 

@@ -176,14 +176,15 @@ def _learn(
 ) -> State:
     """The loop of the method, over feedback that is there or completions that the policy draws; then what is kept."""
     if equipment is not None:
-        return train_online(
+        state = train_online(
             loaded.policy, reference, equipment.critic, equipment.rewarding, equipment.data, equipment.engine,
             settings, run, saver, look=equipment.look(loaded, reference, data.prompts, settings, run), **watched,
         )  # fmt: skip
-    state = train_offline(
-        loaded.policy, reference, data, loaded.tokenizer, settings, run, saver, stop_ids=loaded.stop_ids, **watched
-    )
-    if settings.chooses_best:
+    else:
+        state = train_offline(
+            loaded.policy, reference, data, loaded.tokenizer, settings, run, saver, stop_ids=loaded.stop_ids, **watched
+        )
+    if settings.chooses_best or state.turned:
         saver.load_best(loaded.policy, state)
     if isinstance(loaded.policy, Scorer):
         center(loaded.policy, data.train, settings.tokens_per_microbatch)

@@ -50,6 +50,11 @@ class State:
     alarms: list[str] = field(default_factory=list)  # codes that have spoken
     reason: str = ""  # why the run ended early, where it did
 
+    @property
+    def turned(self) -> bool:
+        """Whether a guard ended the run: then the weights that it liked best are what is kept."""
+        return "overoptimized" in self.alarms
+
     def judge(self, loss: float | None, patience: int | None) -> None:
         """Take in a held-out loss: note the best, and end the run after `patience` evaluations without a better one."""
         if loss is None:
@@ -71,14 +76,14 @@ class State:
         if guard is None or score is None:
             return ""
         if not self.guard or guard > self.guard[0]:
-            self.guard = [guard, error, score]
+            self.guard, self.best_step = [guard, error, score], self.step
             return ""
         best, best_error, score_then = self.guard
         if guard >= best - 2 * math.hypot(error, best_error) or score <= score_then:
             return ""
         self.reason = (
             f"the guard's score of own samples fell from {best:.3f} to {guard:.3f} while the reward rose from "
-            f"{score_then:.3f} to {score:.3f}"
+            f"{score_then:.3f} to {score:.3f}; the model is that of step {self.best_step}, which the guard liked best"
         )
         return self.reason
 
