@@ -76,7 +76,7 @@ def _without_end(world: World, output: Path) -> Run:
         ]
         return replace(whole, groups=groups)
 
-    with patch("preferably.training.run.encode", cut):
+    with patch("preferably.training.reading.encode", cut):
         return stages.sft_stage(world.recipe, world.seed, load(world.base), output, Progress())
 
 

@@ -15,6 +15,7 @@ KILLS = int(os.environ.get("PREFERABLY_KILLS", "20"))  # a method; `make crash` 
 LONG = "PREFERABLY_KILLS" in os.environ
 OURS = [method for method in ("sft", "dpo", "kto") if method in METHODS]
 EVERY = 3  # steps between checkpoints
+SAME = ("metrics.jsonl", "warnings.jsonl", "policy_samples.jsonl", "held_out.jsonl")  # line by line; all but wall time
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
@@ -105,6 +106,6 @@ def final(path):
     state = json.loads((last / "state.json").read_text())
     del state["logs"]["timing.jsonl"]  # bytes, of which wall time takes more or fewer
     files = [*sorted((path / "model").iterdir()), *sorted(last.glob("*.safetensors"))]
-    files += [path / name for name in ("metrics.jsonl", "warnings.jsonl", "held_out.jsonl") if (path / name).exists()]
+    files += [path / name for name in SAME if (path / name).exists()]
     found = {str(file.relative_to(path)): digest(file) for file in files}
     return found | {"state": state, "status": status(path), "timed": steps(path, "timing.jsonl")}
