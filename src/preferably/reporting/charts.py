@@ -82,7 +82,7 @@ def lines(
     }  # fmt: skip
     y_axis: Spec = {"field": "y", "type": "quantitative", "title": y, "scale": {"zero": zero}}
     if percent:
-        y_axis["axis"] = {"format": ".0~%"}
+        y_axis["axis"] = {"format": ".1~%"}
     if shares:
         y_axis |= {"scale": {"domain": [0, 1]}, "axis": {"format": ".0%", "values": [0, 0.25, 0.5, 0.75, 1]}}
     encoding = {"x": x_axis, "y": y_axis, "color": color}
