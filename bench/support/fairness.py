@@ -55,10 +55,10 @@ def fluency(replies: Sequence[tuple[Prompt, Sample]]) -> dict[str, Any]:
         text = one.text.strip()
         truth = score_reply(prompt, text)
         which = "right" if truth.axes["correctness"] == 1.0 else "wrong"
-        groups[which].append((truth.malformed, len(text.split()), fmean(one.logps)))
+        groups[which].append((truth.malformed, float(not truth.malformed), len(text.split()), fmean(one.logps)))
     out: dict[str, Any] = {}
     for which, rows in groups.items():
-        columns = zip(("malformed_words", "words", "log_prob"), zip(*rows, strict=True), strict=False)
+        columns = zip(("malformed_words", "well_formed", "words", "log_prob"), zip(*rows, strict=True), strict=False)
         out[which] = {"share": len(rows) / len(replies)} | {name: fmean(values) for name, values in columns}
     return out
 

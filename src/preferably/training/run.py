@@ -231,7 +231,7 @@ def _checked(
     """Check the forward, the reference and the ends of completions on real data; what is to be warned of."""
     groups = probes(loaded, data) if settings.row.online else data.train
     check, other = check_packing(loaded.policy, groups), None
-    beside = equipment.notes if equipment is not None else []
+    beside = [*equipment.notes] if equipment is not None else []
     if equipment is not None and isinstance(equipment.critic, Critic):
         beside.append(check_packing(equipment.critic, groups).note or "")
     if reference is not None and reference.other:
