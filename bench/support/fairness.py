@@ -50,7 +50,7 @@ def fluency(replies: Sequence[tuple[Prompt, Sample]]) -> dict[str, Any]:
 
     `log_prob` is nats a token under the SFT model at temperature 1, the mean over replies.
     """
-    groups: dict[str, list[tuple[int, int, float]]] = {"right": [], "wrong": []}
+    groups: dict[str, list[tuple[int, float, int, float]]] = {"right": [], "wrong": []}
     for prompt, one in replies:
         text = one.text.strip()
         truth = score_reply(prompt, text)
