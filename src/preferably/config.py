@@ -76,7 +76,7 @@ METHOD_DEFAULTS: dict[str, dict[str, Any]] = {
 READ_BY = {
     "online": (
         ("reward", "guard", "ptx_data", "stop_kl", "stop_kl_per_token", "temperature", "update_epochs", "minibatches",
-         "samples_per_prompt", "critic", "critic_learning_rate"),
+         "samples_per_prompt"),
         "methods that draw their completions",
     ),
     "tokens": (

@@ -134,8 +134,7 @@ class Closing:
                     state.alarms.append(warning.code)
                     self.run.append("warnings.jsonl", warning)
                     self.progress.warn(warning.code, warning.message, warning.advice)
-        if too_far := self._too_far(line):
-            state.reason = too_far
+        state.reason = state.reason or self._too_far(line)  # a guard has said more: which weights are kept
         # Wall time is never the same twice, and the metrics of a resumed run are to be.
         spent = {name: value for name, value in line.items() if name.startswith("time/")}
         line = {name: value for name, value in line.items() if name not in spent}
