@@ -147,7 +147,7 @@ class TrainSettings(BaseModel):
     undesirable_weight: float | None = Field(None, description="weight of undesirable completions (kto)")
     margin: float | None = Field(None, description="how far apart scores are to be, times the strength of the pair")
     axes: Axes = Field({}, description="rated axes to score, with weights: helpful=0.7,honest=0.3 (reward)")
-    reward: Names = Field((), description="parts of the reward, [weight*]name: a reward model, module:function, length")
+    reward: Names = Field((), description="its parts, [weight*]name: a reward model, [judge:]module:function, length")
     samples_per_prompt: int | None = Field(None, ge=1, description="completions drawn for a prompt, if not as usual")
     temperature: float = Field(1.0, gt=0, description="that completions to learn from are drawn at")
     update_epochs: int = Field(1, ge=1, description="passes over an iteration's completions; 4 for ppo")

@@ -17,6 +17,11 @@ def next_letter(prompts, completions):
     return [float(chr(ord(prompt[-1]) + 1) in text) for prompt, text in zip(prompts, completions)]
 
 
+def fewer_marks(prompts, pairs):
+    gaps = [sum(not one.islower() for one in a) - sum(not one.islower() for one in b) for a, b in pairs]
+    return ["tie" if not gap else int(gap > 0) for gap in gaps]
+
+
 def letters(prompts, completions):
     return [float(sum(one.islower() for one in text)) for text in completions]
 """
@@ -52,14 +57,17 @@ def warm(tmp_path_factory, model):
 
 @pytest.fixture(scope="session")
 def online(tmp_path_factory, model):
-    """What PPO needs beside a job: a reward model and a function as reward, a guard, minibatches, an adaptive KL."""
+    """What PPO needs beside a job: a reward model, a function and a judge, a guard, minibatches, an adaptive KL."""
     place = tmp_path_factory.mktemp("online")
     (place / "rules.py").write_text(RULES)
     (place / "scorer").mkdir()
     torch.manual_seed(0)
     save(load(model, axes={"reward": 1.0}, device="cpu", dtype="float32"), place / "scorer")
     return {
-        "reward": [str(place / "scorer"), f"2*{place}/rules.py:next_letter"], "guard": f"{place}/rules.py:letters",
+        "reward": [
+            str(place / "scorer"), f"2*{place}/rules.py:next_letter", f"0.5*judge:{place}/rules.py:fewer_marks",
+        ],
+        "guard": f"{place}/rules.py:letters",
         "samples_per_prompt": 2, "update_epochs": 2, "minibatches": 2, "kl_target": 0.5, "kl_horizon": 64.0,
         "critic_learning_rate": 1e-2, "missing_eos_penalty": 0.5,
     }  # fmt: skip

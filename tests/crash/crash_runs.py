@@ -15,7 +15,8 @@ KILLS = int(os.environ.get("PREFERABLY_KILLS", "20"))  # a method; `make crash` 
 LONG = "PREFERABLY_KILLS" in os.environ
 OURS = [method for method in ("sft", "dpo", "kto") if method in METHODS]
 EVERY = 3  # steps between checkpoints
-SAME = ("metrics.jsonl", "warnings.jsonl", "policy_samples.jsonl", "held_out.jsonl")  # line by line; all but wall time
+# Line by line; all but wall time.
+SAME = ("metrics.jsonl", "warnings.jsonl", "policy_samples.jsonl", "start_samples.jsonl", "held_out.jsonl")
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 

@@ -26,6 +26,15 @@ def many_a(prompts, completions):
     return [float(text.count("a")) for text in completions]
 
 
+def more_a(prompts, pairs):
+    gaps = [b.count("a") - a.count("a") for a, b in pairs]
+    return ["tie" if not gap else int(gap > 0) for gap in gaps]
+
+
+def cannot(prompts, pairs):
+    return [None for _ in pairs]
+
+
 def broken(prompts, completions):
     return [float("nan")] * len(completions)
 
@@ -262,6 +271,32 @@ def test_every_method_learns_what_the_reward_pays_for(place, tiny_model_director
     assert told[-1]["objective/kl"] > 0 and (run.model / "config.json").exists()
 
 
+@pytest.mark.parametrize(("method", "samples"), [("online-dpo", 2), ("grpo", 4), ("raft", 4)])
+def test_a_judge_of_two_is_learnt_from_and_says_how_the_policy_does_against_its_start(
+    place, tiny_model_directory, tmp_path, method, samples
+):
+    judge = f"judge:{place}/rules.py:more_a"
+    more = {"reward": judge, "guard": f"2*{judge}", "samples_per_prompt": samples, "held_out": 12}
+    run = train(place, tiny_model_directory, tmp_path / "run", method, kl_coef=None, **more)
+    told = lines(run)
+    assert told[0][f"eval_rewards/{judge}"] == 0.5  # the start against itself
+    assert told[-1][f"eval_rewards/{judge}"] > 0.7
+    assert told[-1]["eval_guard/scores"] == pytest.approx(2 * told[-1][f"eval_rewards/{judge}"])
+    # Of all that are drawn for a prompt, half of the comparisons are won, whoever wins them.
+    assert told[1]["objective/scores"] == pytest.approx(0.5) and told[1][f"rewards/{judge}/std"] > 0
+    assert not [one for one in run.warnings if one["code"] == "overoptimized"]
+
+
+def test_a_judge_of_two_needs_two_and_verdicts(place, tiny_model_directory, tmp_path):
+    judge = f"judge:{place}/rules.py:more_a"
+    with pytest.raises(ConfigError, match="samples_per_prompt must be at least 2"):
+        train(place, tiny_model_directory, tmp_path / "a", "ppo", reward=judge, samples_per_prompt=1)
+    with pytest.raises(ConfigError, match="cannot gives no finite number"):
+        train(place, tiny_model_directory, tmp_path / "b", reward=f"judge:{place}/rules.py:cannot")
+    with pytest.raises(ConfigError, match="has no 'missing'"):
+        train(place, tiny_model_directory, tmp_path / "c", reward=f"judge:{place}/rules.py:missing")
+
+
 def test_a_reward_that_gives_no_numbers_is_refused_before_anything_is_drawn(place, tiny_model_directory, tmp_path):
     with pytest.raises(ConfigError, match="broken gives no finite number"):
         train(place, tiny_model_directory, tmp_path / "a", reward=f"{place}/rules.py:broken")
@@ -299,17 +334,19 @@ def test_an_adaptive_coefficient_moves_towards_its_target(place, tiny_model_dire
     assert [line["kl_coef"] for line in told[1:]] == pytest.approx([0.01, 0.01 * 0.98, 0.01 * 0.98**2])
 
 
-@pytest.mark.parametrize(("method", "critic"), [
-    ("ppo", None), ("ppo", "shared"), ("rloo", None), ("online-dpo", None),
+@pytest.mark.parametrize(("method", "critic", "rule"), [
+    ("ppo", None, "many_a"), ("ppo", "shared", "many_a"), ("rloo", None, "many_a"), ("online-dpo", None, "many_a"),
+    ("online-dpo", None, "more_a"),
 ])  # fmt: skip
-def test_a_stopped_run_goes_on_as_if_it_had_not_been(place, tiny_model_directory, tmp_path, method, critic):
+def test_a_stopped_run_goes_on_as_if_it_had_not_been(place, tiny_model_directory, tmp_path, method, critic, rule):
     from preferably.training.closing import Progress
 
     def stop(number, metrics):
         if number == 2:
             raise KeyboardInterrupt
 
-    more = {"max_steps": 4, "save_every": 1, "kl_coef": None, "critic": critic}
+    reward = f"judge:{place}/rules.py:{rule}" if rule == "more_a" else f"{place}/rules.py:{rule}"
+    more = {"max_steps": 4, "save_every": 1, "kl_coef": None, "critic": critic, "reward": reward}
     whole = train(place, tiny_model_directory, tmp_path / "whole", method, **more)
     with pytest.raises(KeyboardInterrupt):
         train(place, tiny_model_directory, tmp_path / "cut", method, progress=Progress(step=stop), **more)

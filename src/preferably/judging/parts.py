@@ -11,13 +11,15 @@ from typing import Any
 from preferably.errors import ConfigError
 from preferably.feedback.records import Completion, Group, Message, Role
 from preferably.functions import load_function
-from preferably.judging.judge import scores_of
+from preferably.judging.contest import judge_by_function, shares_won
+from preferably.judging.judge import both_orders, scores_of
 from preferably.judging.reward import score_groups, scorer_of
 from preferably.models.loading import Loaded, load_reward
 
 WEIGHT = re.compile(r"\s*([+-]?[0-9.]+(?:e[+-]?[0-9]+)?)\s*\*\s*(.+)", re.IGNORECASE)
 Scores = list[float | None]
 ALL = "*"
+JUDGE = "judge:"
 POSITIONAL = ("prompts", "completions")  # names that a function has for what it is given anyway
 
 
@@ -31,6 +33,7 @@ class Part:
     score: Callable[[Sequence[Group]], Scores]
     loaded: Loaded | None = None  # the reward model, where it is one
     takes: Mapping[str, bool] = field(default_factory=dict)  # columns of the data, and whether it needs them; * is all
+    compares: bool = False  # a completion's score says how it does beside the others of its group, and nothing alone
 
 
 def reward_parts(names: Sequence[str], **loading: Any) -> list[Part]:
@@ -39,6 +42,8 @@ def reward_parts(names: Sequence[str], **loading: Any) -> list[Part]:
     a directory or hub id of a reward model (its scores centered, and in units of their spread on reference completions,
     so that a weight means the same for any); `module:function`, called as `function(prompts, completions, **columns)`
     with texts, and those columns of the data that it has parameters for (all of them, if it takes `**any`);
+    `judge:module:function`, called as `function(prompts, pairs, **columns)` in both orders (`judge_by_function`): the
+    share of the other completions of its prompt that one is preferred to;
     `format:REGEX`, 1 where the whole completion matches, else 0; `length`, the number of words.
 
     Raises `ConfigError` for anything else, or a name that is given twice.
@@ -78,6 +83,15 @@ def _part(name: str, weight: float, loading: dict[str, Any]) -> Part:
         except re.error as error:
             raise ConfigError(f"{name!r} is no regular expression: {error}.") from None
         return Part(name, weight, lambda groups: [float(bool(pattern.fullmatch(t))) for _, t in _texts(groups)])
+    if name.startswith(JUDGE):
+        function = load_function(name.removeprefix(JUDGE))
+        wanted = _takes(function)
+
+        def by_pair(pairs: Sequence[Group]) -> dict[str, list[Any]]:
+            return {name: each[::2] for name, each in _columns(pairs, wanted, ("prompts", "pairs")).items()}
+
+        judge = judge_by_function(function, by_pair)
+        return Part(name, weight, lambda groups: shares_won(both_orders(judge), groups), takes=wanted, compares=True)
     if ":" in name:
         function = load_function(name)
         takes = _takes(function)
@@ -136,14 +150,16 @@ def _takes(function: Callable[..., Any]) -> dict[str, bool]:
     return takes | ({ALL: False} if any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters) else {})
 
 
-def _columns(groups: Sequence[Group], takes: Mapping[str, bool]) -> dict[str, list[Any]]:
+def _columns(
+    groups: Sequence[Group], takes: Mapping[str, bool], positional: Sequence[str] = POSITIONAL
+) -> dict[str, list[Any]]:
     """A value for every completion of each column that is taken: None in a row without it."""
     if not takes:
         return {}
     rows = [json.loads(group.columns or "{}") for group in groups for _ in group.completions]
     names = dict.fromkeys(name for row in rows for name in row if name in takes or ALL in takes)
     names |= dict.fromkeys(name for name, needed in takes.items() if needed)
-    return {name: [row.get(name) for row in rows] for name in names if name not in POSITIONAL}
+    return {name: [row.get(name) for row in rows] for name in names if name not in positional}
 
 
 def _texts(groups: Sequence[Group]) -> list[tuple[str, str]]:

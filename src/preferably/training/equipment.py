@@ -13,11 +13,11 @@ from preferably.data.tokens import TokenGroup, encode, encode_prompts
 from preferably.errors import ConfigError, DataError
 from preferably.feedback.records import Group
 from preferably.functions import source_of
-from preferably.judging.parts import Part, answered, check_columns, model_names, reward_parts
+from preferably.judging.parts import JUDGE, Part, answered, check_columns, model_names, reward_parts
 from preferably.judging.reward import scorer_of
 from preferably.models.critic import SHARED, Critic, SharedCritic
 from preferably.models.loading import Loaded, is_reward_model, load, load_reward, model_directory, weights_digest
-from preferably.models.sampler import Decoding, sample
+from preferably.models.sampler import Decoding, Sample, sample
 from preferably.models.scorer import Scorer
 from preferably.training.alarms import Warning
 from preferably.training.measure import groups_of_samples, sample_metrics
@@ -44,6 +44,11 @@ class Equipment:
     facts: dict[str, Any]
     notes: list[str]  # what a person should know of it
 
+    @property
+    def compares(self) -> bool:
+        """Whether a part of reward or guard says how a completion does beside others."""
+        return any(part.compares for part in (*self.watching.parts, *([self.guard] if self.guard else [])))
+
     def look(
         self, loaded: Loaded, reference: Reference | None, prompts: Sequence[Sequence[int]], settings: TrainSettings,
         run: RunDirectory,
@@ -64,6 +69,8 @@ class Equipment:
                 advice = "the evaluation lacks it at this step; look at the function, or the reward model"
                 run.append("warnings.jsonl", Warning(step, "reward_failed", why, advice))
 
+            if self.compares and not self.watching.rivals:
+                self.watching.rivals = _first_samples(run, seen.samples)
             return seen.values | look_at_samples(self.watching, self.guard, prompts, seen.samples, failed)
 
         return look
@@ -86,6 +93,9 @@ def equip(settings: TrainSettings, loaded: Loaded, data: TrainData, held_out: Se
     decoding = Decoding(temperature=settings.temperature, max_tokens=settings.sample_tokens)
     engine = Engine(loaded.policy, loaded.tokenizer, decoding, samples=settings.samples, stop_ids=loaded.stop_ids)
     everything = [*parts, *([guard] if guard else [])]
+    alone = [part.name for part in parts if part.compares and settings.samples < 2]
+    if alone:
+        raise ConfigError(f"{alone[0]} compares completions of a prompt; samples_per_prompt must be at least 2.")
     check_columns(everything, data.asked)
     _try(rewarding, everything, watched, settings.sample_tokens)
     for part in everything:
@@ -96,6 +106,17 @@ def equip(settings: TrainSettings, loaded: Loaded, data: TrainData, held_out: Se
     prompts = OnlineData([group.prompt.tolist() for group in data.train], mixed)
     facts = _facts(everything, data.asked, critic)
     return Equipment(rewarding, Rewarding(parts, penalty, watched), guard, critic, engine, prompts, facts, notes)
+
+
+def _first_samples(run: RunDirectory, drawn: Sequence[Sequence[Sample]]) -> list[str]:
+    """The first sample that the start gave to each held-out prompt: of `drawn` at the first evaluation, which keeps
+    them for the others, also of a resumed run."""
+    kept = [line["text"] for line in run.lines("start_samples.jsonl")]
+    if not kept:
+        kept = [several[0].text for several in drawn]
+        for text in kept:
+            run.append("start_samples.jsonl", {"text": text})
+    return kept
 
 
 def probes(loaded: Loaded, data: TrainData) -> list[TokenGroup]:
@@ -197,7 +218,7 @@ def _facts(parts: Sequence[Part], asked: Sequence[Group], critic: Critic | Share
         if part.loaded is not None:
             known[part.name] = {"weights": weights_digest(part.loaded.policy)} | _unit(scorer_of(part.loaded))
         elif ":" in part.name and not part.name.startswith("format:"):
-            known[part.name] = source_of(part.name)
+            known[part.name] = source_of(part.name.removeprefix(JUDGE))
     if any(part.takes for part in parts):
         known["columns"] = sha256("\n".join(group.columns for group in asked).encode()).hexdigest()
     facts = {"reward": known} if known else {}

@@ -16,7 +16,8 @@ from preferably.errors import ConfigError
 from preferably.training.disk import NoSpaceError, sync, telling, write_whole
 
 SCHEMA = 1
-LOGS = ("metrics.jsonl", "timing.jsonl", "warnings.jsonl", "policy_samples.jsonl")  # what a training run adds lines to
+# What a training run adds lines to.
+LOGS = ("metrics.jsonl", "timing.jsonl", "warnings.jsonl", "policy_samples.jsonl", "start_samples.jsonl")
 
 
 class RunDirectory:

@@ -1,0 +1,101 @@
+"""A judge of two as a reward: the share of the others that each completion beats."""
+
+import pytest
+
+from preferably.errors import ConfigError
+from preferably.feedback.records import Completion, Group, Message, Preference
+from preferably.judging.contest import judge_by_function, shares_won
+from preferably.judging.judge import both_orders
+from preferably.judging.parts import reward_parts
+
+RULES = """
+asked = []
+
+
+def longer(prompts, pairs, level=(0,)):
+    asked.append((list(prompts), list(pairs), list(level)))
+    return ["tie" if len(a) == len(b) else int(len(b) > len(a)) for a, b in pairs]
+
+
+def first(prompts, pairs):
+    return [0 for _ in pairs]
+
+
+def needs(prompts, pairs, level):
+    return [None for _ in pairs]
+"""
+
+
+def group(*texts, columns=""):
+    completions = tuple(Completion((Message("assistant", text),)) for text in texts)
+    return Group((Message("user", "hello?"),), completions, columns=columns)
+
+
+def longer(prompts, pairs):
+    return ["tie" if len(a) == len(b) else int(len(b) > len(a)) for a, b in pairs]
+
+
+def test_each_completion_gets_the_share_of_the_others_that_it_beats():
+    groups = [group("a", "aaa", "aa"), group("x", "yy"), group("mm", "nn")]
+    assert shares_won(judge_by_function(longer), groups) == [0.0, 1.0, 0.5, 0.0, 1.0, 0.5, 0.5]
+
+
+def test_equal_texts_tie_without_asking_and_one_alone_has_no_score():
+    def never(prompts, pairs):
+        assert all(a != b for a, b in pairs)
+        return longer(prompts, pairs)
+
+    assert shares_won(judge_by_function(never), [group("a", "a", "bb"), group("c")]) == [0.25, 0.25, 1.0, None]
+    assert shares_won(judge_by_function(never), [group("a", "a")]) == [0.5, 0.5]
+
+
+def test_no_verdict_is_no_score_for_both_and_leaves_the_others():
+    def cannot(prompts, pairs):
+        return [None if "?" in a + b else 0 for a, b in pairs]
+
+    assert shares_won(judge_by_function(cannot), [group("a", "?"), group("a", "b")]) == [None, None, 1.0, 0.0]
+
+
+def test_unsure_and_both_bad_are_half_a_win():
+    def judge(groups):
+        return [Preference("unsure"), Preference("both_bad")]
+
+    assert shares_won(judge, [group("a", "b"), group("a", "b")]) == [0.5] * 4
+
+
+def test_a_judge_that_goes_by_the_order_teaches_nothing():
+    judge = judge_by_function(lambda prompts, pairs: [0 for _ in pairs])
+    assert shares_won(judge, [group("a", "b")]) == [1.0, 0.0]
+    assert shares_won(both_orders(judge), [group("a", "b")]) == [0.5, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("answers", "message"),
+    [
+        ([0], "gave 1 for 2 pairs"),
+        ([0, 2], "gave 2; expected 0, 1, 'tie' or None"),
+        ([0, 0.9], "gave 0.9"),
+        ([True, 0], "gave True"),
+        (["a", 0], "gave 'a'"),
+        (None, "raised TypeError"),
+    ],
+)
+def test_answers_of_another_form_are_named(answers, message):
+    with pytest.raises(ConfigError, match=message):
+        judge_by_function(lambda prompts, pairs: answers)([group("a", "b"), group("a", "b")])
+
+
+def test_as_a_part_it_is_asked_in_both_orders_with_a_column_a_pair(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "contest_rules.py").write_text(RULES)
+    (part,) = reward_parts(["2*judge:contest_rules.py:longer"])
+    assert part.compares and part.weight == 2 and part.takes == {"level": False}
+    assert part.score([group("a", "bb", columns='{"level": 7}')]) == [0.0, 1.0]
+    from preferably.functions import load_function
+
+    asked = load_function("contest_rules.py:longer").__globals__["asked"]
+    assert asked == [(["hello?"] * 2, [("a", "bb"), ("bb", "a")], [7, 7])]
+    (part,) = reward_parts(["judge:contest_rules.py:first"])
+    assert part.score([group("a", "b")]) == [0.5, 0.5]
+    (part,) = reward_parts(["judge:contest_rules.py:needs"])
+    assert part.takes == {"level": True} and part.score([group("a", "b")]) == [None, None]
