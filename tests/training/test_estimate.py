@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -20,6 +21,7 @@ from preferably.models.policy import Policy
 from preferably.training.estimate import Memory, estimate, memory_of
 from preferably.training.offline import TrainData
 from preferably.training.rehearsal import Ledger, Rehearsal, rehearse
+from preferably.training.rough import PROCESS, rough_size
 from preferably.training.run import train
 from preferably.training.steps import group_losses
 from preferably.training.workload import completion_tokens, count_work
@@ -263,6 +265,7 @@ def test_a_model_that_cannot_be_rehearsed_is_trained_and_said_so(given, monkeypa
         raise RuntimeError("data-dependent\nsize")
 
     monkeypatch.setattr(module, "rehearse", refuse)
+    monkeypatch.setattr(module, "available", lambda device: 10**9)  # too little to do without
     notes = []
     from preferably.training.closing import Progress
 
@@ -284,6 +287,54 @@ def test_where_memory_cannot_be_read_the_run_goes_on(given, monkeypatch):
     notes = []
     train(settings({"method": "dpo", "max_steps": 1} | given), progress=Progress(warn=lambda *said: notes.append(said)))
     assert any("cannot be read on this system" in note[1] for note in notes)
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2", "gpt-neox", "gemma3", "qwen3"])
+@pytest.mark.parametrize("more", [
+    {"method": "dpo"}, {"method": "sft"}, {"method": "dpo", "lora": True}, {"method": "reward"},
+    {"method": "dpo", "batch_size": 400, "tokens_per_microbatch": 8000, "max_steps": 1},
+    {"method": "rloo", "reward": "length", "samples_per_prompt": 4},
+    {"method": "ppo", "reward": "length", "sample_tokens": 60},
+])  # fmt: skip
+def test_a_rough_size_is_more_than_the_estimate(tiny, given, tmp_path, kind, more):
+    given["model"] = str(tiny.write_model(tmp_path / kind, kind))
+    if more["method"] in ("sft", "rloo", "ppo"):
+        field = {"completion": "abcdefghijkl"} if more["method"] == "sft" else {}
+        given["data"] = str(tmp_path / "rows.jsonl")
+        (tmp_path / "rows.jsonl").write_text("".join(json.dumps({"prompt": f"q{i}"} | field) + "\n" for i in range(40)))
+    chosen = settings(given | more)
+    outline = load(chosen.model, device="cpu", weights=False, axes=chosen.heads)
+    data = _groups_of(chosen, outline)
+    data = replace(data, train=list(data.train) * 20, asked=list(data.asked) * 20)
+    found = estimate(chosen, outline, data)
+    tensors = memory_of(chosen, found.rehearsal, 0, None, found.company).peak
+    assert rough_size(chosen, outline, data) - PROCESS > tensors
+
+
+def test_only_a_run_that_is_small_beside_what_is_free_is_not_rehearsed(given, monkeypatch):
+    from preferably.training import estimate as module
+
+    asked = []
+    monkeypatch.setattr(module, "rehearse", lambda *given, **how: asked.append(1) or rehearse(*given, **how))
+    outline = load(given["model"], device="cpu", weights=False)
+    chosen = settings({"method": "dpo"} | given)
+    data = _groups_of(chosen, outline)
+    size = rough_size(chosen, outline, data)
+    for free, limit, rehearsed in ((4.1 * size, None, 0), (3.9 * size, None, 1), (10 * size, 50.0, 1), (None, None, 1)):
+        asked.clear()
+        monkeypatch.setattr(module, "available", lambda device, free=free: free)
+        refuse = module.refuse_what_does_not_fit
+        refuse(chosen.model_copy(update={"memory_limit": limit}), outline, data, lambda text: None)
+        assert len(asked) == rehearsed
+
+
+def test_words_that_a_configuration_does_not_have_make_it_unknown(given):
+    outline = load(given["model"], device="cpu", weights=False)
+    chosen = settings({"method": "dpo"} | given)
+    data = _groups_of(chosen, outline)
+    assert rough_size(chosen, outline, data) < float("inf")
+    outline.policy.inner.config = SimpleNamespace(get_text_config=lambda: SimpleNamespace(hidden_size=8))
+    assert rough_size(chosen, outline, data) == float("inf")
 
 
 # What is planned

@@ -12,6 +12,7 @@ from preferably.training.company import Company, company_of
 from preferably.training.offline import TrainData
 from preferably.training.rehearsal import Rehearsal, rehearse
 from preferably.training.room import available, held
+from preferably.training.rough import rough_size
 from preferably.training.workload import Workload, count_work
 
 GB = 1e9
@@ -20,6 +21,7 @@ COMPUTING = 60_000_000  # code and buffers of the kernels, once they have run
 REPORT = 150_000_000  # drawing the charts of the report, at the end
 # Blocks below 32 MB come from a heap that is never filled without holes: what it holds, as a multiple of what is alive.
 HEAP = 1.35
+PLENTY = 4  # times what a run holds at most, roughly: where so much is free, nothing finer needs to be known
 STEP, EVALUATION, SAMPLING, DRAWING = "a training step", "an evaluation", "sampling", "drawing completions"
 NOBODY = Company()
 
@@ -129,7 +131,13 @@ def memory_of(
 def refuse_what_does_not_fit(
     settings: TrainSettings, model: Loaded, data: TrainData, tell: Callable[[str], object]
 ) -> None:
-    """Raise `ConfigError` for a run that would not fit, with what would; `tell` why where that cannot be known."""
+    """Raise `ConfigError` for a run that would not fit, with what would; `tell` why where that cannot be known.
+
+    A run that is tiny beside what is free is not rehearsed, which would take longer than many such runs.
+    """
+    free = available(choose_device(settings.device))
+    if settings.memory_limit is None and free and PLENTY * rough_size(settings, model, data) < free:
+        return
     found = estimate(settings, model, data)
     if isinstance(found, str):
         tell(f"How much memory this run takes is not known: {found}.")
