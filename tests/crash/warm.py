@@ -123,7 +123,9 @@ def child(request, log, report):
         points.on = False
         sys.stdout.flush()
         sys.stderr.flush()
-        report.write_text(json.dumps({"points": points.events, "looks": looks, "calls": len(calls)}))
+        unfinished = report.with_suffix(".part")  # a kill may come while this is written, too
+        unfinished.write_text(json.dumps({"points": points.events, "looks": looks, "calls": len(calls)}))
+        unfinished.rename(report)
         os._exit(code)
 
 
