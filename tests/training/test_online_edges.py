@@ -248,3 +248,21 @@ def test_demonstrations_that_are_mixed_in_change_what_is_learnt(train, place):
             logps = loaded.policy.model(ids).logits[0].log_softmax(-1)
             found.append(float(logps[:-1].gather(1, ids[0, 1:, None])[-3:].sum()))
     assert found[1] > found[0] + 1e-4  # the heavier they are the likelier they get
+
+
+@pytest.mark.parametrize(("dtype", "drawn_in"), [("bfloat16", torch.bfloat16), ("float32", torch.float32)])
+def test_evaluations_draw_in_the_dtype_that_rollouts_are_drawn_in(train, monkeypatch, dtype, drawn_in):
+    from preferably.training import measure
+
+    seen = []
+
+    def watched(policy, *given, **how):
+        seen.append((next(policy.parameters()).dtype, policy.compute))
+        return real(policy, *given, **how)
+
+    real = measure.sample
+    monkeypatch.setattr(measure, "sample", watched)
+    run = train("rloo", dtype=dtype, eval_every=1)
+    assert seen == [(drawn_in, torch.float32)] * 3  # no autocast: the weights have the dtype
+    said = [json.loads(line)["text"] for line in (run.path / "policy_samples.jsonl").read_text().splitlines()]
+    assert len(said) == 3 * 4

@@ -58,11 +58,12 @@ class Equipment:
         def look(step: int) -> dict[str, float]:
             if not prompts:
                 return {}
+            self.engine.refresh()
             seen = sample_metrics(
                 loaded.policy, reference, loaded.tokenizer, prompts, stop_ids=loaded.stop_ids,
                 max_tokens=settings.sample_tokens, seed=settings.seed * 1_000_003 + step,
                 budget=settings.tokens_per_microbatch,
-                keep=lambda row: run.append("policy_samples.jsonl", {"step": step} | row),
+                keep=lambda row: run.append("policy_samples.jsonl", {"step": step} | row), copy=self.engine.resident,
             )  # fmt: skip
 
             def failed(why: str) -> None:

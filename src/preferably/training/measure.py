@@ -71,14 +71,16 @@ def sample_metrics(
     seed: int,
     budget: int,
     keep: Callable[[dict[str, str]], None] = lambda row: None,
+    copy: Policy | None = None,
 ) -> SampleMetrics:
     """KL(policy || reference) on own samples, their length, repetition, and how many the model itself ends.
 
     `objective/kl` is in nats per sequence and `samples/length` in tokens, each with its standard error;
     `objective/kl_per_token` divides the one by the other.
-    `keep` is given the first `KEPT` samples with their prompts, as text, for people to read.
+    `keep` is given the first `KEPT` samples with their prompts, as text, for people to read. `copy` of the policy, in
+    the dtype that it computes in, draws them where there is one.
     """
-    whole = assembled(policy)
+    whole = copy or assembled(policy)
     drawn = parallel.on_main(
         lambda: sample(
             whole, tokenizer, prompts, Decoding(temperature=1.0, max_tokens=max_tokens),
