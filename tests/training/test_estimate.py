@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from transformers import LlamaConfig
+from transformers import LlamaConfig, LlamaForCausalLM
 
 import preferably
 from preferably.batches.group import collate
@@ -16,7 +16,7 @@ from preferably.config import settings
 from preferably.data.order import batch_indices
 from preferably.errors import ConfigError
 from preferably.models.adapters import add_adapters
-from preferably.models.loading import hollow, load
+from preferably.models.loading import hollow, load, save
 from preferably.models.policy import Policy
 from preferably.training.estimate import Memory, estimate, memory_of
 from preferably.training.offline import TrainData
@@ -289,26 +289,60 @@ def test_where_memory_cannot_be_read_the_run_goes_on(given, monkeypatch):
     assert any("cannot be read on this system" in note[1] for note in notes)
 
 
-@pytest.mark.parametrize("kind", ["llama", "gpt2", "gpt-neox", "gemma3", "qwen3"])
-@pytest.mark.parametrize("more", [
-    {"method": "dpo"}, {"method": "sft"}, {"method": "dpo", "lora": True}, {"method": "reward"},
-    {"method": "dpo", "batch_size": 400, "tokens_per_microbatch": 8000, "max_steps": 1},
-    {"method": "rloo", "reward": "length", "samples_per_prompt": 4},
-    {"method": "ppo", "reward": "length", "sample_tokens": 60},
-])  # fmt: skip
+LONG = {"batch_size": 131, "tokens_per_microbatch": 256, "max_steps": 1, "sample_tokens": 8}
+ROUGH = [
+    {"method": "dpo"},
+    {"method": "sft"}, {"method": "dpo", "lora": True}, {"method": "sft", "lora": True, "lora_r": 256},
+    {"method": "reward"}, {"method": "dpo", "batch_size": 400, "tokens_per_microbatch": 8000, "max_steps": 1},
+    {"method": "rloo", "reward": "length", "samples_per_prompt": 4}, {"method": "dpo", "attention": "padded"} | LONG,
+    {"method": "ppo", "reward": "length", "sample_tokens": 60}, {"method": "dpo"} | LONG,
+    {"method": "rloo", "reward": "length", "samples_per_prompt": 2} | LONG,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2", "gemma3", "qwen3", "falcon", "bloom", "gpt-neo"])
+@pytest.mark.parametrize("more", ROUGH)
 def test_a_rough_size_is_more_than_the_estimate(tiny, given, tmp_path, kind, more):
+    """Also in models that take no packed batches, where each row is as long as the longest."""
     given["model"] = str(tiny.write_model(tmp_path / kind, kind))
-    if more["method"] in ("sft", "rloo", "ppo"):
-        field = {"completion": "abcdefghijkl"} if more["method"] == "sft" else {}
-        given["data"] = str(tmp_path / "rows.jsonl")
-        (tmp_path / "rows.jsonl").write_text("".join(json.dumps({"prompt": f"q{i}"} | field) + "\n" for i in range(40)))
+    long = "tokens_per_microbatch" in more and more["tokens_per_microbatch"] < 1000
+    prompts = [f"q{i}" for i in range(40)] if not long else ["q" * 100, *(f"q{i}" for i in range(130))]
+    said = {"sft": {"completion": "abcdefghijkl"}, "rloo": {}, "ppo": {}}
+    fields = said.get(more["method"], {"chosen": "abcdefghijkl", "rejected": "?"})
+    given["data"] = str(tmp_path / "rows.jsonl")
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps({"prompt": one} | fields) + "\n" for one in prompts))
     chosen = settings(given | more)
-    outline = load(chosen.model, device="cpu", weights=False, axes=chosen.heads)
+    outline = load(chosen.model, device="cpu", attention=chosen.attention, weights=False, axes=chosen.heads)
     data = _groups_of(chosen, outline)
-    data = replace(data, train=list(data.train) * 20, asked=list(data.asked) * 20)
+    if not long:
+        data = replace(data, train=list(data.train) * 20, asked=list(data.asked) * 20)
     found = estimate(chosen, outline, data)
     tensors = memory_of(chosen, found.rehearsal, 0, None, found.company).peak
     assert rough_size(chosen, outline, data) - PROCESS > tensors
+
+
+def test_a_reward_model_and_a_critic_that_are_larger_than_the_policy_are_in_the_rough_size(tiny, given, tmp_path):
+    torch.manual_seed(0)
+    wide = LlamaConfig(
+        vocab_size=tiny.words, hidden_size=128, intermediate_size=4096, num_hidden_layers=4, num_attention_heads=8,
+        max_position_embeddings=256, bos_token_id=0, eos_token_id=1, pad_token_id=2,
+    )  # fmt: skip
+    LlamaForCausalLM(wide).save_pretrained(tmp_path / "wide")
+    tiny.tokenizer().save_pretrained(tmp_path / "wide")
+    reward = load(tmp_path / "wide", axes={"reward": 1.0}, device="cpu", dtype="float32")
+    (tmp_path / "scorer").mkdir()
+    save(reward, tmp_path / "scorer")
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps({"prompt": f"q{i}"}) + "\n" for i in range(40)))
+    given["data"] = str(tmp_path / "rows.jsonl")
+    chosen = settings(
+        {"method": "ppo", "reward": str(tmp_path / "scorer"), "sample_tokens": 60} | given | {"lora": True}
+    )
+    outline = load(chosen.model, device="cpu", weights=False)
+    data = _groups_of(chosen, outline)
+    found = estimate(chosen, outline, data)
+    tensors = memory_of(chosen, found.rehearsal, 0, None, found.company).peak
+    alone = rough_size(chosen.model_copy(update={"reward": ("length",)}), outline, data)
+    assert rough_size(chosen, outline, data) - PROCESS > tensors > alone - PROCESS
 
 
 def test_only_a_run_that_is_small_beside_what_is_free_is_not_rehearsed(given, monkeypatch):
@@ -333,8 +367,11 @@ def test_words_that_a_configuration_does_not_have_make_it_unknown(given):
     chosen = settings({"method": "dpo"} | given)
     data = _groups_of(chosen, outline)
     assert rough_size(chosen, outline, data) < float("inf")
-    outline.policy.inner.config = SimpleNamespace(get_text_config=lambda: SimpleNamespace(hidden_size=8))
-    assert rough_size(chosen, outline, data) == float("inf")
+    words = {"num_hidden_layers": 2, "num_attention_heads": 4, "hidden_size": 32, "vocab_size": 103}
+    for more, known in (({}, True), ({"intermediate_size": [48, 48]}, False), ({"hidden_size": None}, False)):
+        text = SimpleNamespace(**words | more)  # a list is one for each layer, as Gemma 3n has it
+        outline.policy.inner.config = SimpleNamespace(get_text_config=lambda text=text: text)
+        assert (rough_size(chosen, outline, data) < float("inf")) == known
 
 
 # What is planned
