@@ -10,6 +10,7 @@ import preferably
 from preferably.data.load import load_feedback, read_feedback
 from preferably.errors import ConfigError, DataError
 from preferably.evaluation.best_of import best_at, best_of
+from preferably.evaluation.compare import answers
 from preferably.feedback.records import Group, Message
 from preferably.judging.parts import reward_parts
 from preferably.models.loading import load
@@ -153,6 +154,33 @@ def test_the_reward_may_tell_nothing_of_a_prompt(place, tiny_model_directory):
         best_of(loaded, asked, parts, 2, Decoding(1.0, max_tokens=4))
     chosen = best_of(loaded, asked[1:], reward_parts(["length"]), 3, Decoding(1.0, max_tokens=4), samples=2)
     assert [len(several) for several in chosen] == [2]
+
+
+def test_a_judge_of_two_decides_among_the_n_of_an_answer(place, tiny_model_directory):
+    (place / "duel.py").write_text(
+        "sizes = []\n\n\ndef longer(prompts, pairs):\n    sizes.append(len(pairs))\n"
+        "    return ['tie' if len(a) == len(b) else int(len(b) > len(a)) for a, b in pairs]\n"
+    )
+    loaded = load(tiny_model_directory, device="cpu", dtype="float32")
+    asked = [Group((Message("text", f"{k}? "),)) for k in range(5)]
+    decoding = Decoding(1.0, max_tokens=12)
+    chosen = best_of(
+        loaded, asked, reward_parts(["judge:duel.py:longer"]), 4, decoding, samples=3, missing_eos_penalty=0.0
+    )
+    every = answers(loaded, asked, decoding, samples=12)
+    for best, several in zip(chosen, every, strict=True):
+        parts = [[len(one.text) for one in several[at : at + 4]] for at in (0, 4, 8)]
+        assert [len(one.text) for one in best] == [max(part) for part in parts]
+    from preferably.functions import load_function
+
+    (asked_about,) = load_function("duel.py:longer").__globals__["sizes"]
+    assert asked_about <= 5 * 3 * 2 * 6  # six pairs of four, in both orders, less those that are equal
+
+
+def test_a_judge_of_two_needs_two(place, tiny_model_directory):
+    for more in ({}, {"samples": 1}, {"best_of": 1}):
+        with pytest.raises(ConfigError, match="there is one; draw at least 2"):
+            draw(tiny_model_directory, reward=["judge:rules.py:codes"], **more)
 
 
 def test_the_best_by_hand():

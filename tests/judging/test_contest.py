@@ -1,12 +1,14 @@
 """A judge of two as a reward: the share of the others that each completion beats."""
 
+import numpy as np
 import pytest
+import torch
 
 from preferably.errors import ConfigError
 from preferably.feedback.records import Completion, Group, Message, Preference
 from preferably.judging.contest import judge_by_function, shares_won
 from preferably.judging.judge import both_orders
-from preferably.judging.parts import reward_parts
+from preferably.judging.parts import judge_named, reward_parts
 
 RULES = """
 asked = []
@@ -49,11 +51,12 @@ def test_equal_texts_tie_without_asking_and_one_alone_has_no_score():
     assert shares_won(judge_by_function(never), [group("a", "a")]) == [0.5, 0.5]
 
 
-def test_no_verdict_is_no_score_for_both_and_leaves_the_others():
+def test_comparisons_without_a_verdict_are_left_out():
     def cannot(prompts, pairs):
         return [None if "?" in a + b else 0 for a, b in pairs]
 
     assert shares_won(judge_by_function(cannot), [group("a", "?"), group("a", "b")]) == [None, None, 1.0, 0.0]
+    assert shares_won(judge_by_function(cannot), [group("a", "b", "?")]) == [1.0, 0.0, None]
 
 
 def test_unsure_and_both_bad_are_half_a_win():
@@ -77,12 +80,38 @@ def test_a_judge_that_goes_by_the_order_teaches_nothing():
         ([0, 0.9], "gave 0.9"),
         ([True, 0], "gave True"),
         (["a", 0], "gave 'a'"),
-        (None, "raised TypeError"),
+        (None, "gave a NoneType; expected 0, 1, 'tie' or None for each pair"),
+        (torch.tensor([True, False]), "gave tensor"),
+        (np.array([0.0, 1.0]), "gave np.float64"),
     ],
 )
 def test_answers_of_another_form_are_named(answers, message):
     with pytest.raises(ConfigError, match=message):
         judge_by_function(lambda prompts, pairs: answers)([group("a", "b"), group("a", "b")])
+
+
+@pytest.mark.parametrize("answers", [np.array([1, 0]), torch.tensor([1, 0]), iter([1, 0])])
+def test_numbers_of_numpy_and_torch_and_iterators_will_do(answers):
+    judge = judge_by_function(lambda prompts, pairs: answers)
+    assert [said.choice for said in judge([group("a", "b"), group("a", "b")])] == [1, 0]
+
+
+def test_what_a_judge_raises_is_told():
+    def breaks(prompts, pairs):
+        raise ValueError("no key")
+
+    def refuses(prompts, pairs):
+        raise ConfigError("Set the key.")
+
+    with pytest.raises(ConfigError, match="The judge breaks raised ValueError: no key"):
+        judge_by_function(breaks)([group("a", "b")])
+    with pytest.raises(ConfigError, match="^Set the key.$"):
+        judge_by_function(refuses)([group("a", "b")])
+
+
+def test_a_judge_is_told_from_a_module_that_is_called_judge():
+    assert judge_named("judge:rules.py:longer") == "rules.py:longer" == judge_named("judge: rules.py:longer")
+    assert judge_named("judge:score") is None is judge_named("rules.py:judge")
 
 
 def test_as_a_part_it_is_asked_in_both_orders_with_a_column_a_pair(tmp_path, monkeypatch):

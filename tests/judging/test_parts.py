@@ -99,7 +99,8 @@ def test_a_row_without_the_column_gives_none(place):
 
 def test_a_function_of_two_goes_on_working_and_parts_are_added_up(place):
     parts = reward_parts(["2*rules.py:plain", "rules.py:right"])
-    totals, scores = added_up(parts, [answered(prompts()[7], ["7", "seven"])], [0.5, 0.0])
+    scores = {part.name: part.score([answered(prompts()[7], ["7", "seven"])]) for part in parts}
+    totals = added_up(parts, scores, [0.5, 0.0])
     assert totals == [3.5, 10.0] and scores == {"rules.py:plain": [1.0, 5.0], "rules.py:right": [1.0, 0.0]}
 
 

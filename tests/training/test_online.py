@@ -289,8 +289,14 @@ def test_a_judge_of_two_is_learnt_from_and_says_how_the_policy_does_against_its_
 
 def test_a_judge_of_two_needs_two_and_verdicts(place, tiny_model_directory, tmp_path):
     judge = f"judge:{place}/rules.py:more_a"
-    with pytest.raises(ConfigError, match="samples_per_prompt must be at least 2"):
+    with pytest.raises(ConfigError, match="there is one; draw at least 2"):
         train(place, tiny_model_directory, tmp_path / "a", "ppo", reward=judge, samples_per_prompt=1)
+    with pytest.raises(ConfigError, match="there is one; draw at least 2"):
+        train(place, tiny_model_directory, tmp_path / "a", "ppo", reward=["length", judge], samples_per_prompt=1)
+    alone = train(
+        place, tiny_model_directory, tmp_path / "g", "ppo", guard=judge, samples_per_prompt=1, max_steps=1
+    )  # which holds one against the start's
+    assert lines(alone)[0]["eval_guard/scores"] == 0.5
     with pytest.raises(ConfigError, match="cannot gives no finite number"):
         train(place, tiny_model_directory, tmp_path / "b", reward=f"judge:{place}/rules.py:cannot")
     with pytest.raises(ConfigError, match="has no 'missing'"):

@@ -21,6 +21,19 @@ from preferably.training.rollouts import Engine
 MANY_A = """
 def many_a(prompts, completions):
     return [float(text.count("a")) for text in completions]
+
+
+def more_a(prompts, pairs):
+    return ["tie" if a.count("a") == b.count("a") else int(b.count("a") > a.count("a")) for a, b in pairs]
+
+
+asked = 0
+
+
+def counted(prompts, completions):
+    global asked
+    asked += len(completions)
+    return [1.0] * len(completions)
 """
 
 
@@ -266,3 +279,37 @@ def test_evaluations_draw_in_the_dtype_that_rollouts_are_drawn_in(train, monkeyp
     assert seen == [(drawn_in, torch.float32)] * 3  # no autocast: the weights have the dtype
     said = [json.loads(line)["text"] for line in (run.path / "policy_samples.jsonl").read_text().splitlines()]
     assert len(said) == 3 * 4
+
+
+@pytest.mark.parametrize("kept", [None, 2, "broken"])
+def test_without_the_samples_of_the_start_a_judge_has_nothing_to_hold_later_ones_against(train, place, tmp_path, kept):
+    def stop(number, metrics):
+        if number == 1:
+            raise KeyboardInterrupt
+
+    how = {"method": "rloo", "reward": f"judge:{place}/rules.py:more_a", "max_steps": 3, "save_every": 1}
+    with pytest.raises(KeyboardInterrupt):
+        train(progress=Progress(step=stop), **how)
+    first = tmp_path / "run" / "start_samples.jsonl"
+    whole = first.read_text()
+    assert len(whole.splitlines()) == 4
+    first.unlink()
+    if kept:
+        first.write_text("".join(whole.splitlines(True)[:2]) if kept == 2 else "{\n" * 4)
+    with pytest.raises(CheckpointError, match=f"has {2 if kept == 2 else 0} samples of the start .* expected 4"):
+        train(resume=True, **how)
+    first.write_text(whole)
+    assert train(resume=True, **how).state.step == 3
+
+
+def test_only_parts_that_compare_are_asked_about_the_samples_of_the_start(train, place):
+    from preferably.functions import load_function
+
+    name = f"{place}/rules.py:counted"
+    counts = load_function(name).__globals__
+    asked = []
+    for reward in ([name], [name, f"judge:{place}/rules.py:more_a"]):
+        before = counts["asked"]
+        train("rloo", name=f"run{len(asked)}", reward=reward)
+        asked.append(counts["asked"] - before)
+    assert asked[0] == asked[1] > 0

@@ -18,7 +18,8 @@ def sample(
     output: Annotated[Path, typer.Option(help="a new file: .jsonl, .json, .csv or .parquet, also with .gz")],
     samples: Annotated[int, typer.Option(min=1, help="completions a prompt")] = 1,
     reward: Annotated[
-        list[str] | None, typer.Option(help="score them: [weight*]reward model, module:function, ...; may be repeated")
+        list[str] | None,
+        typer.Option(help="score them: [weight*]reward model, [judge:]module:function, ...; may be repeated"),
     ] = None,
     best_of: Annotated[
         int | None, typer.Option(min=1, help="draw so many a prompt, write the best by --reward")

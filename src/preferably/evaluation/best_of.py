@@ -11,7 +11,7 @@ from preferably.data.writers import ending_of, refuse_existing, row_of, write_ro
 from preferably.errors import ConfigError, DataError
 from preferably.evaluation.compare import Answer, Tell, answers, with_room
 from preferably.feedback.records import Group
-from preferably.judging.parts import Part, Scores, added_up, answered, check_columns, reward_parts
+from preferably.judging.parts import Part, Scores, added_up, answered, check_columns, needs_company, reward_parts
 from preferably.methods import MISSING_EOS
 from preferably.models.loading import Loaded, load, model_directory
 from preferably.models.sampler import Decoding, Sample
@@ -72,16 +72,24 @@ def draw(
     samples: int,
     parts: Sequence[Part] = (),
     missing_eos_penalty: float = PENALTY,
+    together: int | None = None,
     seed: int = 0,
     progress: Tell | None = None,
 ) -> list[Drawn]:
     """`samples` completions for each prompt, scored by `parts` as in training: their weighted sum, less the penalty
-    where the model did not end. Raises what `answers` and the parts raise."""
+    where the model did not end. Parts that compare are shown `together` of them at a time (default: all of a prompt).
+    Raises what `answers` and the parts raise."""
+    together = together or samples
     check_columns(parts, prompts)
     drawn = answers(loaded, prompts, decoding, samples=samples, seed=seed, progress=progress)
-    groups = [answered(prompt, [one.text for one in several]) for prompt, several in zip(prompts, drawn, strict=True)]
+    groups = [
+        answered(prompt, [one.text for one in several[at : at + together]])
+        for prompt, several in zip(prompts, drawn, strict=True)
+        for at in range(0, samples, together)
+    ]
     fines = [0.0 if one.finished else -missing_eos_penalty for several in drawn for one in several]
-    totals, scores = added_up(parts, groups, fines)
+    scores = {part.name: part.score(groups) for part in parts}
+    totals = added_up(parts, scores, fines)
     return [
         Drawn(
             prompt, several, {name: said[at : at + samples] for name, said in scores.items()},
@@ -111,7 +119,7 @@ def best_of(
     found: list[list[Sample]] = []
     for one in draw(
         loaded, prompts, decoding, samples=n * samples, parts=parts, missing_eos_penalty=missing_eos_penalty,
-        seed=seed, progress=progress,
+        together=n, seed=seed, progress=progress,
     ):  # fmt: skip
         best = [best_at(one.totals[at : at + n]) for at in range(0, n * samples, n)]
         if None in best:
@@ -179,6 +187,8 @@ def sample(
     parts = reward_parts(reward, **loading)
     if best_of is not None:
         _check(best_of, parts)
+    else:
+        needs_company(parts, samples)
     found = load_feedback([data], "prompts", limit=limit).groups if isinstance(data, str | Path) else list(data)[:limit]
     prompts, too_long = with_room([answered(group, []) for group in found], [loaded], max_tokens)
     if not prompts:
@@ -216,3 +226,4 @@ def _check(n: int, parts: Sequence[Part]) -> None:
         raise ConfigError(f"best_of is how many completions the best is chosen from, at least 1; got {n}.")
     if not parts:
         raise ConfigError("best_of needs a reward to choose by: a reward model, or module:function.")
+    needs_company(parts, n)

@@ -1,9 +1,8 @@
 """What a judge of two completions says of several: how many of the others each one beats."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
-from operator import index
 from statistics import fmean
 from typing import Any
 
@@ -27,36 +26,38 @@ def judge_by_function(function: Callable[..., Sequence[object]], columns: Column
     def judge(groups: Sequence[Group]) -> list[Preference]:
         pairs = [(group.completions[0].text, group.completions[1].text) for group in groups]
         try:
-            said = list(function([group.prompt_text for group in groups], pairs, **columns(groups)))
+            said = function([group.prompt_text for group in groups], pairs, **columns(groups))
+            answers = list(said) if isinstance(said, Iterable) else None
+        except ConfigError:  # it says what is wrong itself
+            raise
         except Exception as error:
             raise ConfigError(f"The judge {name} raised {type(error).__name__}: {error}") from error
-        if len(said) != len(groups):
-            raise ConfigError(f"The judge {name} gave {len(said)} for {len(groups)} pairs; expected {EXPECTED}.")
-        return [_preference(answer, name) for answer in said]
+        if answers is None:
+            raise ConfigError(f"The judge {name} gave a {type(said).__name__}; expected {EXPECTED}.")
+        if len(answers) != len(groups):
+            raise ConfigError(f"The judge {name} gave {len(answers)} for {len(groups)} pairs; expected {EXPECTED}.")
+        return [_preference(answer, name) for answer in answers]
 
     return judge
 
 
 def _preference(answer: Any, name: str) -> Preference:
-    if answer is None:
+    plain = answer.item() if hasattr(answer, "item") else answer  # of numpy and torch
+    if plain is None:
         return Preference(None, labeler=name, state="failed")
-    if isinstance(answer, str) and answer == "tie":
+    if isinstance(plain, str) and plain == "tie":
         return Preference("tie", labeler=name)
-    try:
-        place = -1 if isinstance(answer, bool) else index(answer)  # True says another thing than 1
-    except TypeError:
-        place = -1
-    if place not in (0, 1):
-        raise ConfigError(f"The judge {name} gave {answer!r:.80}; expected {EXPECTED}.")
-    return Preference(place, labeler=name)
+    if type(plain) is int and plain in (0, 1):  # True says another thing than 1
+        return Preference(plain, labeler=name)
+    raise ConfigError(f"The judge {name} gave {answer!r:.80}; expected {EXPECTED}.")
 
 
 def shares_won(judge: Judge, groups: Sequence[Group]) -> list[float | None]:
     """For each completion of each group, in order, the share of the others in its group that `judge` prefers it to.
 
     Of K completions all K (K - 1) / 2 pairs are asked about, in one call. A tie is half a win, and so is one that the
-    judge is unsure about, or finds both bad; equal texts are a tie without asking. None where the judge could not tell
-    in one of the comparisons, and for a completion without others.
+    judge is unsure about, or finds both bad; equal texts are a tie without asking. Comparisons that have no verdict are
+    left out of the share; None where none has one, and for a completion without others.
     """
     meetings = [
         (number, group, places)
@@ -86,4 +87,4 @@ def _share(preference: Preference) -> float | None:
 
 def _mean(shares: Sequence[float | None]) -> float | None:
     known = [share for share in shares if share is not None]
-    return fmean(known) if known and len(known) == len(shares) else None
+    return fmean(known) if known else None

@@ -19,7 +19,7 @@ from preferably.models.loading import Loaded, load_reward
 WEIGHT = re.compile(r"\s*([+-]?[0-9.]+(?:e[+-]?[0-9]+)?)\s*\*\s*(.+)", re.IGNORECASE)
 Scores = list[float | None]
 ALL = "*"
-JUDGE = "judge:"
+JUDGE = "judge"
 POSITIONAL = ("prompts", "completions")  # names that a function has for what it is given anyway
 
 
@@ -57,6 +57,20 @@ def reward_parts(names: Sequence[str], **loading: Any) -> list[Part]:
     return parts
 
 
+def judge_named(name: str) -> str | None:
+    """The function of a part that is a judge of two, `judge:module:function`; None for other parts. `judge:function` is
+    of a module that is called so."""
+    prefix, _, rest = name.partition(":")
+    return rest.strip() if prefix == JUDGE and ":" in rest else None
+
+
+def needs_company(parts: Sequence[Part], completions: int) -> None:
+    """`ConfigError` where a part compares the completions of a prompt, and there is only one of each."""
+    for part in parts:
+        if part.compares and completions < 2:
+            raise ConfigError(f"{part.name} compares completions of a prompt, and there is one; draw at least 2.")
+
+
 def model_names(names: Sequence[str]) -> list[str]:
     """Those of the parts `names` that are reward models, without their weights."""
     return [name for name in (_weighted(text)[0] for text in names) if name != "length" and ":" not in name]
@@ -83,8 +97,8 @@ def _part(name: str, weight: float, loading: dict[str, Any]) -> Part:
         except re.error as error:
             raise ConfigError(f"{name!r} is no regular expression: {error}.") from None
         return Part(name, weight, lambda groups: [float(bool(pattern.fullmatch(t))) for _, t in _texts(groups)])
-    if name.startswith(JUDGE):
-        function = load_function(name.removeprefix(JUDGE))
+    if (judging := judge_named(name)) is not None:
+        function = load_function(judging)
         wanted = _takes(function)
 
         def by_pair(pairs: Sequence[Group]) -> dict[str, list[Any]]:
@@ -115,17 +129,14 @@ def _part(name: str, weight: float, loading: dict[str, Any]) -> Part:
     return Part(name, weight, by_model, loaded)
 
 
-def added_up(
-    parts: Sequence[Part], groups: Sequence[Group], start: Sequence[float]
-) -> tuple[Scores, dict[str, Scores]]:
-    """`start` [n] plus the weighted sum of all parts, for the n completions of all groups: None where a part cannot
-    tell; and what each part gave, by name."""
-    scores = {part.name: part.score(groups) for part in parts}
+def added_up(parts: Sequence[Part], scores: Mapping[str, Scores], start: Sequence[float]) -> Scores:
+    """`start` [n] plus the weighted sum of what the parts gave to n completions, by name: None where one could not
+    tell."""
     totals: Scores = list(start)
     for part in parts:
         pairs = zip(totals, scores[part.name], strict=True)
         totals = [None if total is None or one is None else total + part.weight * one for total, one in pairs]
-    return totals, scores
+    return totals
 
 
 def check_columns(parts: Sequence[Part], groups: Sequence[Group]) -> None:

@@ -10,10 +10,18 @@ from torch import nn
 from preferably.config import TrainSettings
 from preferably.data.load import load_feedback
 from preferably.data.tokens import TokenGroup, encode, encode_prompts
-from preferably.errors import ConfigError, DataError
+from preferably.errors import CheckpointError, ConfigError, DataError
 from preferably.feedback.records import Group
 from preferably.functions import source_of
-from preferably.judging.parts import JUDGE, Part, answered, check_columns, model_names, reward_parts
+from preferably.judging.parts import (
+    Part,
+    answered,
+    check_columns,
+    judge_named,
+    model_names,
+    needs_company,
+    reward_parts,
+)  # fmt: skip
 from preferably.judging.reward import scorer_of
 from preferably.models.critic import SHARED, Critic, SharedCritic
 from preferably.models.loading import Loaded, is_reward_model, load, load_reward, model_directory, weights_digest
@@ -28,6 +36,7 @@ from preferably.training.rewarding import Rewarding, look_at_samples
 from preferably.training.rollouts import Engine
 from preferably.training.run_directory import RunDirectory
 
+FIRST = "start_samples.jsonl"
 PROBED, PROBE_TOKENS = 4, 16  # prompts and tokens that the checks before step 1 sample
 
 
@@ -71,7 +80,7 @@ class Equipment:
                 run.append("warnings.jsonl", Warning(step, "reward_failed", why, advice))
 
             if self.compares and not self.watching.rivals:
-                self.watching.rivals = _first_samples(run, seen.samples)
+                self.watching.rivals = _first_samples(run, step, seen.samples)
             return seen.values | look_at_samples(self.watching, self.guard, prompts, seen.samples, failed)
 
         return look
@@ -94,9 +103,7 @@ def equip(settings: TrainSettings, loaded: Loaded, data: TrainData, held_out: Se
     decoding = Decoding(temperature=settings.temperature, max_tokens=settings.sample_tokens)
     engine = Engine(loaded.policy, loaded.tokenizer, decoding, samples=settings.samples, stop_ids=loaded.stop_ids)
     everything = [*parts, *([guard] if guard else [])]
-    alone = [part.name for part in parts if part.compares and settings.samples < 2]
-    if alone:
-        raise ConfigError(f"{alone[0]} compares completions of a prompt; samples_per_prompt must be at least 2.")
+    needs_company(parts, settings.samples)
     check_columns(everything, data.asked)
     _try(rewarding, everything, watched, settings.sample_tokens)
     for part in everything:
@@ -109,14 +116,22 @@ def equip(settings: TrainSettings, loaded: Loaded, data: TrainData, held_out: Se
     return Equipment(rewarding, Rewarding(parts, penalty, watched), guard, critic, engine, prompts, facts, notes)
 
 
-def _first_samples(run: RunDirectory, drawn: Sequence[Sequence[Sample]]) -> list[str]:
-    """The first sample that the start gave to each held-out prompt: of `drawn` at the first evaluation, which keeps
-    them for the others, also of a resumed run."""
-    kept = [line["text"] for line in run.lines("start_samples.jsonl")]
-    if not kept:
-        kept = [several[0].text for several in drawn]
-        for text in kept:
-            run.append("start_samples.jsonl", {"text": text})
+def _first_samples(run: RunDirectory, step: int, drawn: Sequence[Sequence[Sample]]) -> list[str]:
+    """The first sample that the start gave to each held-out prompt: `drawn` at step 0, which are kept for the others,
+    also of a resumed run. `CheckpointError` where they are no longer there."""
+    if step == 0:
+        for several in drawn:
+            run.append(FIRST, {"text": several[0].text})
+        return [several[0].text for several in drawn]
+    try:
+        kept = [str(line["text"]) for line in run.lines(FIRST)]
+    except (ValueError, KeyError, TypeError):
+        kept = []
+    if len(kept) != len(drawn):
+        raise CheckpointError(
+            f"{run.path / FIRST} has {len(kept)} samples of the start that can be read; expected {len(drawn)}, which a "
+            "judge holds later ones against. Put the file back, or begin a new run."
+        )
     return kept
 
 
@@ -219,7 +234,7 @@ def _facts(parts: Sequence[Part], asked: Sequence[Group], critic: Critic | Share
         if part.loaded is not None:
             known[part.name] = {"weights": weights_digest(part.loaded.policy)} | _unit(scorer_of(part.loaded))
         elif ":" in part.name and not part.name.startswith("format:"):
-            known[part.name] = source_of(part.name.removeprefix(JUDGE))
+            known[part.name] = source_of(judge_named(part.name) or part.name)
     if any(part.takes for part in parts):
         known["columns"] = sha256("\n".join(group.columns for group in asked).encode()).hexdigest()
     facts = {"reward": known} if known else {}

@@ -6,7 +6,7 @@ from statistics import fmean, stdev
 
 from preferably.errors import PreferablyError
 from preferably.feedback.records import Group
-from preferably.judging.parts import Part, added_up, answered
+from preferably.judging.parts import Part, Scores, added_up, answered
 from preferably.models.sampler import Sample
 from preferably.training.rollouts import Rollout
 
@@ -25,41 +25,33 @@ class Rewarding:
 
     def __call__(self, rollouts: Sequence[Rollout]) -> str:
         """Fill in `parts` and `scores`; says what is wrong with them, if anything is."""
-        fines = [
-            0.0 if finished else -self.missing_eos_penalty
-            for one in rollouts
-            for finished in (*(sample.finished for sample in one.samples), *(True for _ in self._rival(one)))
-        ]
+        samples = [sample for one in rollouts for sample in one.samples]
+        fines = [0.0 if sample.finished else -self.missing_eos_penalty for sample in samples]
         try:
-            totals, said = added_up(self.parts, self.records(rollouts), fines)
+            said = {part.name: self.said(part, rollouts) for part in self.parts}
         except PreferablyError as error:  # it worked before the run began
             return str(error).rstrip(".")
+        totals, at = added_up(self.parts, said, fines), 0
+        for rollout in rollouts:
+            end = at + len(rollout.samples)
+            rollout.parts = {name: scores[at:end] for name, scores in said.items()}
+            rollout.scores = [total for total in totals[at:end] if total is not None]
+            at = end
         for name, scores in said.items():
-            for rollout, mine in zip(rollouts, self.own(rollouts, scores), strict=True):
-                rollout.parts[name] = mine
-        for rollout, mine in zip(rollouts, self.own(rollouts, totals), strict=True):
-            rollout.scores = [total for total in mine if total is not None]
-        for name in said:
-            scores = [score for rollout in rollouts for score in rollout.parts[name]]
             if unknown := scores.count(None):
                 return f"{name} gave no finite number for {unknown} of {len(scores)} completions"
         return ""
 
-    def records(self, rollouts: Sequence[Rollout]) -> list[Group]:
-        """The prompts with the completions of the rollouts, each with its rival last, where there are rivals."""
-        return [
-            answered(self.asked[one.row], [*(sample.text for sample in one.samples), *self._rival(one)])
-            for one in rollouts
-        ]
+    def said(self, part: Part, rollouts: Sequence[Rollout]) -> Scores:
+        """What `part` says of every completion of the rollouts, in order."""
+        if not (part.compares and self.rivals):
+            return part.score([self._record(one) for one in rollouts])
+        rest = iter(part.score([self._record(one, self.rivals[one.row]) for one in rollouts]))
+        found = [[next(rest) for _ in (*one.samples, "the rival")] for one in rollouts]
+        return [score for scores in found for score in scores[:-1]]
 
-    def own(self, rollouts: Sequence[Rollout], scores: Sequence[float | None]) -> list[list[float | None]]:
-        """The scores of all completions of `records`, by rollout and without those of rivals."""
-        rest = iter(scores)
-        found = [[next(rest) for _ in (*one.samples, *self._rival(one))] for one in rollouts]
-        return [mine[: len(one.samples)] for mine, one in zip(found, rollouts, strict=True)]
-
-    def _rival(self, rollout: Rollout) -> Sequence[str]:
-        return self.rivals[rollout.row : rollout.row + 1]
+    def _record(self, rollout: Rollout, *rivals: str) -> Group:
+        return answered(self.asked[rollout.row], [*(sample.text for sample in rollout.samples), *rivals])
 
 
 def look_at_samples(
@@ -88,14 +80,13 @@ def look_at_samples(
         )
     if guard is not None:
         try:
-            said = guard.score(rewarding.records(rollouts))
+            said = rewarding.said(guard, rollouts)
         except PreferablyError as error:
             tell(f"the guard: {error}".rstrip("."))
             return seen
-        mine = [score for several in rewarding.own(rollouts, said) for score in several]
-        watched = [guard.weight * score for score in mine if score is not None]
-        if len(watched) < len(mine):
-            tell(f"the guard {guard.name} gave no finite number for {len(mine) - len(watched)} of {len(mine)} samples")
+        watched = [guard.weight * score for score in said if score is not None]
+        if len(watched) < len(said):
+            tell(f"the guard {guard.name} gave no finite number for {len(said) - len(watched)} of {len(said)} samples")
         if len(watched) > 1:
             seen["eval_guard/scores"] = fmean(watched)
             seen["eval_guard/scores_se"] = stdev(watched) / len(watched) ** 0.5
