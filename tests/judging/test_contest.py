@@ -75,12 +75,12 @@ def test_a_judge_that_goes_by_the_order_teaches_nothing():
 @pytest.mark.parametrize(
     ("answers", "message"),
     [
-        ([0], "gave 1 for 2 pairs"),
+        ([0], "gave 1 results; expected 0, 1, 'tie' or None for each of 2 pairs"),
         ([0, 2], "gave 2; expected 0, 1, 'tie' or None"),
         ([0, 0.9], "gave 0.9"),
         ([True, 0], "gave True"),
         (["a", 0], "gave 'a'"),
-        (None, "gave a NoneType; expected 0, 1, 'tie' or None for each pair"),
+        (None, "gave a NoneType; expected 0, 1, 'tie' or None for each of 2 pairs"),
         (torch.tensor([True, False]), "gave tensor"),
         (np.array([0.0, 1.0]), "gave np.float64"),
     ],
@@ -100,11 +100,17 @@ def test_what_a_judge_raises_is_told():
     def breaks(prompts, pairs):
         raise ValueError("no key")
 
+    def stops(prompts, pairs):
+        yield 0
+        raise ValueError("no key")
+
     def refuses(prompts, pairs):
         raise ConfigError("Set the key.")
 
     with pytest.raises(ConfigError, match="The judge breaks raised ValueError: no key"):
         judge_by_function(breaks)([group("a", "b")])
+    with pytest.raises(ConfigError, match="The judge stops raised ValueError: no key"):
+        judge_by_function(stops)([group("a", "b")])
     with pytest.raises(ConfigError, match="^Set the key.$"):
         judge_by_function(refuses)([group("a", "b")])
 

@@ -1,6 +1,6 @@
 """What a judge of two completions says of several: how many of the others each one beats."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 from statistics import fmean
@@ -8,10 +8,10 @@ from typing import Any
 
 from preferably.errors import ConfigError
 from preferably.feedback.records import Group, Preference
-from preferably.judging.judge import Judge, preferences_of
+from preferably.judging.judge import Judge, name_of, preferences_of, results_of
 
 Columns = Callable[[Sequence[Group]], Mapping[str, list[Any]]]
-EXPECTED = "0, 1, 'tie' or None for each pair"
+EXPECTED = "0, 1, 'tie' or None for each"
 
 
 def judge_by_function(function: Callable[..., Sequence[object]], columns: Columns = lambda groups: {}) -> Judge:
@@ -21,27 +21,19 @@ def judge_by_function(function: Callable[..., Sequence[object]], columns: Column
     `columns` gives further arguments for n groups, n values each. `ConfigError` where the function raises, or answers
     in another form.
     """
-    name = getattr(function, "__name__", type(function).__name__)
+    name = name_of(function)
 
     def judge(groups: Sequence[Group]) -> list[Preference]:
+        prompts = [group.prompt_text for group in groups]
         pairs = [(group.completions[0].text, group.completions[1].text) for group in groups]
-        try:
-            said = function([group.prompt_text for group in groups], pairs, **columns(groups))
-            answers = list(said) if isinstance(said, Iterable) else None
-        except ConfigError:  # it says what is wrong itself
-            raise
-        except Exception as error:
-            raise ConfigError(f"The judge {name} raised {type(error).__name__}: {error}") from error
-        if answers is None:
-            raise ConfigError(f"The judge {name} gave a {type(said).__name__}; expected {EXPECTED}.")
-        if len(answers) != len(groups):
-            raise ConfigError(f"The judge {name} gave {len(answers)} for {len(groups)} pairs; expected {EXPECTED}.")
-        return [_preference(answer, name) for answer in answers]
+        expected = f"{EXPECTED} of {len(pairs)} pairs"
+        answers = results_of(function, "judge", expected, len(pairs), prompts, pairs, columns(groups))
+        return [_preference(answer, name, expected) for answer in answers]
 
     return judge
 
 
-def _preference(answer: Any, name: str) -> Preference:
+def _preference(answer: Any, name: str, expected: str) -> Preference:
     plain = answer.item() if hasattr(answer, "item") else answer  # of numpy and torch
     if plain is None:
         return Preference(None, labeler=name, state="failed")
@@ -49,7 +41,7 @@ def _preference(answer: Any, name: str) -> Preference:
         return Preference("tie", labeler=name)
     if type(plain) is int and plain in (0, 1):  # True says another thing than 1
         return Preference(plain, labeler=name)
-    raise ConfigError(f"The judge {name} gave {answer!r:.80}; expected {EXPECTED}.")
+    raise ConfigError(f"The judge {name} gave {answer!r:.80}; expected {expected}.")
 
 
 def shares_won(judge: Judge, groups: Sequence[Group]) -> list[float | None]:

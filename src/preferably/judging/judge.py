@@ -5,7 +5,7 @@ could not be judged has a state other than `ok` and is never turned into a win, 
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -52,29 +52,46 @@ def scores_of(
         raise ValueError(f"Expected a prompt per completion; got {len(prompts)} and {len(completions)}.")
     if not prompts:
         return []
-    name = _name(score)
-    try:
-        results = score(list(prompts), list(completions), **(columns or {}))
-    except ConfigError:  # `asked_once` has told it already
-        raise
-    except Exception as error:
-        raise ConfigError(f"The score function {name} raised {type(error).__name__}: {error}") from error
-    shape = f"one number or None for each of {len(prompts)} completions"
-    try:
-        listed: list[Any] = list(results)
-    except TypeError:
-        raise ConfigError(f"The score function {name} gave a {type(results).__name__}; expected {shape}.") from None
-    if len(listed) != len(prompts):
-        raise ConfigError(f"The score function {name} gave {len(listed)} results; expected {shape}.")
+    expected = f"one number or None for each of {len(prompts)} completions"
+    listed = results_of(score, "score function", expected, len(prompts), list(prompts), list(completions), columns)
     checked: list[float | None] = []
     for result in listed:
         try:
             # float("3") works, but a function that returns text has not understood its task.
             number = None if result is None else float("text" if isinstance(result, (str, bytes)) else result)
         except (TypeError, ValueError):
-            raise ConfigError(f"The score function {name} gave {result!r:.80}; expected {shape}.") from None
+            raise ConfigError(
+                f"The score function {name_of(score)} gave {result!r:.80}; expected {expected}."
+            ) from None
         checked.append(number if number is not None and math.isfinite(number) else None)
     return checked
+
+
+def results_of(
+    function: Callable[..., Any], what: str, expected: str, count: int, prompts: list[str], rest: list[Any],
+    columns: Mapping[str, list[Any]] | None,
+) -> list[Any]:  # fmt: skip
+    """The `count` results that `function(prompts, rest, **columns)` gives, in any form that can be gone through.
+
+    `ConfigError`, which calls the function `what` and says what was `expected`, if it raises, gives something else or
+    another number of them; a `ConfigError` of its own passes through, as it has told it already.
+    """
+    name = f"The {what} {name_of(function)}"
+    try:
+        results = function(prompts, rest, **(columns or {}))
+        if isinstance(results, Iterator):  # a generator raises only when it is gone through
+            results = list(results)
+    except ConfigError:
+        raise
+    except Exception as error:
+        raise ConfigError(f"{name} raised {type(error).__name__}: {error}") from error
+    try:
+        listed: list[Any] = list(results)
+    except TypeError:
+        raise ConfigError(f"{name} gave a {type(results).__name__}; expected {expected}.") from None
+    if len(listed) != count:
+        raise ConfigError(f"{name} gave {len(listed)} results; expected {expected}.")
+    return listed
 
 
 def asked_once(score: ScoreFunction) -> ScoreFunction:
@@ -88,7 +105,7 @@ def asked_once(score: ScoreFunction) -> ScoreFunction:
         known.update(zip(new, found, strict=True))
         return [known[one] for one in asked]
 
-    ask.__name__ = _name(score)
+    ask.__name__ = name_of(score)
     return ask
 
 
@@ -101,7 +118,7 @@ def judge_by_score(score: ScoreFunction, margin: float = 0.0) -> Judge:
     """
     if not (math.isfinite(margin) and margin >= 0):
         raise ConfigError(f"margin must be a number from 0 up; got {margin}.")
-    labeler = _name(score)
+    labeler = name_of(score)
 
     def judge(groups: Sequence[Group]) -> list[Preference]:
         _expect_pairs(groups)
@@ -138,15 +155,15 @@ def preferences_of(judge: Judge, groups: Sequence[Group]) -> list[Preference]:
         return []
     answers = list(judge(groups))
     if len(answers) != len(groups):
-        raise ConfigError(f"The judge {_name(judge)} gave {len(answers)} answers for {len(groups)} pairs.")
+        raise ConfigError(f"The judge {name_of(judge)} gave {len(answers)} answers for {len(groups)} pairs.")
     for answer in answers:
         if not isinstance(answer, Preference):
-            raise ConfigError(f"The judge {_name(judge)} gave a {type(answer).__name__}; expected a Preference.")
+            raise ConfigError(f"The judge {name_of(judge)} gave a {type(answer).__name__}; expected a Preference.")
         # By type as well: 1.0 and True equal 1, and would be missed where choices are told apart from words.
         known = (0, 1) if type(answer.choice) is int else ("tie", "both_bad", "unsure")
         if answer.state == "ok" and answer.choice not in known:
             expected = "0, 1, tie, both_bad or unsure"
-            raise ConfigError(f"The judge {_name(judge)} chose {answer.choice!r}; expected {expected}.")
+            raise ConfigError(f"The judge {name_of(judge)} chose {answer.choice!r}; expected {expected}.")
     return answers
 
 
@@ -186,5 +203,6 @@ def _expect_pairs(groups: Sequence[Group]) -> None:
             raise DataError(f"A judge compares two completions; got a group of {len(group.completions)}{place}.")
 
 
-def _name(function: object) -> str:
+def name_of(function: object) -> str:
+    """What a function, or an object that can be called, is called."""
     return getattr(function, "__name__", type(function).__name__)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from statistics import fmean, stdev
 
 from preferably.errors import PreferablyError
@@ -47,8 +48,11 @@ class Rewarding:
         if not (part.compares and self.rivals):
             return part.score([self._record(one) for one in rollouts])
         rest = iter(part.score([self._record(one, self.rivals[one.row]) for one in rollouts]))
-        found = [[next(rest) for _ in (*one.samples, "the rival")] for one in rollouts]
-        return [score for scores in found for score in scores[:-1]]
+        own: Scores = []
+        for one in rollouts:
+            own += islice(rest, len(one.samples))
+            next(rest)  # the rival's
+        return own
 
     def _record(self, rollout: Rollout, *rivals: str) -> Group:
         return answered(self.asked[rollout.row], [*(sample.text for sample in rollout.samples), *rivals])
