@@ -2,8 +2,8 @@
 
 The truth is the number of quotation marks in a continuation. Labels are drawn from it as people give them, the better
 of two with chance sigmoid(marks apart), and a reward model learns from these alone. Every online method is trained
-against that reward model, DPO on the same labels, and best-of-n picks by it; the truth only measures. All get as many
-openings and as many tries for a learning rate: three, on a seed of their own, at the middle strength, of which the one
+against that reward model, DPO on the same labels, and best-of-n picks by it; the truth only measures. All learn on the
+same openings, the online methods with continuations of their own, and are measured on others. All get as many tries for a learning rate: three, on a seed of their own, at the middle strength, of which the one
 with the highest reward by the reward model is kept.
 
     python bench/online_frontier.py            about three hours on two cores
@@ -58,8 +58,8 @@ BEST_OF = (1, 2, 4, 8, 16, 32, 64)
 class Size:
     """How much of everything; counts are of openings."""
 
-    labeled: int = 2000  # two continuations each, for the reward model and DPO
-    prompts: int = 1600  # for the online methods, four continuations each
+    labeled: int = 1845  # all that there are: two continuations each, for the reward model and DPO
+    prompts: int = 1600  # of the same, for the online methods: four continuations each
     batch: int = 32
     unseen: int = 400
     samples: int = 2
@@ -103,7 +103,8 @@ def build(size: Size, folder: Path) -> tuple[World, dict[str, Any]]:
     """The world, and how well the reward model knows the truth."""
     start = load(str(MODEL), device="cpu", dtype="float32")
     train_on, unseen = openings(start.tokenizer, size.unseen, 0)
-    train_on = train_on[: size.labeled + size.prompts]
+    if len(train_on) < max(size.labeled, size.prompts):
+        raise SystemExit(f"the text has {len(train_on)} openings to train on; expected {size.labeled}")
 
     def groups(ids: list[list[int]]) -> list[Group]:
         return [Group((Message("text", start.tokenizer.decode(one, skip_special_tokens=True)),)) for one in ids]
@@ -115,7 +116,7 @@ def build(size: Size, folder: Path) -> tuple[World, dict[str, Any]]:
             "reward", model=MODEL, data=pairs, output=reward, learning_rate=3e-4, batch_size=16, epochs=3,
             weight_decay=0.1, device="cpu", dtype="float32",
         )  # fmt: skip
-    world = World(start, reward, pairs, groups(train_on[size.labeled :]), groups(unseen))
+    world = World(start, reward, pairs, groups(train_on[: size.prompts]), groups(unseen))
     said = drawn(start, world.unseen, 2, seed=2)
     scores, truths = by_reward(world, said), by_truth(said)
     gaps = [(s[0] - s[1], t[0] - t[1]) for s, t in zip(scores, truths, strict=True) if t[0] != t[1]]
