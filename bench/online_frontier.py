@@ -3,8 +3,9 @@
 The truth is the number of quotation marks in a continuation. Labels are drawn from it as people give them, the better
 of two with chance sigmoid(marks apart), and a reward model learns from these alone. Every online method is trained
 against that reward model, DPO on the same labels, and best-of-n picks by it; the truth only measures. All learn on the
-same openings, the online methods with continuations of their own, and are measured on others. All get as many tries for a learning rate: three, on a seed of their own, at the middle strength, of which the one
-with the highest reward by the reward model is kept.
+same openings, the online methods with continuations of their own, and are measured on others. All get as many tries for
+a learning rate: three, on a seed of their own, at the middle strength, of which the one with the highest reward by the
+reward model is kept.
 
     python bench/online_frontier.py            about three hours on two cores
     python bench/online_frontier.py --methods ppo rloo --seeds 1

@@ -313,3 +313,20 @@ def test_only_parts_that_compare_are_asked_about_the_samples_of_the_start(train,
         train("rloo", name=f"run{len(asked)}", reward=reward)
         asked.append(counts["asked"] - before)
     assert asked[0] == asked[1] > 0
+
+
+@pytest.mark.parametrize("method", ["rloo", "grpo", "ppo"])
+def test_log_probs_captured_while_drawing_teach_the_same_as_a_forward_of_their_own(train, method, monkeypatch):
+    once = {"method": method, "update_epochs": 1, "minibatches": 1, "max_steps": 1}
+    found = train(name="captured", **once)
+    monkeypatch.setattr("preferably.training.lessons.captured", lambda *_: False)
+    monkeypatch.setattr("preferably.training.policy_steps.captured", lambda *_: False)
+    expected = train(name="computed", **once)
+    first, other = lines(found)[1], lines(expected)[1]
+    names = [
+        name for name in first if name.startswith(("objective/", "policy/", "val/", "loss", "grad_norm", "value/"))
+    ]
+    assert len(names) > 10 and first.keys() == other.keys()
+    assert [first[name] for name in names] == pytest.approx([other[name] for name in names], abs=1e-4)
+    for one, other in zip(found.loaded.policy.parameters(), expected.loaded.policy.parameters(), strict=True):
+        assert (one - other).abs().mean() < 1e-5  # a gradient near 0 may take the other sign

@@ -23,6 +23,7 @@ from preferably.training.reference import Reference
 from preferably.training.rollouts import Rollout
 
 ESTIMATES = {"k1": kl.k1, "k2": kl.k2, "k3": kl.k3}
+APART = "sampling/sampling_logp_difference/mean"  # of the log-probs that drawing captured from the trainer's own, nats
 
 
 @dataclass(slots=True)
@@ -37,6 +38,16 @@ class Lesson:
     returns: list[Tensor]  # what the critic is to learn; empty without one
 
 
+def captured(policy: Policy, settings: TrainSettings) -> bool:
+    """Whether the log-probs that drawing captured are the old ones, which spares a forward.
+
+    They are those of the policy at temperature 1, computed in float32 by the same weights, so they differ from the
+    trainer's by rounding. Where an iteration has one update, its own forward gives them once more, for a ratio of 1.
+    """
+    once = settings.update_epochs * settings.minibatches == 1
+    return once and settings.temperature == 1 and policy.compute == torch.float32
+
+
 def lessons_of(
     rollouts: Sequence[Rollout],
     policy: Policy,
@@ -47,7 +58,9 @@ def lessons_of(
 ) -> tuple[list[Lesson], dict[str, float]]:
     """Lessons, and what to log: KL and entropy in nats per completion, the score with and without the KL."""
     groups = [rollout.group for rollout in rollouts]
-    old, known, values = looked_at(groups, policy, reference, critic, settings)
+    drawn = [torch.tensor(one.logps) for rollout in rollouts for one in rollout.samples]
+    given = drawn if captured(policy, settings) else None
+    old, known, values = looked_at(groups, policy, reference, critic, settings, given)
     estimate = ESTIMATES[settings.estimator]
     ratios = [kl.k1(mine, theirs) for mine, theirs in zip(old, known, strict=True)] if known else []
     scores = torch.tensor([score for rollout in rollouts for score in rollout.scores])
@@ -79,9 +92,8 @@ def lessons_of(
         "objective/scores": float(scores.mean()), "objective/rlhf_reward": float(totals.mean()),
         "objective/entropy": float(-torch.cat(old).sum() / len(old)),
     }  # fmt: skip
-    if settings.temperature == 1:  # what was captured is at that; a large gap says that another model draws
-        captured = torch.tensor([logp for rollout in rollouts for one in rollout.samples for logp in one.logps])
-        logged["sampling/sampling_logp_difference/mean"] = float((torch.cat(old) - captured).abs().mean())
+    if settings.temperature == 1 and given is None:  # what was captured is at that; a large gap: another model draws
+        logged[APART] = float((torch.cat(old) - torch.cat(drawn)).abs().mean())
     if ratios:
         per_sequence = torch.stack([one.sum() for one in ratios])
         logged["objective/rollout_kl"] = float(per_sequence.mean())
@@ -100,13 +112,16 @@ def looked_at(
     reference: Reference | None,
     critic: Critic | SharedCritic | None,
     settings: TrainSettings,
+    given: list[Tensor] | None = None,
 ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-    """Log-probs under policy and reference, and values, of every completion's tokens: [R_k] each, in order."""
-    found: tuple[list[Tensor], list[Tensor], list[Tensor]] = ([], [], [])
+    """Log-probs under policy (unless they are `given`) and reference, and values, of every completion's tokens: [R_k]
+    each, in order."""
+    found: tuple[list[Tensor], list[Tensor], list[Tensor]] = (given or [], [], [])
     for run in split_by_tokens(groups, settings.tokens_per_microbatch):
         batch = collate(run)
         with policy.remembering(), policy.at(settings.temperature):
-            found[0].extend(_split(policy(batch), batch))
+            if given is None:
+                found[0].extend(_split(policy(batch), batch))
             if critic is not None:
                 found[2].extend(_split(critic(batch), batch))
         if reference is not None:

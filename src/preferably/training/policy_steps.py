@@ -10,7 +10,7 @@ from preferably.config import TrainSettings
 from preferably.models.critic import Critic, SharedCritic
 from preferably.models.policy import Policy
 from preferably.objectives.policy import clipped, clipped_value
-from preferably.training.lessons import ESTIMATES, Lesson
+from preferably.training.lessons import APART, ESTIMATES, Lesson, captured
 
 
 def weights_of(lessons: Sequence[Lesson], settings: TrainSettings) -> dict[int, Tensor]:
@@ -45,7 +45,7 @@ def update_losses(
 ) -> tuple[Tensor, Tensor | None, dict[str, Tensor]]:
     """The loss of a micro-batch for the policy and for the critic, each a sum by `weights` [C], and what to log, [C].
 
-    The ratio is 1 in the first minibatch of an iteration: the same forward gave `old`.
+    The ratio is 1 in the first minibatch of an iteration: the same forward gave `old`, or gives it here.
     """
     batch: Batch = collate([lesson.group for lesson in lessons]).to(policy.device)
     numbers, device = settings.hyperparameters, policy.device
@@ -57,6 +57,9 @@ def update_losses(
     with policy.remembering(), policy.at(settings.temperature):
         new = policy(batch)
         values = critic(batch) if critic is not None else None
+    logged = {}
+    if captured(policy, settings):
+        logged[APART], old = (new.detach() - old).abs(), new.detach()
     clip = numbers["clip_range"]
     losses = clipped(new, old, advantages, low=clip, high=settings.clip_high or clip)
     cut = (losses > -advantages * (new - old).exp()).float()  # where the clipped branch is the one that counts
@@ -65,7 +68,7 @@ def update_losses(
     with torch.no_grad():
         moved = new - old
         ratio = moved.exp()
-        logged = {
+        logged |= {
             "policy/approxkl_avg": 0.5 * moved**2, "policy/clipfrac_avg": cut,
             "val/ratio": ratio, "loss/policy_avg": losses.detach(),
         }  # fmt: skip
