@@ -3,8 +3,8 @@
     rasbt    1,100 pairs of instruction data on models/stories260K
     hh       the rows of both HH-RLHF test files that fit the 256 characters of models/babyllama361
 
-Every side is trained in a process of its own, from the same head, for 1 and 2 epochs (ours also for 4), on several splits by prompt;
-pairs that are held out are scored by one and the same code. What is shown:
+Every side is trained in a process of its own, from the same head, for 1 and 2 epochs (ours also for 4), on several
+splits by prompt; pairs that are held out are scored by one and the same code. What is shown:
 
     equal epochs       the difference of accuracy, which should be noise
     equal wall time    at the time that TRL takes for so many epochs, the most epochs that ours had done by then
