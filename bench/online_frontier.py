@@ -7,10 +7,9 @@ same openings, the online methods with continuations of their own, and are measu
 a learning rate: three, on a seed of their own, at the middle strength, of which the one with the highest reward by the
 reward model is kept.
 
-    python bench/online_frontier.py            about three hours on two cores
-    python bench/online_frontier.py --methods ppo rloo --seeds 1
-    python bench/online_frontier.py --folder DIR     keeps the reward model and every finished run there, and goes on
-    python bench/online_frontier.py --smoke    a few minutes, proves nothing
+    python bench/online_frontier.py --folder DIR     an hour and a half on two cores; every finished run is kept there
+    python bench/online_frontier.py --folder DIR --methods ppo    a part of it, in a process of its own
+    python bench/online_frontier.py --smoke          a few minutes, proves nothing
 """
 
 import argparse
@@ -34,11 +33,11 @@ from preferably.statistics.best_of import expected_best, most_kl
 from preferably.statistics.intervals import mean_interval
 from preferably.training.measure import kl_of_samples
 from support.machine import REAL, facts, table, write_result
-from support.stories import MODEL, NEW, openings, rule
+from support.stories import MODEL, openings, rule
 
 # What a level of strength is, and the learning rates that are tried, for each method.
 LEVELS: dict[str, tuple[str, tuple[float, ...], tuple[float, ...]]] = {
-    "ppo": ("kl_coef", (0.5, 0.2, 0.1, 0.05, 0.02), (3e-5, 1e-4, 3e-4)),
+    "ppo": ("kl_coef", (0.5, 0.2, 0.1, 0.05, 0.02), (1e-4, 3e-4, 1e-3)),
     "rloo": ("kl_coef", (0.5, 0.2, 0.1, 0.05, 0.02), (1e-4, 3e-4, 1e-3)),
     "grpo": ("kl_coef", (0.5, 0.2, 0.1, 0.05, 0.02), (1e-4, 3e-4, 1e-3)),
     "online-dpo": ("beta", (1.0, 0.5, 0.2, 0.1, 0.05), (3e-5, 1e-4, 3e-4)),
@@ -52,6 +51,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "dpo": {"epochs": 3},
 }
 TUNED_ON = 900  # the seed of the tries
+TOKENS = 48  # of a continuation
 BEST_OF = (1, 2, 4, 8, 16, 32, 64)
 
 
@@ -60,7 +60,7 @@ class Size:
     """How much of everything; counts are of openings."""
 
     labeled: int = 1845  # all that there are: two continuations each, for the reward model and DPO
-    prompts: int = 1600  # of the same, for the online methods: four continuations each
+    prompts: int = 960  # of the same, for the online methods: four continuations each
     batch: int = 32
     unseen: int = 400
     samples: int = 2
@@ -83,7 +83,7 @@ class World:
 
 
 def drawn(loaded: Loaded, prompts: list[Group], samples: int, seed: int) -> list[list[Sample]]:
-    return answers(loaded, prompts, Decoding(1.0, max_tokens=NEW), samples=samples, seed=seed)
+    return answers(loaded, prompts, Decoding(1.0, max_tokens=TOKENS), samples=samples, seed=seed)
 
 
 def labelled(start: Loaded, prompts: list[Group], seed: int) -> list[Group]:
@@ -179,7 +179,7 @@ def fresh_run(
     name, _, _ = LEVELS[method]
     online = method != "dpo"
     options: dict[str, Any] = {name: level, "learning_rate": rate, "batch_size": size.batch, "seed": seed}
-    options |= OPTIONS[method] | {"device": "cpu", "dtype": "float32", "sample_tokens": NEW, "held_out": 64}
+    options |= OPTIONS[method] | {"device": "cpu", "dtype": "float32", "sample_tokens": TOKENS, "held_out": 64}
     if online:
         options["reward"] = (str(world.reward),)
     run = preferably.train(method, model=MODEL, data=world.prompts if online else world.pairs, output=folder, **options)
