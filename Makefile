@@ -4,14 +4,24 @@ ENV := .venv
 BIN := $(ENV)/bin
 export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: quickstart test check crash fuzz bench clean
+.PHONY: quickstart test check crash fuzz bench clean postgres
 
 quickstart: $(ENV)/installed
 	$(BIN)/preferably quickstart
 
 # Side by side by file, a core each; in the order of the folders, as those with few tests are not the short ones.
-test: check
+test: check postgres
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
+# Tests of the store start a PostgreSQL server of their own; where it cannot be installed they are skipped and say so.
+# Debian's package would make and start a server for everybody, unless it is told not to.
+CLUSTERS := /etc/postgresql-common/createcluster.conf
+postgres:
+	@command -v postgres >/dev/null || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 \
+	|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+	  && { [ -e $(CLUSTERS) ] || { mkdir -p $(dir $(CLUSTERS)) && echo "create_main_cluster = false" > $(CLUSTERS); }; } \
+	  && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y postgresql >/dev/null; } \
+	|| echo "PostgreSQL is not here and cannot be installed: its tests will be skipped."
 
 check: $(ENV)/installed-dev
 	$(BIN)/ruff check src tests bench

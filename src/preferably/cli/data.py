@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="What is wrong with preference data; and rows shown, converted and split.", no_args_is_help=True)
 
-Files = Annotated[list[Path], typer.Argument(help="files of feedback", show_default=False)]
+Files = Annotated[list[str], typer.Argument(help="files of feedback", show_default=False)]
 MaxRejected = Annotated[float, typer.Option(help="the share of rows at fault from which a run stops")]
 LONG = 2000  # characters of one text that `show` shows
 NAMES = 20  # labelers that `check` lists
@@ -59,7 +59,7 @@ def check(
     feedback: Annotated[
         str | None, typer.Option(help="pairs, labels, rankings, ...; default: what most rows hold")
     ] = None,
-    held_out: Annotated[list[Path] | None, typer.Option(help="a file that must share no prompt with these")] = None,
+    held_out: Annotated[list[str] | None, typer.Option(help="a file that must share no prompt with these")] = None,
     model: Annotated[str | None, typer.Option(help="count in tokens of this model")] = None,
     max_length: Annotated[int | None, typer.Option(help="tokens; default: as for a run of --model")] = None,
     truncation: Annotated[str, typer.Option(help="what a run would do with longer rows")] = "reject",

@@ -14,7 +14,7 @@ from preferably.data.sources import sources
 from preferably.data.suspicious import Watch
 from preferably.errors import ConfigError
 from preferably.feedback import views
-from preferably.feedback.records import Group, Judged, Judgment, Label, Message, Place, Preference, Ranking, Rating
+from preferably.feedback.records import Group, Judged, Judgment, Label, Message, Place, Preference, Rating, moved
 
 View = Callable[..., list[Group]]
 VIEWS: dict[Feedback, View] = {
@@ -188,7 +188,7 @@ class _Loading:
         to: list[int] = []
         for text in texts:  # of texts that are there twice, each takes a place of its own
             to.append(next(index for index, other in enumerate(known) if other == text and index not in to))
-        said = tuple(_moved(judgment, to) for judgment in judged.judgments)
+        said = tuple(moved(judgment, to) for judgment in judged.judgments)
         if set(said) <= set(record.judged.judgments):
             self.accounting.deduplicate()
             return
@@ -240,19 +240,6 @@ def _reverse(said: tuple[Said, ...]) -> tuple[Said, ...] | None:
     if len(said) == 2 and label is not None:  # a pair, as two labels
         return (prompt, tools, said[1][2], label, ranks), (prompt, tools, texts, said[1][3], ranks)
     return None
-
-
-def _moved(judgment: Judgment, to: Sequence[int]) -> Judgment:
-    """`judgment` of completions that stand at the places `to` of another group, as a judgment of that group."""
-    back = sorted(range(len(to)), key=to.__getitem__)
-    if isinstance(judgment, Preference):
-        chosen = to[judgment.choice] if isinstance(judgment.choice, int) else judgment.choice
-        return replace(judgment, choice=chosen, order=tuple(to[index] for index in judgment.order))
-    if isinstance(judgment, Ranking):
-        return replace(judgment, ranks=tuple(judgment.ranks[index] for index in back))
-    if isinstance(judgment, Rating):
-        return replace(judgment, scores=tuple(judgment.scores[index] for index in back))
-    return replace(judgment, completion=to[judgment.completion])
 
 
 def _reverses(one: Judgment, other: Judgment) -> bool:

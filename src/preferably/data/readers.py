@@ -18,8 +18,10 @@ from preferably.data.hub import HubId, hub_id, hub_rows
 from preferably.data.json_rows import json_rows
 from preferably.data.parquet_rows import parquet_rows
 from preferably.data.sources import is_data
+from preferably.data.store_rows import store_rows
 from preferably.data.streams import PIECE, buffered, inflated, transcoded
 from preferably.errors import DataError
+from preferably.feedback.store.naming import is_store
 
 Rows = Iterator[tuple[int, dict[str, Any] | Reject]]
 Container = Literal["JSON", "CSV", "Parquet"]
@@ -43,7 +45,7 @@ FOREIGN = {
     b"\xff\xff\xff\xff": "an Arrow stream (write it with to_parquet)",
     b"PARE": "an encrypted Parquet file",
     b"Obj\x01": "an Avro file",
-    b"SQLite format 3": "an SQLite database",
+    b"SQLite format 3": "an SQLite database inside of gzip",
     b"\x93NUMPY": "a NumPy file",
     b"\x89HDF": "an HDF5 file",
     b"\x80\x04": "a pickle, which is a program and never loaded",
@@ -70,22 +72,28 @@ SPECIAL = {
 
 
 def read_rows(path: str | Path, account: Accounting | None = None) -> Rows:
-    """Each row of a file or of a data set of the hub as (line, row), or (line, `Reject`) where it cannot be read.
+    """Each row of a file, of a store, or of a data set of the hub as (line, row); or (line, `Reject`), if unreadable.
 
     Lines count from 1: the line on which a row of JSON lines or of CSV starts; the number of the row in a JSON array,
-    in Parquet and on the hub. `account` is told what was mended on the way. Directories are expanded by
-    `sources.sources`. Raises `DataError`, at the first `next()` or where the file breaks, for what cannot be read as a
-    whole: no file, no rows, a broken container, a file that changes while it is read.
+    in Parquet and on the hub; the number of a judgment in a store. `account` is told what was mended on the way.
+    Directories are expanded by `sources.sources`. Raises `DataError`, at the first `next()` or where the file breaks,
+    for what cannot be read as a whole: no file, no rows, a broken container, a file that changes while it is read.
     """
     file = str(path)
     account = Accounting() if account is None else account
-    wanted = None if os.path.lexists(file) else _on_hub(file)
     empty = True
-    for row in hub_rows(wanted, file) if wanted else _file_rows(file, account):
+    for row in _rows_of(file, account):
         empty = False
         yield row
     if empty:
         raise DataError(f"{file} holds no rows.")
+
+
+def _rows_of(file: str, account: Accounting) -> Rows:
+    if is_store(file):
+        return store_rows(file)
+    wanted = None if os.path.lexists(file) else _on_hub(file)
+    return hub_rows(wanted, file) if wanted else _file_rows(file, account)
 
 
 def _on_hub(file: str) -> HubId | None:

@@ -31,12 +31,7 @@ def row_of(group: Group) -> dict[str, Any]:
     names = {0: (), 1: ("completion",), 2: ("chosen", "rejected")}.get(len(group.completions))
     if names is None and not group.ranks and not group.by_axis:
         raise ValueError(f"a row without ranks holds at most two completions; got {len(group.completions)}")
-    parts = [group.prompt, *(completion.messages for completion in group.completions)]
-    if any(is_text(part) for part in parts):
-        said: list[Any] = ["".join(message.content for message in part) for part in parts]
-    else:
-        said = [[_turn(message) for message in part] for part in parts]
-    prompt, *answers = said
+    prompt, answers = spoken(group)
     if group.ranks:
         row = {"prompt": prompt, "completions": answers, "ranks": list(group.ranks)}
     elif group.by_axis:
@@ -48,6 +43,16 @@ def row_of(group: Group) -> dict[str, Any]:
     more: dict[str, Any] = {"source": group.source or None}
     more |= {"label": group.label, "strength": group.strength, "tools": json.loads(group.tools or "null")}
     return row | {name: value for name, value in more.items() if value is not None}
+
+
+def spoken(group: Group) -> tuple[Any, list[Any]]:
+    """The prompt and the completions of a group as a row has them: texts, or lists of messages."""
+    parts = [group.prompt, *(completion.messages for completion in group.completions)]
+    if any(is_text(part) for part in parts):
+        said: list[Any] = ["".join(message.content for message in part) for part in parts]
+    else:
+        said = [[_turn(message) for message in part] for part in parts]
+    return said[0], said[1:]
 
 
 def _ratings(group: Group) -> list[dict[str, int | None]]:

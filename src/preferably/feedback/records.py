@@ -1,6 +1,7 @@
 """The one record: a prompt, its completions, and what was said about them."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 Role = Literal["system", "user", "assistant", "tool", "text"]
@@ -120,6 +121,21 @@ class Label:
 
 
 Judgment = Preference | Ranking | Rating | Label
+
+
+def moved(judgment: Judgment, to: Sequence[int]) -> Judgment:
+    """`judgment` of a group whose completion k stands at the place `to[k]` of another group, as a judgment of that."""
+    back = sorted(range(len(to)), key=to.__getitem__)
+    if isinstance(judgment, Preference):
+        chosen = to[judgment.choice] if isinstance(judgment.choice, int) else judgment.choice
+        return replace(judgment, choice=chosen, order=tuple(to[index] for index in judgment.order))
+    if isinstance(judgment, Ranking):
+        shown = tuple(to[index] for index in judgment.order)
+        ranks = tuple(judgment.ranks[index] for index in back) if judgment.ranks else ()  # none, where it failed
+        return replace(judgment, ranks=ranks, order=shown)
+    if isinstance(judgment, Rating):
+        return replace(judgment, scores=tuple(judgment.scores[index] for index in back))
+    return replace(judgment, completion=to[judgment.completion])
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,205 @@
+"""The store: judgments go in and are never changed; what they come to is read from it."""
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, exists, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+
+from preferably.errors import DataError
+from preferably.feedback.records import Judged, Judgment, moved
+from preferably.feedback.store.checking import fault_of
+from preferably.feedback.store.codec import (
+    digest_of,
+    group_content,
+    group_of,
+    judgment_of,
+    kind_of,
+    text_of,
+    verdict_of,
+)  # fmt: skip
+from preferably.feedback.store.entry import Entry
+from preferably.feedback.store.opening import READING, opened, reason, shown
+from preferably.feedback.store.tables import items, judgments
+
+MANY = 500  # values in one IN: SQLite takes 32,766 at most
+PAGE = 1000  # rows that are read at a time
+
+later = judgments.alias("later")
+CURRENT = ~exists(select(later.c.number).where(later.c.supersedes == judgments.c.id))  # not corrected by another
+
+
+class Store:
+    """All judgments of a project, in a file of SQLite or a database of PostgreSQL. May be used by several threads and
+    processes at once."""
+
+    def __init__(self, name: str | Path, *, create: bool = True) -> None:
+        """Open the store at a path or URL. Raises `ConfigError` and `DataError` (`opening.opened`)."""
+        self.engine = opened(name, create=create)
+        self.name = shown(self.engine.url)
+
+    def close(self) -> None:
+        """Give back its connections."""
+        self.engine.dispose()
+
+    def __enter__(self) -> "Store":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def say(self, entries: Sequence[Entry]) -> list[int]:
+        """Keep judgments, all of them or none, and return their numbers once they are on the disk.
+
+        One whose id is there already, with the same content, is not kept twice and gives its number. Raises `DataError`
+        for a judgment that does not fit its group, an id that is there with another content, a correction of what is
+        not there, is somebody else's or about another group, or is corrected already; and where the database fails.
+        """
+        rows, contents = [], {}
+        for entry in entries:
+            if fault := fault_of(entry):
+                raise DataError(f"The judgment {entry.id!r} {fault}.")
+            row, content = _row_of(entry)
+            rows.append(row)
+            contents[row["item"]] = content
+        if len({row["id"] for row in rows}) < len(rows):
+            raise DataError("Two judgments in one call have the same id; give each an id of its own.")
+        with self._transaction() as connection:
+            # Sorted: of two that insert the same items in other orders, each would wait for the other.
+            self._insert(connection, items, [{"id": key, "content": contents[key]} for key in sorted(contents)])
+            _check_corrections(connection, rows)
+            self._insert(connection, judgments, rows)
+            known = {found["id"]: found for found in _found(connection, [row["id"] for row in rows])}
+            for row in rows:
+                if known[row["id"]]["digest"] != row["digest"]:
+                    raise DataError(
+                        f"The judgment {row['id']!r} is there already and says something else; "
+                        "a correction has an id of its own and names the one it supersedes."
+                    )
+        return [known[row["id"]]["number"] for row in rows]
+
+    def entries(self, *, superseded: bool = True) -> Iterator[Entry]:
+        """Every judgment in the order of their numbers; without `superseded` only those that were not corrected."""
+        for row in self._read(superseded):
+            yield _entry_of(row)
+
+    def judged(self) -> list[Judged]:
+        """Every group with what was said of it and not corrected, in the order in which they were first judged."""
+        contents: dict[str, str] = {}
+        said: dict[str, list[Judgment]] = {}
+        for row in self._read(False):
+            contents.setdefault(row["item"], row["content"])
+            said.setdefault(row["item"], []).append(_judgment_of(row))
+        return [Judged(group_of(json.loads(contents[item])), tuple(some)) for item, some in said.items()]
+
+    def counts(self) -> dict[str, int]:
+        """How much there is: `items`, `judgments`, and how many of these are `superseded`."""
+        with self._transaction(reading=True) as connection:
+            total, mended = connection.execute(select(func.count(), func.count(judgments.c.supersedes))).one()
+            groups = connection.execute(select(func.count()).select_from(items)).scalar_one()
+        return {"items": groups, "judgments": total, "superseded": mended}
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """A connection that sees the store as it is at one moment, whatever others write meanwhile."""
+        with self._transaction(reading=True) as connection:
+            yield connection
+
+    def _read(self, superseded: bool) -> Iterator[RowMapping]:
+        query = select(judgments, items.c.content).join(items).order_by(judgments.c.number)
+        if not superseded:
+            query = query.where(CURRENT)
+        with self.snapshot() as connection:
+            yield from connection.execution_options(yield_per=PAGE).execute(query).mappings()
+
+    def _insert(self, connection: Connection, table: Any, rows: list[dict[str, Any]]) -> None:
+        """Add rows of which one with the same id may be there already."""
+        if rows:
+            insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+            connection.execute(insert(table).on_conflict_do_nothing(index_elements=["id"]), rows)
+
+    @contextmanager
+    def _transaction(self, *, reading: bool = False) -> Iterator[Connection]:
+        """A transaction that has reached the disk once it is left, or has left nothing."""
+        options: dict[str, Any] = {READING: reading}
+        if reading and self.engine.dialect.name == "postgresql":
+            options["isolation_level"] = "REPEATABLE READ"  # all statements see the same moment, as in SQLite
+        try:
+            with self.engine.connect().execution_options(**options) as connection, connection.begin():
+                yield connection
+        except IntegrityError as error:  # what was looked at before was changed by somebody in between
+            raise DataError(
+                f"The store {self.name} refuses a judgment that contradicts another one: {reason(error)}."
+            ) from error
+        except (SQLAlchemyError, sqlite3.Error) as error:
+            doing = "read" if reading else "written; nothing of this call was kept, so it can be made again"
+            raise DataError(f"The store {self.name} cannot be {doing}: {reason(error)}.") from error
+
+
+def _row_of(entry: Entry) -> tuple[dict[str, Any], str]:
+    """The row of a judgment, and the content of its group."""
+    content, places = group_content(entry.group)
+    text, said = text_of(content), moved(entry.judgment, places)
+    sent: dict[str, Any] = {
+        "id": entry.id, "item": digest_of(content), "kind": kind_of(said), "verdict": text_of(verdict_of(said)),
+        "state": said.state, "labeler": said.labeler, "labeler_kind": entry.labeler_kind,
+        "labeler_group": said.labeler_group, "shown": text_of(getattr(said, "order", ())), "seed": entry.seed,
+        "guideline": entry.guideline, "principle": entry.principle, "rationale": entry.rationale,
+        "seconds": entry.seconds, "supersedes": entry.supersedes,
+    }  # fmt: skip
+    said_at = entry.said_at or datetime.now(UTC).isoformat(timespec="microseconds")
+    return sent | {"said_at": said_at, "digest": digest_of(sent)}, text
+
+
+def _judgment_of(row: RowMapping) -> Judgment:
+    about = {"order": json.loads(row["shown"])} | {name: row[name] for name in ("labeler", "labeler_group", "state")}
+    return judgment_of(row["kind"], json.loads(row["verdict"]), about)
+
+
+def _entry_of(row: RowMapping) -> Entry:
+    names = (
+        "id", "labeler_kind", "seed", "guideline", "principle", "rationale", "seconds", "supersedes", "number",
+        "said_at",
+    )  # fmt: skip
+    return Entry(group_of(json.loads(row["content"])), _judgment_of(row), **{name: row[name] for name in names})
+
+
+def _found(connection: Connection, ids: Sequence[str]) -> list[RowMapping]:
+    """The judgments with these ids that are there."""
+    columns = (judgments.c.id, judgments.c.number, judgments.c.digest, judgments.c.item, judgments.c.labeler)
+    found: list[RowMapping] = []
+    for start in range(0, len(ids), MANY):
+        some = judgments.c.id.in_(ids[start : start + MANY])
+        found += connection.execute(select(*columns).where(some)).mappings()
+    return found
+
+
+def _check_corrections(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Raise `DataError` for a correction that is none."""
+    wanted = [row["supersedes"] for row in rows if row["supersedes"] is not None]
+    targets: dict[str, Any] = {found["id"]: found for found in _found(connection, wanted)}
+    corrected: dict[str, str] = {}
+    for start in range(0, len(wanted), MANY):
+        some = judgments.c.supersedes.in_(wanted[start : start + MANY])
+        query = select(judgments.c.supersedes, judgments.c.id).where(some)
+        corrected |= {old: new for old, new in connection.execute(query)}
+    for row in rows:
+        old = row["supersedes"]
+        if old is not None:
+            target = targets.get(old)
+            if target is None:
+                raise DataError(f"The judgment {row['id']!r} corrects {old!r}, which is not there.")
+            if (target["item"], target["labeler"]) != (row["item"], row["labeler"]):
+                raise DataError(
+                    f"The judgment {row['id']!r} corrects {old!r}, which is by another labeler or about another group; "
+                    "one corrects one's own."
+                )
+            if corrected.setdefault(old, row["id"]) != row["id"]:
+                raise DataError(f"The judgment {old!r} is corrected by {corrected[old]!r} already; correct that one.")
+        targets.setdefault(row["id"], row)

@@ -1,0 +1,90 @@
+"""Copies, moves, exports and imports are row for row what they were made of."""
+
+import json
+import threading
+
+import pytest
+
+from preferably.errors import DataError
+from preferably.feedback.records import Label, Rating
+from preferably.feedback.store.entry import Entry
+from preferably.feedback.store.moving import copy_store, entries_of, fingerprint, lines_of
+from preferably.feedback.store.store import Store
+
+
+@pytest.fixture
+def filled(store, said, pair):
+    """A store with judgments of several kinds, corrections and a gap in their numbers."""
+    first = said(0)
+    store.say([first, said(1, "ben"), Entry(pair("Why?"), Rating("a", (0.1 + 0.2, None)), seconds=1 / 3)])
+    with pytest.raises(DataError):  # PostgreSQL has used up a number for it
+        store.say([said(0, "ben"), said(1, supersedes="nothing")])
+    store.say([said("tie", supersedes=first.id), Entry(pair("Why?"), Label(False, 1, "日本 \U0001f600"))])
+    return store
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def elsewhere(request, tmp_path):
+    return str(tmp_path / "copy.db") if request.param == "sqlite" else request.getfixturevalue("new_database")()
+
+
+def test_a_copy_in_either_database_is_the_same_row_by_row_and_goes_on(filled, place, elsewhere, said):
+    assert copy_store(place, elsewhere) == filled.counts() == {"items": 2, "judgments": 5, "superseded": 1}
+    with Store(elsewhere, create=False) as copy:
+        assert fingerprint(copy) == fingerprint(filled)
+        assert list(copy.entries()) == list(filled.entries()) and copy.judged() == filled.judged()
+        last = max(entry.number for entry in copy.entries())
+        assert copy.say([said(0, "new")])[0] > last
+
+
+def test_a_copy_is_never_written_over_something(filled, place, elsewhere, tmp_path):
+    copy_store(place, elsewhere)
+    with pytest.raises(DataError, match=r"exists already|holds something already"):
+        copy_store(place, elsewhere)
+    with pytest.raises(DataError, match="There is no store"):
+        copy_store(tmp_path / "none.db", tmp_path / "other.db")
+    assert not list(tmp_path.glob("*.tmp-*")) and not (tmp_path / "other.db").exists()
+
+
+def test_a_backup_while_others_write_is_one_moment(store, place, tmp_path, said):
+    store.say([said(by="first")])
+    stop, failed, number = threading.Event(), [], [0]
+
+    def write():
+        try:
+            with Store(place) as mine:
+                while not stop.is_set():
+                    number[0] += 1
+                    mine.say([said(by=f"{number[0]} a"), said(by=f"{number[0]} b")])  # both or none
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        counts = [copy_store(place, tmp_path / f"copy {n}.db")["judgments"] for n in range(5)]
+    finally:
+        stop.set()
+        thread.join()
+    assert not failed and all(count % 2 for count in counts) and counts == sorted(counts)
+    for n, count in enumerate(counts):
+        with Store(tmp_path / f"copy {n}.db", create=False) as copy:
+            named = [entry.judgment.labeler for entry in copy.entries()]
+        assert len(named) == count == len(set(named))
+
+
+def test_lines_carry_everything_to_another_store(filled, elsewhere):
+    lines = [json.loads(json.dumps(line)) for line in lines_of(filled)]
+    with Store(elsewhere) as other:
+        other.say(entries_of(lines))
+        other.say(entries_of(lines))  # a second time adds nothing
+        assert list(lines_of(other)) == lines == list(lines_of(filled))
+        assert other.judged() == filled.judged() and other.counts() == filled.counts()
+
+
+@pytest.mark.parametrize(
+    "line", [{}, {"group": "x"}, {"content": 1, "group": "x"}, [], {"judgment": "a", "group": "b"}]
+)
+def test_lines_of_something_else_are_named(line):
+    with pytest.raises(DataError, match="Line 1 is no line of an exported store"):
+        entries_of([line])
