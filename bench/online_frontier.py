@@ -5,7 +5,7 @@ of two with chance sigmoid(marks apart), and a reward model learns from these al
 against that reward model, DPO on the same labels, and best-of-n picks by it; the truth only measures. All learn on the
 same openings, the online methods with continuations of their own, and are measured on others. All get as many tries for
 a learning rate: three, on a seed of their own, at the middle strength, of which the one with the highest reward by the
-reward model is kept.
+reward model, less PRICE a nat, is kept.
 
     python bench/online_frontier.py --folder DIR     an hour and a half on two cores; every finished run is kept there
     python bench/online_frontier.py --folder DIR --methods ppo    a part of it, in a process of its own
@@ -51,6 +51,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "dpo": {"epochs": 3},
 }
 TUNED_ON = 900  # the seed of the tries
+PRICE = 0.1  # of a nat, in a try: the middle coefficient of the online methods, in units of the reward
 TOKENS = 48  # of a continuation
 BEST_OF = (1, 2, 4, 8, 16, 32, 64)
 
@@ -230,7 +231,7 @@ def main() -> None:
             middle = levels[len(levels) // 2]
             tried = [one_run(world, method, middle, rate, size, TUNED_ON, folder) for rate in rates]
             tries += tried
-            rate = max(tried, key=lambda run: run["reward"]["mean"])["learning_rate"]
+            rate = max(tried, key=lambda run: run["reward"]["mean"] - PRICE * run["kl"])["learning_rate"]
             for level in levels:
                 for seed in range(1 if options.smoke else options.seeds):
                     runs.append(one_run(world, method, level, rate, size, seed, folder))
