@@ -184,6 +184,8 @@ def fresh_run(
     if online:
         options["reward"] = (str(world.reward),)
     run = preferably.train(method, model=MODEL, data=world.prompts if online else world.pairs, output=folder, **options)
+    if run.stopped_by is not None:
+        raise SystemExit("asked to stop: what the run had reached is no result")
     found = measured(world, run.loaded, size, seed + 1)
     return {"method": method, name: level, "learning_rate": rate, "seed": seed} | found | {
         "warnings": run.state.alarms, "reason": run.state.reason, "seconds": round(time.perf_counter() - began, 1),

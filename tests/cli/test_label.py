@@ -65,3 +65,13 @@ def test_a_run_learns_from_a_store(place, tiny_model_directory):
 def test_what_cannot_be_done_is_one_clear_line(place, code, message, arguments):
     told = command(place, "label", *arguments, code=code)
     assert message in told and "Traceback" not in told and told.count("error:") == 1
+
+
+def test_agreement_of_labelers_in_words_and_for_programs(place):
+    command(place, "label", "import", "rows.jsonl")
+    said = command(place, "label", "agreement")
+    for words in ("8, 8 of them answered by two or more", "raw agreement", "1.00", "ada", "100%"):
+        assert words in said
+    found = json.loads(command(place, "label", "agreement", "--json"))
+    assert found["agreement"]["raw agreement"]["value"] == 1 and found["labelers"]["ben"]["judged"] == 8
+    assert found["labelers"]["ada"]["reliability"] is None and found["noise"] == 0

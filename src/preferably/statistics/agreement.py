@@ -33,6 +33,9 @@ class Coefficient:
     interval: Interval | None = None
 
 
+Measure = Callable[[ArrayLike], Coefficient]  # of a table of codes
+
+
 def raw(codes: ArrayLike) -> Coefficient:
     """The share of equal verdicts among all pairs of verdicts on one unit, each unit counting alike.
 
@@ -140,7 +143,7 @@ def gwet(codes: ArrayLike, *, scale: Scale = "nominal") -> Coefficient:
 
 
 def with_interval(
-    coefficient: Callable[[ArrayLike], Coefficient], codes: ArrayLike, *, confidence: float = 0.95,
+    coefficient: Measure, codes: ArrayLike, *, confidence: float = 0.95,
     resamples: int = 1000, seed: int = 0,
 ) -> Coefficient:  # fmt: skip
     """`coefficient` of `codes` with a percentile bootstrap interval over units.
