@@ -174,3 +174,11 @@ def test_a_seed_gives_the_same_interval():
     model = [[str(random.Random(i).randint(0, 2))] for i in range(60)]
     first, again, other = (win_rate(asked(60), model, [["1"]] * 60, judge, seed=seed) for seed in (1, 1, 2))
     assert first == again and first.interval != other.interval
+
+
+def test_what_so_many_prompts_can_see():
+    result = win_rate(asked(100), [["1"]] * 50 + [["0"]] * 50, [["0"]] * 50 + [["1"]] * 50, judge)
+    assert result.verdict == "not separable" and result.spread == 0.5
+    assert result.sees == pytest.approx((1.959964 + 0.841621) * 0.5 / 10, rel=1e-5)  # 14 points
+    alike = win_rate(asked(2), [["1"], ["1"]], [["1"], ["1"]], judge)
+    assert alike.spread == 0 and alike.sees is None

@@ -39,6 +39,7 @@ def evaluate(
     """
     from preferably import api
     from preferably.cli.watching import watching
+    from preferably.statistics.planning import prompts_needed
 
     if reward_model is not None:
         _evaluate_reward(reward_model, data, output, device, dtype)
@@ -71,6 +72,11 @@ def evaluate(
         f"{result.wins} wins, {result.ties} ties, {result.losses} losses, {result.missing} missing; "
         f"mean words {result.length.model:.0f} against {result.length.against:.0f}"
     )
+    if result.verdict == "not separable" and result.spread and result.sees:
+        console.print(
+            f"{result.n} prompts tell a difference of {100 * result.sees:.1f} points (power 80%); "
+            f"5 points take {prompts_needed(0.05, result.spread)}, 2 points {prompts_needed(0.02, result.spread)}"
+        )
     if target is not None:
         console.print(f"report  {Path(target) / 'report.html'}", soft_wrap=True)
 

@@ -3,12 +3,14 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import pstdev
 from typing import Any, Literal
 
 from preferably.errors import DataError
 from preferably.feedback.records import Completion, Group, Message, Preference
 from preferably.judging.judge import Judge, inconsistencies, preferences_of
 from preferably.statistics.intervals import Interval, bootstrap_mean
+from preferably.statistics.planning import points_seen
 
 Outcome = Literal["model", "against", "tie", "missing"]
 VALUE: dict[str, float] = {"model": 1.0, "tie": 0.5, "against": 0.0}
@@ -55,6 +57,17 @@ class WinRate:
         if self.interval is None:
             return "not separable"
         return "better" if self.interval.low > 0.5 else "worse" if self.interval.high < 0.5 else "not separable"
+
+    @property
+    def spread(self) -> float | None:
+        """The standard deviation of a prompt's value; None of fewer than two."""
+        known = [value for value in self.values if value is not None]
+        return pstdev(known) if len(known) > 1 else None
+
+    @property
+    def sees(self) -> float | None:
+        """The least difference from one half that so many prompts tell in four cases of five; None where not known."""
+        return points_seen(self.n, self.spread) if self.spread else None
 
     @property
     def bounds(self) -> tuple[float, float]:
