@@ -6,10 +6,12 @@ import pytest
 
 from preferably.data.importing import import_export, import_rows, is_export
 from preferably.data.load import load_feedback, read_feedback
+from preferably.data.readers import read_rows
 from preferably.errors import DataError
 from preferably.feedback.records import Completion, Group, Label, Message, Preference, Ranking, Rating
 from preferably.feedback.store.entry import Entry
 from preferably.feedback.store.store import Store
+from preferably.feedback.views import pairs
 
 ROWS = [
     {"prompt": "p1", "chosen": "a", "rejected": "b", "strength": 2, "labeler": "ada", "labeler_group": "careful"},
@@ -52,10 +54,71 @@ def test_a_store_gives_what_its_files_give(rows, database, feedback):
     of_store = load_feedback([database], feedback, max_rejected=1.0)
     assert texts(of_store.groups) == texts(of_file.groups) and of_store.groups
 
-    one, other = of_store.accounting, of_file.accounting
-    assert (one.read, one.used, one.deduplicated, one.rejected) == (
-        other.read, other.used, other.deduplicated, other.rejected,
-    )  # fmt: skip
+    # Every judgment is a row: two of the row that rates on two axes. What speaks of something else is no fault.
+    account = of_store.accounting
+    assert account.read == 9 == account.used + account.deduplicated + len(account.rejects)
+    assert set(account.rejected) <= {"unjudged", "tie", "no_majority"}
+
+
+def test_a_store_of_many_kinds_of_feedback_is_read_as_any_of_them_without_a_fault(tmp_path, rows):
+    rows.write_text("".join(json.dumps(row) + "\n" for row in (ROWS[0], ROWS[4], *([ROWS[6]] * 1))))
+    with Store(tmp_path / "p.db") as store:
+        import_rows([rows], store)
+    assert len(load_feedback([tmp_path / "p.db"], "pairs").groups) == 3
+    assert read_feedback([tmp_path / "p.db"], "pairs").accounting.rejected == {"unjudged": 1}
+    assert len(load_feedback([tmp_path / "p.db"], "labels").groups) == 3  # two of the pair, one thumb
+
+
+def test_what_files_and_store_say_of_one_group_is_decided_by_the_majority(tmp_path):
+    """As Store.judged has it: pairs, rankings and ratings of one group are votes on the same completions."""
+    group = Group((Message("user", "q"),), tuple(Completion((Message("assistant", text),)) for text in "abc"))
+    said = [Ranking((1, 2, 3), "ada"), Preference(1, labeler="ben"), Preference(1, labeler="eli")]
+    rated = Group((Message("user", "r"),), group.completions[:2])
+    with Store(tmp_path / "p.db") as store:
+        store.say([Entry(group, one) for one in said])
+        store.say(
+            [Entry(rated, Rating("x", (1.0, 2.0))), Entry(group, Label(True, 2)), Entry(rated, Rating("y", (5.0, 1.0)))]
+        )
+        expected = pairs(store.judged())
+    found = load_feedback([tmp_path / "p.db"], "pairs").groups
+    assert texts(found) == texts(expected)
+    assert {tuple(one.text for one in pair.completions) for pair in found} == {
+        ("b", "a"), ("a", "c"), ("b", "c"), ("a", "b"),
+    }  # fmt: skip
+
+
+def test_what_else_the_row_of_a_prompt_held_is_no_verdict(tmp_path):
+    """Prompts that were read with their columns, answered and judged."""
+    columns = json.dumps({"choice": 1, "labeler": "human1", "id": 7, "label": False})
+    group = Group((Message("user", "q"),), tuple(Completion((Message("assistant", t),)) for t in "ab"), columns=columns)
+    with Store(tmp_path / "p.db") as store:
+        store.say([Entry(group, Preference(0, labeler="judge")), Entry(group, Preference(0, labeler="other"))])
+    (pair,) = load_feedback([tmp_path / "p.db"], "pairs").groups
+    assert [one.text for one in pair.completions] == ["a", "b"]
+    rows = [row for _, row in read_rows(tmp_path / "p.db")]
+    assert [(row["labeler"], row["choice"], "id" in row) for row in rows] == [("judge", 0, False), ("other", 0, False)]
+
+
+def test_the_order_shown_is_kept_and_none_is_invented(tmp_path, rows):
+    rows.write_text("".join(
+        json.dumps({"prompt": f"p{n}", "completions": ["zz", "aa"], "choice": 0}) + "\n" for n in range(5)
+    ) + json.dumps({"prompt": "q", "chosen": "b", "rejected": "a"}) + "\n")  # fmt: skip
+    with Store(tmp_path / "p.db") as store:
+        import_rows([rows], store)
+        kept = list(store.entries())
+    assert [one.shown for one in kept] == [True] * 5 + [False]
+    assert all(one.judgment.choice == one.judgment.order[0] for one in kept[:5])
+    back = [row for _, row in read_rows(tmp_path / "p.db")]
+    assert back[0]["completions"] == ["zz", "aa"] and back[0]["choice"] == 0
+    assert (back[5]["chosen"], back[5]["rejected"]) == ("b", "a")
+
+
+def test_of_ranks_and_ratings_the_ranks_count(tmp_path, rows):
+    rows.write_text(json.dumps({"prompt": "q", "completions": ["x", "y"], "ranks": [1, 2], "ratings": [1, 5]}) + "\n")
+    with Store(tmp_path / "p.db") as store:
+        import_rows([rows], store)
+    found = load_feedback([tmp_path / "p.db"], "pairs").groups
+    assert texts(found) == texts(load_feedback([rows], "pairs").groups) and len(found) == 1
 
 
 def test_rows_are_accounted_for_on_the_way_in(tmp_path, rows):
@@ -120,11 +183,25 @@ def test_an_export_is_told_from_rows_and_makes_the_same_store(tmp_path, rows, da
         assert fingerprint(store) == before
         cut = (tmp_path / "all.jsonl").read_text()[:-20]
         (tmp_path / "cut.jsonl").write_text(cut)
-        with pytest.raises(DataError, match=r"cut.jsonl:\d+ is not JSON"):
+        with pytest.raises(DataError, match=r"cut.jsonl: line \d+ cannot be read"):
             import_export(tmp_path / "cut.jsonl", store)
+
+
+def test_an_export_may_be_zipped_and_hold_half_a_character(tmp_path):
+    from preferably.data.writers import write_rows
+    from preferably.feedback.store.moving import fingerprint, lines_of
+
+    group = Group((Message("user", "\ud83d and \0"),), tuple(Completion((Message("assistant", t),)) for t in "ab"))
+    with Store(tmp_path / "p.db") as store:
+        store.say([Entry(group, Preference(0, labeler="ada"))])
+        write_rows(lines_of(store), tmp_path / "all.jsonl.gz")
+        before = fingerprint(store)
+    assert is_export(tmp_path / "all.jsonl.gz")
+    with Store(tmp_path / "again.db") as store:
+        assert import_export(tmp_path / "all.jsonl.gz", store) == 1 and fingerprint(store) == before
 
 
 def test_an_empty_store_holds_no_rows(tmp_path):
     Store(tmp_path / "p.db").close()
-    with pytest.raises(DataError, match="holds no rows"):
+    with pytest.raises(DataError, match="holds no judgments"):
         load_feedback([tmp_path / "p.db"], "pairs")

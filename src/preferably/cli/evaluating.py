@@ -1,7 +1,7 @@
 """`preferably evaluate`, `ready`, `chat` and `report`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -9,6 +9,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from preferably.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from preferably.evaluation.winrate import WinRate
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps")]
 Dtype = Annotated[str, typer.Option(help="auto, float32 or bfloat16")]
@@ -39,7 +42,6 @@ def evaluate(
     """
     from preferably import api
     from preferably.cli.watching import watching
-    from preferably.statistics.planning import prompts_needed
 
     if reward_model is not None:
         _evaluate_reward(reward_model, data, output, device, dtype)
@@ -61,6 +63,14 @@ def evaluate(
             max_tokens=max_tokens, samples=samples, limit=limit, seed=seed, device=device, dtype=dtype,
             best_of=best_of, reward=reward or (), progress=lambda done: watch.bars.advance(task, done),
         )  # fmt: skip
+    _print_win_rate(console, result)
+    if target is not None:
+        console.print(f"report  {Path(target) / 'report.html'}", soft_wrap=True)
+
+
+def _print_win_rate(console: Console, result: "WinRate") -> None:
+    from preferably.statistics.planning import prompts_needed
+
     if result.win_rate is None or result.interval is None:
         console.print(f"No comparison could be judged ({result.missing} missing).")
         raise typer.Exit(1)
@@ -77,8 +87,6 @@ def evaluate(
             f"{result.n} prompts tell a difference of {100 * result.sees:.1f} points (power 80%); "
             f"5 points take {prompts_needed(0.05, result.spread)}, 2 points {prompts_needed(0.02, result.spread)}"
         )
-    if target is not None:
-        console.print(f"report  {Path(target) / 'report.html'}", soft_wrap=True)
 
 
 def _rank(

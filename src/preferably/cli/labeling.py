@@ -30,10 +30,16 @@ def import_(
 ) -> None:
     """Keep the judgments of files; importing a file twice adds nothing."""
     from preferably.data.importing import import_export, import_rows, is_export
+    from preferably.feedback.store.naming import is_store
     from preferably.feedback.store.store import Store
 
     if labeler_kind not in ("human", "model", "rule"):
         raise ConfigError(f"--labeler-kind is human, model or rule; got {labeler_kind!r}.")
+    for name in filter(is_store, files):
+        raise ConfigError(
+            f"{name} is a store itself: `preferably label copy` copies it whole, `label export` writes lines that can "
+            "be imported into another one."
+        )
     exports = [name for name in files if is_export(name)]
     rows = [name for name in files if name not in exports]
     console = Console(highlight=False)
@@ -53,7 +59,7 @@ def export(
     output: Annotated[Path, typer.Option(help="a new file of JSON lines, also with .gz")],
     store: StoreName = DEFAULT,
 ) -> None:
-    """Everything in the store as JSON lines, from which `import` makes the same store again."""
+    """Everything in the store as JSON lines, from which `import` makes a store of the same judgments."""
     from preferably.data.writers import write_rows
     from preferably.feedback.store.moving import lines_of
     from preferably.feedback.store.store import Store
@@ -70,11 +76,11 @@ def copy(
     source: Annotated[str, typer.Argument(help="the store: a file or a URL")],
     target: Annotated[str, typer.Argument(help="where there is none yet: a file or a URL")],
 ) -> None:
-    """A backup of a store, or its move to another database, also while it is in use; every row is verified."""
+    """A backup of a store, or its move to another database, also while it is in use."""
     from preferably.feedback.store.moving import copy_store
 
     counts = copy_store(source, target)
-    said = f"{counts['judgments']:,} judgments about {counts['items']:,} groups copied to {target}, row for row"
+    said = f"{counts['judgments']:,} judgments about {counts['items']:,} groups copied to {target}"
     Console(highlight=False).print(Text(said), soft_wrap=True)
 
 
@@ -90,7 +96,7 @@ def agreement(
     with Store(store, create=False) as opened:
         judged = opened.judged()
         entries = opened.entries(superseded=False)
-        said = [Said(one.group, one.judgment, one.seconds) for one in entries if one.judgment.state == "ok"]
+        said = [Said(one.group, one.judgment, one.seconds, one.shown) for one in entries if one.judgment.state == "ok"]
     if not said:
         raise DataError(f"The store {store} holds no verdict yet.")
     found = worth_of(judged, said)

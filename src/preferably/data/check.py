@@ -13,7 +13,7 @@ from preferably.data.accounting import REPAIRS, WARNINGS, Accounting, Reject, pr
 from preferably.data.answer_faults import KINDS, SHOWN, answer_faults
 from preferably.data.baselines import Labelers, Lengths, Share, labelers, lengths, shown_first
 from preferably.data.columns import BadRow, Row
-from preferably.data.formats import Feedback, shape_of
+from preferably.data.formats import ORDERED, Feedback, shape_of
 from preferably.data.hygiene import cluster_prompts, prompt_text
 from preferably.data.load import Loaded, read_feedback, rows_of
 from preferably.data.splits import leaked
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 LOOKED_AT = 1000  # rows that decide which kind of feedback the files hold
 REPEATED = 0.05  # the share of duplicates from which they are remarked on
-ORDERED = {"choice", "arena", "outputs"}  # shapes that say which completion was shown first
 TELLING = 0.15  # how far from a half a baseline has to be, with all of its interval on that side, to be remarked on
 
 

@@ -23,6 +23,7 @@ Feedback = Literal["pairs", "labels", "rankings", "demonstrations", "prompts"]
 
 ORDER = frozenset({"pairs", "rankings", "demonstrations", "prompts"})  # what an order of completions gives
 ANSWER = frozenset({"demonstrations", "prompts"})
+ORDERED = frozenset({"choice", "arena", "outputs"})  # shapes that say which completion was shown first
 MEDIA = ("image", "images", "video", "videos", "audio", "audios")
 LABELS = ("label", "kto_tag")
 

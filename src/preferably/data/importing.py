@@ -1,21 +1,26 @@
 """Rows of files into a store, every one of them accounted for; and whole stores from the lines that one exports."""
 
+import errno
+import gzip
 import json
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from uuid import UUID, uuid5
 
 from preferably.data.accounting import CODES, Accounting, Reject
-from preferably.data.formats import parse_row
+from preferably.data.columns import Row
+from preferably.data.formats import ORDERED, parse_row
 from preferably.data.load import rows_of
 from preferably.errors import DataError
-from preferably.feedback.records import Group, Judgment, moved
+from preferably.feedback.records import Group, Judgment, Preference, Ranking, moved
 from preferably.feedback.store.codec import digest_of, group_content, kind_of, verdict_of
 from preferably.feedback.store.entry import Entry, LabelerKind
 from preferably.feedback.store.moving import entries_of
 from preferably.feedback.store.store import Store
 
+LONGEST = 1 << 24  # characters of a first line that are looked at
 IDS = UUID("3f0a3c8e-6a0e-4d7b-9b52-1f1a54ce0b11")  # of judgments that came without an id
 
 
@@ -25,21 +30,26 @@ def import_rows(
     """Keep what the rows of `paths` say of completions, all of it or nothing, and return what became of every row.
 
     The id of a judgment is made of what it says, so importing a file twice adds nothing, and rows of a file that say
-    the same, by the same labeler, count once. Rows that judge nothing are rejected. Raises `DataError` as
-    `load_feedback` does and as `Store.say` does.
+    the same, by the same labeler, count once. Rows that judge nothing are rejected; of ranks and ratings the ranks
+    count. Raises `DataError` as `load_feedback` does and as `Store.say` does.
     """
     accounting = Accounting()
     entries: dict[str, Entry] = {}
     for place, columns in rows_of(paths, accounting):
-        judged = columns if isinstance(columns, Reject) else parse_row(columns, None, place)
+        row = Row({} if isinstance(columns, Reject) else columns, None)
+        judged = columns if isinstance(columns, Reject) else parse_row(columns, None, place, row)
         if not isinstance(judged, Reject) and not judged.judgments:
             judged = Reject(*place, "row", "unjudged", CODES["unjudged"])
         if isinstance(judged, Reject):
             accounting.reject(judged)
             continue
-        said = {_id_of(judged.group, one): one for one in judged.judgments}
-        new = {name: one for name, one in said.items() if name not in entries}
-        entries |= {name: Entry(judged.group, one, name, labeler_kind) for name, one in new.items()}
+        ranked = [one for one in judged.judgments if isinstance(one, Ranking)]
+        new = False
+        for said in ranked or judged.judgments:
+            shown = row.shape in ORDERED or not isinstance(said, Preference | Ranking)
+            name = _id_of(judged.group, said, labeler_kind)
+            new |= name not in entries
+            entries.setdefault(name, Entry(judged.group, said, name, labeler_kind, shown=shown))
         if new:
             accounting.use()
         else:
@@ -50,34 +60,46 @@ def import_rows(
 
 
 def is_export(path: str | Path) -> bool:
-    """Whether a file holds the lines of a store: its first one is a group with its content."""
+    """Whether a file holds the lines of a store: its first one is a group with its content, or the end of all."""
     try:
-        with open(path, encoding="utf-8") as file:
-            first = json.loads(file.readline())
-    except (OSError, ValueError):
+        with _opened(path) as file:
+            first = json.loads(file.readline(LONGEST))
+    except (OSError, EOFError, ValueError):
         return False
-    return isinstance(first, dict) and {"group", "content"} == set(first)
+    return isinstance(first, dict) and set(first) in ({"group", "content"}, {"judgments"})
 
 
 def import_export(path: str | Path, store: Store) -> int:
     """Keep everything that another store exported, all of it or nothing; how many judgments the file holds."""
-    entries = entries_of(_lines(path))
+    try:
+        entries = entries_of(_lines(path))
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
     store.say(entries)
     return len(entries)
 
 
+def _opened(path: str | Path) -> IO[str]:
+    if not os.path.isfile(path):  # a pipe would wait for somebody to write
+        raise FileNotFoundError(errno.ENOENT, "no regular file", str(path))
+    opening = gzip.open if str(path).lower().endswith(".gz") else open
+    return opening(path, "rt", encoding="utf-8", newline="\n")
+
+
 def _lines(path: str | Path) -> Iterator[dict[str, Any]]:
-    with open(path, encoding="utf-8", newline="\n") as file:
-        for number, line in enumerate(file, 1):
-            try:
+    number = 0
+    try:
+        with _opened(path) as file:
+            for line in file:
+                number += 1
                 yield json.loads(line)
-            except ValueError as error:
-                raise DataError(f"{path}:{number} is not JSON ({error}); is the export complete?") from error
+    except (OSError, EOFError, ValueError) as error:
+        raise DataError(f"line {number} cannot be read ({error}); is the export complete?") from error
 
 
-def _id_of(group: Group, said: Judgment) -> str:
+def _id_of(group: Group, said: Judgment, kind: LabelerKind) -> str:
     """An id that is the same for the same judgment, in whatever order the file has the completions."""
     content, places = group_content(group)
     said = moved(said, places)
-    about = [said.labeler, said.labeler_group, said.state, getattr(said, "order", ())]
+    about = [said.labeler, said.labeler_group, said.state, getattr(said, "order", ()), kind]
     return str(uuid5(IDS, digest_of([content, kind_of(said), verdict_of(said), about])))

@@ -12,14 +12,31 @@ from preferably.data.formats import Feedback, parse_row
 from preferably.data.readers import read_rows
 from preferably.data.sources import sources
 from preferably.data.suspicious import Watch
-from preferably.errors import ConfigError
+from preferably.errors import ConfigError, DataError
 from preferably.feedback import views
-from preferably.feedback.records import Group, Judged, Judgment, Label, Message, Place, Preference, Rating, moved
+from preferably.feedback.records import (
+    Group,
+    Judged,
+    Judgment,
+    Label,
+    Message,
+    Place,
+    Preference,
+    Ranking,
+    Rating,
+    moved,
+)
+from preferably.feedback.store.naming import is_store
 
 View = Callable[..., list[Group]]
 VIEWS: dict[Feedback, View] = {
     "pairs": views.pairs, "labels": views.labelled, "rankings": views.rankings,
     "demonstrations": views.demonstrations, "prompts": views.prompts,
+}  # fmt: skip
+
+# The kinds of judgments that say something of a feedback; of the others any does.
+SPEAKS: dict[Feedback, tuple[type[Judgment], ...]] = {
+    "pairs": (Preference, Ranking, Rating), "rankings": (Preference, Ranking, Rating), "labels": (Label, Preference),
 }  # fmt: skip
 
 # What one group says: prompt, tools, completions, label, ranks. (Strength is not part of it: it is no other verdict.)
@@ -79,7 +96,10 @@ def read_feedback(
     """
     loading = _Loading(feedback, axis, axes)
     files: dict[str, int] = {}
-    for place, columns in rows_of(paths, loading.accounting):
+    for name in filter(is_store, map(str, paths)):
+        files.setdefault(name, len(files))
+        loading.take(name)
+    for place, columns in rows_of([path for path in paths if str(path) not in files], loading.accounting):
         files.setdefault(place[0], len(files))
         if isinstance(columns, Reject):
             loading.accounting.reject(columns)
@@ -162,6 +182,33 @@ class _Loading:
             self._join(judged, place)
         else:
             self.settle(_Record(judged, [place]))
+
+    def take(self, name: str) -> None:
+        """Enter the store `name`: each judgment that was not corrected counts as a row, and each group is a record."""
+        from preferably.feedback.store.store import Store  # a database takes a while to import
+
+        with Store(name, create=False) as store:
+            found = store.records()
+        if not found:
+            raise DataError(f"{name} holds no judgments.")
+        for judged, numbers in found:
+            said: list[tuple[Judgment, Place]] = []
+            for judgment, number in zip(judged.judgments, numbers, strict=True):
+                self.shapes["judgment"] += 1
+                if judgment.state == "ok":
+                    said.append((judgment, (name, number)))
+                else:
+                    reason = f"the judgment is {judgment.state}"
+                    self.accounting.reject(Reject(name, number, "state", "unjudged", reason))
+            self.known |= {judgment.axis for judgment, _ in said if isinstance(judgment, Rating)}
+            kinds = SPEAKS.get(self.feedback)
+            if kinds and not any(isinstance(judgment, kinds) for judgment, _ in said):
+                for judgment, place in said:  # no fault: other kinds of feedback are read from the same store
+                    reason = f"a {type(judgment).__name__.lower()} says nothing of {self.feedback}"
+                    self.accounting.reject(Reject(*place, "row", "unjudged", reason))
+            elif said:
+                group = replace(judged.group, place=said[0][1])
+                self.settle(_Record(Judged(group, tuple(one for one, _ in said)), [place for _, place in said]))
 
     def _identify(self, row: Row, judged: Judged) -> None:
         """An id names one prompt with its completions; whoever names two with it has mixed up rows."""

@@ -17,6 +17,7 @@ from preferably.errors import ConfigError, DataError
 from preferably.feedback.records import Group, Message
 
 ENDINGS = (".jsonl", ".json", ".csv", ".parquet")
+HALF = re.compile("[\ud800-\udfff]")
 LIKE_MESSAGES = re.compile(r"\s*\[\s*\{")
 CSV_CELL = 128 * 1024  # characters of a cell that the reader takes for text and not for a quote that is never closed
 
@@ -164,7 +165,10 @@ def _write_json(rows: Iterable[dict[str, Any]], text: IO[str], path: str | Path,
         if array:
             text.write("[\n" if count == 1 else ",\n")
         try:
-            text.write(json.dumps(row, ensure_ascii=False, allow_nan=False))
+            line = json.dumps(row, ensure_ascii=False, allow_nan=False)
+            if HALF.search(line):  # half a character is no UTF-8, but it can be spelled out
+                line = json.dumps(row, allow_nan=False)
+            text.write(line)
         except (TypeError, ValueError) as problem:  # bytes or times, which other kinds of file hold
             raise DataError(f"{path}: JSON cannot hold row {count}: {problem}; leave out that column.") from problem
         if not array:

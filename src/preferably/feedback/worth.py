@@ -23,11 +23,12 @@ CROWD = 3  # labelers from which on verdicts alone tell who is right
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A judgment of a group with the seconds that it took, where they are known."""
+    """A judgment of a group with the seconds that it took, where they are known; and whether its order was `shown`."""
 
     group: Group
     judgment: Judgment
     seconds: float | None = None
+    shown: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +175,7 @@ def _labelers(
 
 
 def _first(choices: Sequence[Said]) -> Tally:
-    ones = [one.judgment for one in choices if isinstance(one.judgment, Preference)]
+    ones = [one.judgment for one in choices if one.shown and isinstance(one.judgment, Preference)]
     return Tally(sum(one.choice == one.order[0] for one in ones), len(ones))
 
 

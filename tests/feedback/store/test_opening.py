@@ -1,5 +1,6 @@
 """A store is opened with durability on, at this version's schema, or not at all."""
 
+import os
 import signal
 import sqlite3
 import subprocess
@@ -12,14 +13,16 @@ from sqlalchemy import text
 
 from preferably.errors import ConfigError, DataError
 from preferably.feedback.store.naming import is_store
-from preferably.feedback.store.opening import wal_is_safe
+from preferably.feedback.store.opening import VERSIONS, wal_is_safe
 from preferably.feedback.store.store import Store
 from preferably.feedback.store.tables import metadata
 
 
 def test_the_migrations_make_the_tables_that_the_code_knows(store):
     with store.engine.connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        assert (
+            compare_metadata(MigrationContext.configure(connection, opts={"version_table": VERSIONS}), metadata) == []
+        )
 
 
 def test_sqlite_syncs_every_commit(tmp_path):
@@ -47,6 +50,8 @@ def test_what_is_a_store(tmp_path):
     Store(tmp_path / "any.name").close()
     (tmp_path / "rows.db").write_text('{"prompt": "a"}\n')
     assert is_store(tmp_path / "any.name") and is_store("postgresql://me@host/name") and is_store("sqlite:///x.db")
+    os.mkfifo(tmp_path / "pipe")  # nobody writes to it: reading would wait for ever
+    assert not is_store(tmp_path / "pipe") and not is_store("a\0b") and not is_store("a\ud800b")
     assert not is_store(tmp_path / "rows.db") and not is_store(tmp_path / "none") and not is_store(tmp_path)
 
 
@@ -64,12 +69,18 @@ def test_files_that_are_no_stores_are_left_alone(tmp_path):
     foreign = tmp_path / "foreign.db"
     with sqlite3.connect(foreign) as connection:
         connection.execute("CREATE TABLE t (a)")
-    with pytest.raises(DataError, match="but not a store"):
-        Store(foreign, create=False)
+    for create in (False, True):
+        with pytest.raises(DataError, match="but not a store"):
+            Store(foreign, create=create)
+    with sqlite3.connect(foreign) as connection:
+        assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("t",)]
     with pytest.raises(DataError, match="no folder"):
         Store(tmp_path / "none" / "s.db")
-    with pytest.raises(ConfigError, match="memory"):
-        Store("sqlite:///:memory:")
+    for name in ("sqlite:///:memory:", "sqlite:///file:x.db?mode=memory&uri=true", "sqlite:///x.db?a=b"):
+        with pytest.raises(ConfigError, match="memory"):
+            Store(name)
+    with pytest.raises(ConfigError, match="mysql:// names no store"):
+        Store("mysql://me@host/name")
     damaged = tmp_path / "damaged.db"
     damaged.write_bytes(b"SQLite format 3\x00" + b"\xff" * 500)
     with pytest.raises(DataError, match="cannot be opened"):
@@ -79,7 +90,7 @@ def test_files_that_are_no_stores_are_left_alone(tmp_path):
 
 def test_a_store_of_a_newer_version_is_refused(store, place):
     with store.engine.begin() as connection:
-        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        connection.execute(text("UPDATE preferably_version SET version_num = '9999'"))
     with pytest.raises(DataError, match="newer version of preferably"):
         Store(place)
 
@@ -90,9 +101,12 @@ def test_postgresql_that_forgets_commits_is_refused(new_database):
         Store(url + "&options=-c%20synchronous_commit%3Doff")
 
 
-def test_a_password_in_the_url_is_refused_and_not_repeated(tmp_path):
+@pytest.mark.parametrize("url", [
+    "postgresql://me:secret@/name", "postgresql://me@/name?password=secret", "postgresql://me@h/n?sslpassword=secret",
+])  # fmt: skip
+def test_a_password_in_the_url_is_refused_and_not_repeated(url):
     with pytest.raises(ConfigError, match="PGPASSWORD") as told:
-        Store(f"postgresql://me:secret@/name?host={tmp_path}")
+        Store(url)
     assert "secret" not in str(told.value)
 
 

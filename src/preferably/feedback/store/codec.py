@@ -76,12 +76,18 @@ def kind_of(judgment: Judgment) -> str:
 def verdict_of(judgment: Judgment) -> dict[str, Any]:
     """The verdict alone: the fields of a judgment that are its own."""
     kind = KINDS[kind_of(judgment)]
-    return {name: getattr(judgment, name) for name in kind.__dataclass_fields__ if name not in ABOUT}
+    verdict = {name: getattr(judgment, name) for name in kind.__dataclass_fields__ if name not in ABOUT}
+    if isinstance(judgment, Preference):  # which two, also where the order in which they were shown is not known
+        verdict["between"] = sorted(judgment.order)
+    return verdict
 
 
 def judgment_of(kind: str, verdict: dict[str, Any], about: dict[str, Any]) -> Judgment:
-    """The judgment of a kind with that verdict; `about` are the fields of `ABOUT`."""
+    """The judgment of a kind with that verdict; `about` are the fields of `ABOUT`, `order` empty where not known."""
     known = KINDS[kind].__dataclass_fields__
+    verdict = dict(verdict)
+    if between := verdict.pop("between", None):
+        about = about | {"order": about["order"] or between}
     fields: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in (verdict | about).items()

@@ -11,16 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Table, func, select, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from preferably.errors import DataError
+from preferably.feedback.records import Group
 from preferably.feedback.store.codec import group_of, judgment_of
 from preferably.feedback.store.entry import Entry
-from preferably.feedback.store.naming import SCHEMES
+from preferably.feedback.store.opening import file_of, reason
 from preferably.feedback.store.store import PAGE, Store
 from preferably.feedback.store.tables import items, judgments
 
 ORDER = {"items": items.c.id, "judgments": judgments.c.number}
 ABOUT = ("seed", "guideline", "principle", "rationale", "seconds", "supersedes", "said_at", "labeler_kind")
+BESIDE = ("-wal", "-shm", "-journal")  # files of SQLite beside a database, which belong to it
 
 
 def copy_store(source: str | Path, target: str | Path) -> dict[str, int]:
@@ -28,34 +31,39 @@ def copy_store(source: str | Path, target: str | Path) -> dict[str, int]:
 
     Works while others write to `source`. Every row is the same, its number and time included; that is verified where
     rows go from one kind of database to another. SQLite copies its own files page by page, and checks the copy.
-    Raises `DataError` where `target` has judgments already, where either cannot be opened, and for a copy that differs;
-    what was begun is removed or rolled back then.
+    Raises `DataError` where `target` has something already, where either cannot be opened, read or written, and for a
+    copy that differs; nothing is left of it then.
     """
-    file = Path(target) if not str(target).startswith(SCHEMES) else None
-    if file is not None and file.exists():
-        raise DataError(f"{file} exists already; a copy goes to a path where there is nothing.")
-    part = file and file.with_name(f"{file.name}.tmp-{secrets.token_hex(4)}")
+    file = file_of(target)
+    if file is None:
+        with Store(source, create=False) as old, Store(target) as new:
+            _row_copy(old, new)
+            return new.counts()
+    for name in (file, *(file.with_name(file.name + end) for end in BESIDE)):
+        if name.exists():
+            raise DataError(f"{name} exists already; a copy goes to a path where there is nothing (left) of another.")
+    part = file.with_name(f"{file.name}.tmp-{secrets.token_hex(4)}")
     try:
         with Store(source, create=False) as old:
-            if part is not None and old.engine.dialect.name == "sqlite":
+            if old.engine.dialect.name == "sqlite":
                 _file_copy(old, part)  # holds up writers for as long as the file takes to be read, not the rows
-                before = None
             else:
-                with Store(part or target) as new:
-                    before = _row_copy(old, new)
-        with Store(part or target, create=False) as new:
+                with Store(part) as new:
+                    _row_copy(old, new)
+        with Store(part, create=False) as new, new.snapshot() as connection:
+            sound = connection.execute(text("PRAGMA integrity_check")).scalar_one()
+        if sound != "ok":
+            raise DataError(f"The copy at {file} would be damaged ({sound}); look at {source}.")
+        with Store(part, create=False) as new:
             counts = new.counts()
-            whole = _is_sound(new) if before is None else fingerprint(new) == before
-        if not whole:
-            raise DataError(f"The copy at {target} differs from {source}; do not use it.")
-        if part is not None and file is not None:
-            _synced(part)
-            os.rename(part, file)
-            _synced(file.parent)
+        _synced(part)
+        _named(part, file)
+        _synced(file.parent)
+    except (OSError, sqlite3.Error, SQLAlchemyError) as error:
+        raise DataError(f"{source} cannot be copied to {target}: {reason(error)}.") from error
     finally:  # of what is closed, SQLite leaves an empty journal at most
-        if part is not None:
-            for end in ("", "-wal", "-shm", "-journal"):
-                part.with_name(part.name + end).unlink(missing_ok=True)
+        for end in ("", *BESIDE):
+            _removed(part.with_name(part.name + end))
     return counts
 
 
@@ -66,39 +74,51 @@ def fingerprint(store: Store) -> str:
 
 
 def lines_of(store: Store) -> Iterator[dict[str, Any]]:
-    """The store as JSON objects, as it is at one moment: each group before the first judgment of it, and every
-    judgment, also those that were corrected."""
-    known = set()
+    """The store as JSON objects, as it is at one moment: each group before the first judgment of it, every judgment,
+    also those that were corrected, and at the end how many there were."""
+    known, count = set(), 0
     with store.snapshot() as connection:
         query = select(judgments, items.c.content).join(items).order_by(judgments.c.number)
         for row in connection.execution_options(yield_per=PAGE).execute(query).mappings():
             if row["item"] not in known:
                 known.add(row["item"])
                 yield {"group": row["item"], "content": json.loads(row["content"])}
+            count += 1
             yield {
                 "judgment": row["id"], "group": row["item"], "kind": row["kind"], "verdict": json.loads(row["verdict"]),
                 "state": row["state"], "labeler": row["labeler"], "labeler_group": row["labeler_group"],
                 "order": json.loads(row["shown"]),
             } | {name: row[name] for name in ABOUT}  # fmt: skip
+    yield {"judgments": count}
 
 
 def entries_of(lines: Iterable[dict[str, Any]]) -> list[Entry]:
-    """The judgments that `lines_of` wrote, to be said to another store. `DataError` names a line that is no such."""
-    groups, made = {}, []
+    """The judgments that `lines_of` wrote, to be said to another store, which gives them numbers of its own.
+
+    `DataError` names a line that is no such, and tells where the end is missing.
+    """
+    groups: dict[str, Group] = {}
+    made: list[Entry] = []
+    ended = False
     for number, line in enumerate(lines, 1):
         try:
             if "content" in line:
                 groups[line["group"]] = group_of(line["content"])
-                continue
-            about = {name: line[name] for name in ("labeler", "labeler_group", "state", "order")}
-            said = judgment_of(line["kind"], line["verdict"], about)
-            more = {name: line[name] for name in ABOUT}
-            made.append(Entry(groups[line["group"]], said, line["judgment"], **more))
-        except (KeyError, TypeError, AttributeError) as error:
+            elif "judgments" in line:
+                ended = line["judgments"] == len(made)
+            else:
+                about = {name: line[name] for name in ("labeler", "labeler_group", "state", "order")}
+                said = judgment_of(line["kind"], line["verdict"], about)
+                more = {name: line[name] for name in ABOUT}
+                shown = bool(line["order"]) or line["kind"] not in ("preference", "ranking")
+                made.append(Entry(groups[line["group"]], said, line["judgment"], shown=shown, **more))
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise DataError(
                 f"Line {number} is no line of an exported store ({type(error).__name__}: {error}); expected what "
                 "`preferably label export` writes."
             ) from error
+    if not ended:
+        raise DataError(f"The export is not complete: it breaks off after {len(made)} judgments.")
     return made
 
 
@@ -111,14 +131,9 @@ def _file_copy(old: Store, part: Path) -> None:
             raw.close()
 
 
-def _is_sound(copy: Store) -> bool:
-    with copy.snapshot() as connection:
-        return bool(connection.execute(text("PRAGMA integrity_check")).scalar_one() == "ok")
-
-
-def _row_copy(old: Store, new: Store) -> str:
-    """Every row into an empty store, in one transaction; the fingerprint of what was read."""
-    with old.snapshot() as source, new.engine.begin() as target:
+def _row_copy(old: Store, new: Store) -> None:
+    """Every row into an empty store, in one transaction, at whose end both must be the same."""
+    with old.snapshot() as source, new.writing() as target:
         if any(target.execute(select(func.count()).select_from(table)).scalar_one() for table in (items, judgments)):
             raise DataError(f"The store {new.name} holds something already; a copy goes where there is nothing.")
         for table in (items, judgments):
@@ -129,7 +144,8 @@ def _row_copy(old: Store, new: Store) -> str:
                 "SELECT setval(pg_get_serial_sequence('judgments', 'number'), GREATEST(MAX(number), 1), "
                 "MAX(number) IS NOT NULL) FROM judgments"
             ))  # fmt: skip
-        return _fingerprint(source)
+        if _fingerprint(source) != _fingerprint(target):
+            raise DataError(f"The copy in {new.name} would differ from {old.name}; nothing of it was kept.")
 
 
 def _pages(connection: Connection, table: Table) -> Iterator[list[dict[str, Any]]]:
@@ -147,9 +163,28 @@ def _fingerprint(connection: Connection) -> str:
     return whole.hexdigest()
 
 
+def _named(part: Path, file: Path) -> None:
+    """Give the copy its name, which somebody may have made a store of meanwhile."""
+    try:
+        os.link(part, file)
+    except FileExistsError:
+        raise
+    except OSError as error:  # this file system has no hard links
+        if file.exists():
+            raise FileExistsError(error.errno, "it exists by now", str(file)) from error
+        os.rename(part, file)
+
+
 def _synced(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _removed(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:  # what stopped the copy is told already
+        pass

@@ -13,15 +13,18 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from preferably.errors import ConfigError, DataError
-from preferably.feedback.store.naming import SCHEMES, is_store
+from preferably.feedback.store.naming import is_store, is_url
 
 WAIT = 15_000  # milliseconds that a writer waits for another one
-REMOTE = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "9p"}  # file systems on which locks do not hold
+REMOTE = {  # file systems on which locks do not hold, or not always
+    "nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "9p", "ceph", "lustre", "fuse.glusterfs", "afs",
+}  # fmt: skip
+VERSIONS = "preferably_version"  # the table that says which migrations were run: others have one by Alembic's name
 READING = "reading"  # an execution option: this transaction does not write
 
 
@@ -58,11 +61,17 @@ def opened(name: str | Path, *, create: bool) -> Engine:
     return engine
 
 
+def file_of(name: str | Path) -> Path | None:
+    """The file that a store at `name` is in; None for one in PostgreSQL. `ConfigError` as `opened`."""
+    url = _url(name)
+    return Path(url.database or "") if url.get_backend_name() == "sqlite" else None
+
+
 def shown(url: URL) -> str:
     """The URL as it may be shown: without its password; a file by its path."""
     if url.get_backend_name() == "sqlite":
         return str(url.database)
-    return url.render_as_string(hide_password=True)
+    return url.set(drivername="postgresql").render_as_string(hide_password=True)
 
 
 def reason(error: BaseException) -> str:
@@ -72,13 +81,15 @@ def reason(error: BaseException) -> str:
 
 
 def _url(name: str | Path) -> URL:
-    if not str(name).startswith(SCHEMES):
+    if not is_url(name):
+        if "://" in str(name):
+            raise ConfigError(f"{str(name).partition('://')[0]}:// names no store; expected postgresql://, or a path.")
         return URL.create("sqlite", database=str(name))
     try:
         url = make_url(str(name))
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:
         raise ConfigError("The URL of the store cannot be read; expected postgresql://user@host/name.") from error
-    if url.password is not None or "password" in url.query:
+    if url.password is not None or any("password" in key for key in url.query):
         raise ConfigError(
             "The URL of the store holds a password, which would end up in logs and settings. Take it out and set "
             "PGPASSWORD, or write it to ~/.pgpass."
@@ -90,15 +101,15 @@ def _url(name: str | Path) -> URL:
 
 def _sqlite(url: URL, create: bool) -> Engine:
     path = Path(url.database or "")
-    if not url.database or url.database == ":memory:":
-        raise ConfigError("A store in memory keeps nothing; expected the path of a file.")
+    if not url.database or url.query or url.database.startswith((":memory:", "file:")):
+        raise ConfigError("A store is a file with a name (in memory it keeps nothing): give its path, without options.")
     if path.exists() and path.stat().st_size and not is_store(path):
         raise DataError(f"{path} is not a store: it is no file of SQLite. Give another path.")
     if not create and not path.exists():
         raise DataError(f"There is no store at {path}. Look at the path; importing judgments makes one.")
     if not path.parent.is_dir():
         raise DataError(f"The store {path} cannot be made: there is no folder {path.parent}.")
-    if (kind := _file_system(path.parent)) in REMOTE:
+    if (kind := _file_system(path)) in REMOTE:
         raise DataError(
             f"The store {path} would lie on a network file system ({kind}), where SQLite's locks do not hold and "
             "judgments get lost. Put it on a local disk, or give the URL of a PostgreSQL database."
@@ -124,14 +135,14 @@ def _sqlite(url: URL, create: bool) -> Engine:
     return engine
 
 
-def _file_system(folder: Path) -> str:
-    """The kind of file system that `folder` lies on; empty where that cannot be told."""
+def _file_system(file: Path) -> str:
+    """The kind of file system that `file` lies on, or would; empty where that cannot be told."""
     try:
         lines = Path("/proc/mounts").read_text(encoding="utf-8").splitlines()
     except OSError:
         return ""
-    mounts = {fields[1]: fields[2] for fields in map(str.split, lines) if len(fields) > 2}
-    here = os.path.realpath(folder)
+    mounts = {fields[1].replace("\\040", " "): fields[2] for fields in map(str.split, lines) if len(fields) > 2}
+    here = os.path.realpath(file)
     over = [place for place in mounts if os.path.commonpath([place, here]) == place]
     return mounts[max(over, key=len)] if over else ""
 
@@ -146,7 +157,7 @@ def _postgresql(url: URL) -> Engine:
     def check(connection: Any, _: Any) -> None:
         for name in ("fsync", "synchronous_commit"):
             value = connection.execute(f"SHOW {name}").fetchone()[0]
-            if value in ("off", "local"):
+            if value == "off":
                 raise DataError(
                     f"The store {shown(url)} is set to {name} = {value}, so a judgment could be lost after it was "
                     "acknowledged; expected on. Change it in the settings of the server or of the role."
@@ -164,8 +175,12 @@ def _config() -> Config:
 
 def _is_current(engine: Engine) -> bool:
     with engine.connect().execution_options(**{READING: True}) as connection, connection.begin():
-        at = MigrationContext.configure(connection).get_current_revision()
+        at = _revision(connection)
     return at == ScriptDirectory.from_config(_config()).get_current_head()
+
+
+def _revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection, opts={"version_table": VERSIONS}).get_current_revision()
 
 
 def _upgrade(connection: Connection, url: URL, create: bool) -> None:
@@ -174,7 +189,7 @@ def _upgrade(connection: Connection, url: URL, create: bool) -> None:
     config.attributes["connection"] = connection
     if connection.dialect.name == "postgresql":  # two that open at once must not both migrate
         connection.execute(text("SELECT pg_advisory_xact_lock(712345678)"))
-    at = MigrationContext.configure(connection).get_current_revision()
+    at = _revision(connection)
     script = ScriptDirectory.from_config(config)
     if at == script.get_current_head():
         return
@@ -183,6 +198,6 @@ def _upgrade(connection: Connection, url: URL, create: bool) -> None:
             f"The store {shown(url)} was made by a newer version of preferably (its schema is {at}). "
             "Update preferably, or open a backup."
         )
-    if at is None and not create:
+    if at is None and (not create or inspect(connection).get_table_names()):
         raise DataError(f"{shown(url)} is a database, but not a store of judgments. Look at the path or URL.")
     command.upgrade(config, "head")

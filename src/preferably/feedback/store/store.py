@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, exists, func, select
+from sqlalchemy import Connection, RowMapping, Select, exists, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
@@ -30,9 +30,6 @@ from preferably.feedback.store.tables import items, judgments
 
 MANY = 500  # values in one IN: SQLite takes 32,766 at most
 PAGE = 1000  # rows that are read at a time
-
-later = judgments.alias("later")
-CURRENT = ~exists(select(later.c.number).where(later.c.supersedes == judgments.c.id))  # not corrected by another
 
 
 class Store:
@@ -57,20 +54,24 @@ class Store:
     def say(self, entries: Sequence[Entry]) -> list[int]:
         """Keep judgments, all of them or none, and return their numbers once they are on the disk.
 
-        One whose id is there already, with the same content, is not kept twice and gives its number. Raises `DataError`
-        for a judgment that does not fit its group, an id that is there with another content, a correction of what is
-        not there, is somebody else's or about another group, or is corrected already; and where the database fails.
+        One whose id is there already, with the same content, is not kept twice and gives its number: after an error of
+        the connection, say them again. Raises `DataError` for a judgment that does not fit its group, an id that is
+        there with another content, a correction of what is not there, is somebody else's or about another group, or is
+        corrected already; and where the database fails.
         """
-        rows, contents = [], {}
+        sent: list[str] = []
+        by_id: dict[str, dict[str, Any]] = {}
+        contents: dict[str, str] = {}
         for entry in entries:
             if fault := fault_of(entry):
-                raise DataError(f"The judgment {entry.id!r} {fault}.")
+                raise DataError(f"The judgment {entry.id!r:.80} {fault}.")
             row, content = _row_of(entry)
-            rows.append(row)
+            if by_id.setdefault(row["id"], row)["digest"] != row["digest"]:
+                raise DataError(f"Two judgments in one call have the id {entry.id!r} and say different things.")
+            sent.append(row["id"])
             contents[row["item"]] = content
-        if len({row["id"] for row in rows}) < len(rows):
-            raise DataError("Two judgments in one call have the same id; give each an id of its own.")
-        with self._transaction() as connection:
+        rows = list(by_id.values())
+        with self.writing() as connection:
             # Sorted: of two that insert the same items in other orders, each would wait for the other.
             self._insert(connection, items, [{"id": key, "content": contents[key]} for key in sorted(contents)])
             _check_corrections(connection, rows)
@@ -82,21 +83,38 @@ class Store:
                         f"The judgment {row['id']!r} is there already and says something else; "
                         "a correction has an id of its own and names the one it supersedes."
                     )
-        return [known[row["id"]]["number"] for row in rows]
+        return [known[name]["number"] for name in sent]
 
     def entries(self, *, superseded: bool = True) -> Iterator[Entry]:
-        """Every judgment in the order of their numbers; without `superseded` only those that were not corrected."""
-        for row in self._read(superseded):
-            yield _entry_of(row)
+        """Every judgment that is there now, by their numbers; without `superseded` only those that were not corrected.
+        Others may write meanwhile, also whoever goes through them: nothing is held from page to page."""
+        with self.snapshot() as connection:
+            top = connection.execute(select(func.max(judgments.c.number))).scalar_one() or 0
+        last = 0
+        while last < top:
+            query = _everything(superseded, top).where(judgments.c.number > last).limit(PAGE)
+            with self.snapshot() as connection:
+                rows = connection.execute(query).mappings().all()
+            yield from map(_entry_of, rows)
+            last = rows[-1]["number"] if rows else top
 
     def judged(self) -> list[Judged]:
         """Every group with what was said of it and not corrected, in the order in which they were first judged."""
+        return [judged for judged, _ in self.records()]
+
+    def records(self) -> list[tuple[Judged, list[int]]]:
+        """The same, each with the numbers of its judgments."""
         contents: dict[str, str] = {}
         said: dict[str, list[Judgment]] = {}
-        for row in self._read(False):
-            contents.setdefault(row["item"], row["content"])
-            said.setdefault(row["item"], []).append(_judgment_of(row))
-        return [Judged(group_of(json.loads(contents[item])), tuple(some)) for item, some in said.items()]
+        numbers: dict[str, list[int]] = {}
+        with self.snapshot() as connection:
+            for row in connection.execution_options(yield_per=PAGE).execute(_everything(False)).mappings():
+                contents.setdefault(row["item"], row["content"])
+                said.setdefault(row["item"], []).append(_judgment_of(row))
+                numbers.setdefault(row["item"], []).append(row["number"])
+        return [
+            (Judged(group_of(json.loads(contents[item])), tuple(some)), numbers[item]) for item, some in said.items()
+        ]
 
     def counts(self) -> dict[str, int]:
         """How much there is: `items`, `judgments`, and how many of these are `superseded`."""
@@ -106,17 +124,16 @@ class Store:
         return {"items": groups, "judgments": total, "superseded": mended}
 
     @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A connection whose changes are all on the disk once it is left, or none where it is left by an error."""
+        with self._transaction() as connection:
+            yield connection
+
+    @contextmanager
     def snapshot(self) -> Iterator[Connection]:
         """A connection that sees the store as it is at one moment, whatever others write meanwhile."""
         with self._transaction(reading=True) as connection:
             yield connection
-
-    def _read(self, superseded: bool) -> Iterator[RowMapping]:
-        query = select(judgments, items.c.content).join(items).order_by(judgments.c.number)
-        if not superseded:
-            query = query.where(CURRENT)
-        with self.snapshot() as connection:
-            yield from connection.execution_options(yield_per=PAGE).execute(query).mappings()
 
     def _insert(self, connection: Connection, table: Any, rows: list[dict[str, Any]]) -> None:
         """Add rows of which one with the same id may be there already."""
@@ -138,8 +155,18 @@ class Store:
                 f"The store {self.name} refuses a judgment that contradicts another one: {reason(error)}."
             ) from error
         except (SQLAlchemyError, sqlite3.Error) as error:
-            doing = "read" if reading else "written; nothing of this call was kept, so it can be made again"
+            doing = "read" if reading else "written (say it again: what was kept is not kept twice)"
             raise DataError(f"The store {self.name} cannot be {doing}: {reason(error)}.") from error
+
+
+def _everything(superseded: bool, top: int | None = None) -> Select[Any]:
+    """The query for judgments with the content of their groups, up to the number `top`, in order."""
+    query = select(judgments, items.c.content).join(items).order_by(judgments.c.number)
+    later = judgments.alias("later")
+    corrected = later.c.supersedes == judgments.c.id
+    if top is not None:
+        query, corrected = query.where(judgments.c.number <= top), corrected & (later.c.number <= top)
+    return query if superseded else query.where(~exists(select(later.c.number).where(corrected)))
 
 
 def _row_of(entry: Entry) -> tuple[dict[str, Any], str]:
@@ -149,9 +176,10 @@ def _row_of(entry: Entry) -> tuple[dict[str, Any], str]:
     sent: dict[str, Any] = {
         "id": entry.id, "item": digest_of(content), "kind": kind_of(said), "verdict": text_of(verdict_of(said)),
         "state": said.state, "labeler": said.labeler, "labeler_kind": entry.labeler_kind,
-        "labeler_group": said.labeler_group, "shown": text_of(getattr(said, "order", ())), "seed": entry.seed,
+        "labeler_group": said.labeler_group, "seed": entry.seed,
+        "shown": text_of(getattr(said, "order", ()) if entry.shown else ()),
         "guideline": entry.guideline, "principle": entry.principle, "rationale": entry.rationale,
-        "seconds": entry.seconds, "supersedes": entry.supersedes,
+        "seconds": None if entry.seconds is None else float(entry.seconds) + 0.0, "supersedes": entry.supersedes,
     }  # fmt: skip
     said_at = entry.said_at or datetime.now(UTC).isoformat(timespec="microseconds")
     return sent | {"said_at": said_at, "digest": digest_of(sent)}, text
@@ -167,7 +195,9 @@ def _entry_of(row: RowMapping) -> Entry:
         "id", "labeler_kind", "seed", "guideline", "principle", "rationale", "seconds", "supersedes", "number",
         "said_at",
     )  # fmt: skip
-    return Entry(group_of(json.loads(row["content"])), _judgment_of(row), **{name: row[name] for name in names})
+    shown = row["kind"] not in ("preference", "ranking") or row["shown"] != "[]"
+    about = {name: row[name] for name in names}
+    return Entry(group_of(json.loads(row["content"])), _judgment_of(row), shown=shown, **about)
 
 
 def _found(connection: Connection, ids: Sequence[str]) -> list[RowMapping]:
