@@ -157,15 +157,18 @@ def measured(world: World, model: Loaded, size: Size, seed: int) -> dict[str, An
 
 
 def one_run(
-    world: World, method: str, level: float, rate: float, size: Size, seed: int, folder: Path
-) -> dict[str, Any]:
-    """A run and what it came to; one that `folder` knows from before is not made again."""
+    world: World, method: str, level: float, rate: float, size: Size, seed: int, folder: Path, fresh: bool = True
+) -> dict[str, Any] | None:
+    """A run and what it came to; one that `folder` knows from before is not made again. None for one that it does not
+    know, unless it may be made `fresh`."""
     key = json.dumps([method, level, rate, seed, asdict(size), OPTIONS[method]])
     journal = folder / "runs.jsonl"
     lines = journal.read_text(encoding="utf-8").splitlines() if journal.exists() else []
     for line in map(json.loads, lines):
         if line["key"] == key:
             return dict(line["run"])
+    if not fresh:
+        return None
     with TemporaryDirectory() as place:
         run = fresh_run(world, method, level, rate, size, seed, Path(place) / "run")
     with journal.open("a", encoding="utf-8") as file:
@@ -214,6 +217,7 @@ def main() -> None:
     parser.add_argument(
         "--folder", type=Path, help="where the reward model and finished runs are kept, and found again"
     )
+    parser.add_argument("--known", action="store_true", help="only the runs that the folder has: nothing is trained")
     parser.add_argument("--smoke", action="store_true", help="a few openings, one level, one seed")
     options = parser.parse_args()
     if not REAL.is_dir():
@@ -231,13 +235,20 @@ def main() -> None:
             if options.smoke:
                 levels, rates = levels[2:3], rates[1:2]
             middle = levels[len(levels) // 2]
-            tried = [one_run(world, method, middle, rate, size, TUNED_ON, folder) for rate in rates]
+            tried = [
+                run for rate in rates
+                if (run := one_run(world, method, middle, rate, size, TUNED_ON, folder, not options.known))
+            ]  # fmt: skip
             tries += tried
             rate = max(tried, key=lambda run: run["reward"]["mean"] - PRICE * run["kl"])["learning_rate"]
-            for level in levels:
-                for seed in range(1 if options.smoke else options.seeds):
-                    runs.append(one_run(world, method, level, rate, size, seed, folder))
-                    one = runs[-1]
+            for seed in range(
+                1 if options.smoke else options.seeds
+            ):  # by seed: what is there is whole if this is stopped
+                for level in levels:
+                    one = one_run(world, method, level, rate, size, seed, folder, not options.known)
+                    if one is None:
+                        continue
+                    runs.append(one)
                     print(
                         f"{method} {level:g} seed {seed}: truth {one['truth']['mean']:.2f}, reward "
                         f"{one['reward']['mean']:.2f} at {one['kl']:.2f} nats, {one['seconds']} s",
