@@ -241,9 +241,8 @@ def main() -> None:
             ]  # fmt: skip
             tries += tried
             rate = max(tried, key=lambda run: run["reward"]["mean"] - PRICE * run["kl"])["learning_rate"]
-            for seed in range(
-                1 if options.smoke else options.seeds
-            ):  # by seed: what is there is whole if this is stopped
+            # By seed, so that every level has as many, within one, where this is stopped.
+            for seed in range(1 if options.smoke else options.seeds):
                 for level in levels:
                     one = one_run(world, method, level, rate, size, seed, folder, not options.known)
                     if one is None:
