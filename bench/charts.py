@@ -15,6 +15,9 @@ HERE = Path(__file__).parent
 DOCS = HERE.parent / "docs"
 # Okabe and Ito's colours, which the colour-blind can tell apart, with a symbol each.
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#000000")
+NAMES = {
+    "dpo": "DPO", "ipo-sum": "IPO", "ppo": "PPO", "rloo": "RLOO", "grpo": "GRPO", "online-dpo": "online DPO",
+}  # fmt: skip
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
 
 
@@ -56,7 +59,7 @@ def stories(found: dict[str, Any]) -> list[dict[str, Any]]:
     """Offline methods at several strengths: win rate over the start."""
     points = [
         {
-            "series": {"dpo": "DPO", "ipo-sum": "IPO"}.get(run["method"], run["method"]), "kl": run["kl"],
+            "series": NAMES.get(run["method"], run["method"]), "kl": run["kl"],
             "value": run["win_rate"], "low": run["interval"][0], "high": run["interval"][1],
         }
         for run in found["runs"]
@@ -81,7 +84,7 @@ def online(found: dict[str, Any]) -> list[dict[str, Any]]:
         for (method, _), runs in levels.items():
             means = [run[what]["mean"] for run in runs]
             points.append({
-                "series": method, "kl": fmean(run["kl"] for run in runs), "value": fmean(means), "low": min(means),
+                "series": NAMES.get(method, method), "kl": fmean(run["kl"] for run in runs), "value": fmean(means), "low": min(means),
                 "high": max(means),
             })  # fmt: skip
         points += [
