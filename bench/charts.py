@@ -84,8 +84,8 @@ def online(found: dict[str, Any]) -> list[dict[str, Any]]:
         for (method, _), runs in levels.items():
             means = [run[what]["mean"] for run in runs]
             points.append({
-                "series": NAMES.get(method, method), "kl": fmean(run["kl"] for run in runs), "value": fmean(means), "low": min(means),
-                "high": max(means),
+                "series": NAMES.get(method, method), "kl": fmean(run["kl"] for run in runs), "value": fmean(means),
+                "low": min(means), "high": max(means),
             })  # fmt: skip
         points += [
             {"series": "best of n", "kl": one["kl"], "value": one[what]["mean"]}
