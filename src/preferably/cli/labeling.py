@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 from rich.console import Console
@@ -30,10 +30,11 @@ def import_(
 ) -> None:
     """Keep the judgments of files; importing a file twice adds nothing."""
     from preferably.data.importing import import_export, import_rows, is_export
+    from preferably.feedback.store.entry import LabelerKind
     from preferably.feedback.store.naming import is_store
     from preferably.feedback.store.store import Store
 
-    if labeler_kind not in ("human", "model", "rule"):
+    if labeler_kind not in get_args(LabelerKind):
         raise ConfigError(f"--labeler-kind is human, model or rule; got {labeler_kind!r}.")
     for name in filter(is_store, files):
         raise ConfigError(

@@ -104,11 +104,12 @@ def worth_of(judged: Sequence[Judged], said: Iterable[Said], *, seed: int = 0) -
     question, `seed` draws their resamples.
     """
     answers = list(_answers(judged))
-    names = list(dict.fromkeys(name for question in answers for name in question))
+    columns = {name: at for at, name in enumerate(dict.fromkeys(name for question in answers for name in question))}
+    names = list(columns)
     codes = np.full((len(answers), len(names)), -1)
     for row, question in enumerate(answers):
         for name, verdict in question.items():
-            codes[row, names.index(name)] = verdict
+            codes[row, columns[name]] = verdict
     used = np.unique(codes[codes >= 0])
     codes = np.where(codes >= 0, np.searchsorted(used, codes), -1)  # AC1 counts categories that nobody used, too
     measures: list[Measure] = [raw, krippendorff, gwet, fleiss]

@@ -5,13 +5,23 @@ import math
 from collections.abc import Sequence
 from typing import Any, get_args
 
-from preferably.feedback.records import Completion, Group, Judgment, Label, Message, Preference, Ranking, Rating, Role
-from preferably.feedback.store.entry import Entry
+from preferably.feedback.records import (
+    Completion,
+    Group,
+    Judgment,
+    Label,
+    Message,
+    Preference,
+    Ranking,
+    Rating,
+    Role,
+    State,
+)
+from preferably.feedback.store.entry import Entry, LabelerKind
 
 LONGEST = 64  # characters of an id
 LARGEST = 1 << 63  # of a seed: what both databases hold
 WORDS = ("tie", "both_bad", "unsure")
-STATES = ("ok", "invalid", "refused", "failed")
 
 
 def fault_of(entry: Entry) -> str | None:
@@ -37,10 +47,10 @@ def _odd_text(entry: Entry) -> str | None:
             return f"has a {name} with a NUL or half a character, which databases cannot hold; take it out"
     if len(entry.said_at) > 32:
         return f"was said at {entry.said_at!r:.80}; expected a time by ISO 8601, or nothing"
-    if entry.labeler_kind not in ("human", "model", "rule"):
-        return f"is by a labeler of the kind {entry.labeler_kind!r:.80}; expected human, model or rule"
-    if said.state not in STATES:
-        return f"is in the state {said.state!r:.80}; expected {', '.join(STATES)}"
+    if entry.labeler_kind not in get_args(LabelerKind):
+        return f"is by a labeler of the kind {entry.labeler_kind!r:.80}; expected {', '.join(get_args(LabelerKind))}"
+    if said.state not in get_args(State):
+        return f"is in the state {said.state!r:.80}; expected {', '.join(get_args(State))}"
     return None
 
 

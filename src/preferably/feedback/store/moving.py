@@ -51,11 +51,9 @@ def copy_store(source: str | Path, target: str | Path) -> dict[str, int]:
                 with Store(part) as new:
                     _row_copy(old, new)
         with Store(part, create=False) as new, new.snapshot() as connection:
-            sound = connection.execute(text("PRAGMA integrity_check")).scalar_one()
+            sound, counts = connection.execute(text("PRAGMA integrity_check")).scalar_one(), new.counts()
         if sound != "ok":
             raise DataError(f"The copy at {file} would be damaged ({sound}); look at {source}.")
-        with Store(part, create=False) as new:
-            counts = new.counts()
         _synced(part)
         _named(part, file)
         _synced(file.parent)
