@@ -22,6 +22,7 @@ from typing import Any
 
 from preferably.evaluation.compare import compare
 from preferably.feedback import views
+from preferably.feedback.store.store import Store
 from preferably.judging.judge import judge_by_score
 from preferably.models.loading import choose_device, load
 from preferably.models.sampler import Decoding
@@ -52,7 +53,8 @@ def prepare(recipe: Recipe, seed: int, folder: Path, prompts: list[Prompt]) -> t
 def shuffled(recipe: Recipe, seed: int, sft: Path, folder: Path, prompts: list[Prompt]) -> dict[str, Any]:
     """DPO on the same comparisons with labels at random."""
     chance = replace(recipe, shuffled=True)
-    judged, said = stages.collect(chance, seed, load(sft), lambda done: None)
+    with Store(folder / "shuffled.db") as store:
+        judged, said = stages.collect(chance, seed, load(sft), store, lambda done: None)
     pairs = views.pairs(judged)
     run = stages.dpo_stage(chance, seed, load(sft), pairs, folder / "shuffled", Progress())
     result = compare(
@@ -93,7 +95,8 @@ def main() -> None:
             if seed != seeds[0]:
                 continue
             fair = fairness(recipe, seed, load(sft), prompts=60 if options.smoke else 1000)
-            judged, _ = stages.collect(recipe, seed, load(sft), lambda done: None)
+            with Store(folder / "preferably.db") as store:
+                judged, _ = stages.collect(recipe, seed, load(sft), store, lambda done: None)
             pairs = views.pairs(judged)
             world = World(recipe, seed, base, sft, pairs)
             for number, failure in enumerate(FAILURES):

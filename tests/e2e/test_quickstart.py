@@ -6,6 +6,8 @@ from dataclasses import replace
 import pytest
 
 from preferably.errors import ConfigError
+from preferably.feedback.store.store import Store
+from preferably.quickstart.labelers import LABELERS
 from preferably.quickstart.recipe import Recipe
 from preferably.quickstart.run import quickstart
 from preferably.training.closing import Progress
@@ -94,11 +96,17 @@ def test_reward_and_truth_by_kl_of_both_roads_and_best_of_n(job):
     assert "Reward against KL" in page and "Truth against KL" in page and "best of 4" in page
 
 
-def test_labels_are_accounted_for(job):
-    _, results = job
+def test_labels_are_accounted_for_and_in_the_store(job):
+    output, results = job
     said = results["labels"]
     assert said["compared"] + said["identical"] == TINY.asked * TINY.pairs
     assert said["labeled"] + said["tie"] + said["unsure"] == said["compared"]
+    with Store(output / "preferably.db", create=False) as store:
+        kept = list(store.entries())
+    assert len(kept) == said["compared"] and {one.labeler_kind for one in kept} == {"rule"}
+    assert {one.judgment.labeler for one in kept} <= {labeler.name for labeler in LABELERS}
+    assert {one.judgment.order for one in kept} == {(0, 1), (1, 0)}
+    assert read(output / "dpo" / "data.json")["read"] <= said["labeled"]  # several verdicts on one pair are one group
 
 
 def test_an_untrained_base_is_not_ready(job):

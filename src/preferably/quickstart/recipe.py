@@ -20,7 +20,7 @@ class Recipe:
     beta: float = 0.25
     nll_weight: float = 1.0
     batch_size: int = 32
-    reward_epochs: float = 3.0
+    reward_epochs: float = 2.5
     reward_learning_rate: float = 3e-4
     reward_batch_size: int = 16
     ppo_prompts: int = 1600

@@ -12,6 +12,7 @@ from preferably.errors import ConfigError
 from preferably.evaluation.preference import preference_accuracy
 from preferably.evaluation.rewards import evaluate_reward
 from preferably.feedback.records import Judged
+from preferably.feedback.store.store import Store
 from preferably.feedback.views import pairs
 from preferably.models.loading import Loaded, choose_device, load
 from preferably.quickstart import measures, stages
@@ -23,6 +24,7 @@ from preferably.training.run_directory import RunDirectory
 from preferably.training.stops import leave
 
 READY_PROMPTS = 64
+STORE = "preferably.db"  # in the output: what the labelers said
 
 
 class Watcher(Protocol):
@@ -43,7 +45,7 @@ def quickstart(
     Raises `ConfigError` if `output` already holds a quickstart.
     """
     recipe = recipe or Recipe()
-    if (output / "results.json").exists() or (output / "base" / "status.json").exists():
+    if any((output / name).exists() for name in ("results.json", "base/status.json", STORE)):
         raise ConfigError(f"{output} already holds a quickstart; give another --output or remove it.")
     began = time.perf_counter()
     where = choose_device(device)
@@ -52,7 +54,9 @@ def quickstart(
     unready = _store_readiness(recipe, seed, base, held_out)
     sft = _finished(stages.sft_stage(recipe, seed, base.loaded, output / "sft", watcher.training("sft")))
     ready = _store_readiness(recipe, seed, sft, held_out)
-    judged, said = stages.collect(recipe, seed, sft.loaded, watcher.counting("compare samples", recipe.asked))
+    with Store(output / STORE) as store:
+        told = watcher.counting("compare samples", recipe.asked)
+        judged, said = stages.collect(recipe, seed, sft.loaded, store, told)
     # Both roads begin at the same model and learn from the same comparisons.
     dpo = _finished(stages.dpo_stage(recipe, seed, sft.loaded, pairs(judged), output / "dpo", watcher.training("dpo")))
     reward = _finished(
@@ -108,8 +112,8 @@ def _measure(
     headlines: dict[str, Any] = {}
     decodings: dict[str, dict[str, Any]] = {name: {} for name in trained}
     axes: dict[str, Any] = {}
-    half = held_out[: len(held_out) // 2]
-    for temperature, samples, asked in ((recipe.temperature, recipe.samples, held_out), (1.0, 1, half), (0.0, 1, half)):
+    few = held_out[: len(held_out) // 4]  # for what stands beside the headline
+    for temperature, samples, asked in ((recipe.temperature, recipe.samples, held_out), (1.0, 1, few), (0.0, 1, few)):
         first = temperature == recipe.temperature
         tell = watcher.counting(f"evaluate at T = {temperature:g}", len(models) * len(asked))
         drawn = measures.replies(recipe, seed, models, asked, temperature=temperature, samples=samples, progress=tell)

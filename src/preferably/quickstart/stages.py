@@ -6,6 +6,7 @@ from pathlib import Path
 from random import Random
 from statistics import fmean
 from typing import Any
+from uuid import UUID
 
 import torch
 
@@ -14,6 +15,8 @@ from preferably.evaluation.asking import ask
 from preferably.evaluation.compare import answers, texts
 from preferably.evaluation.readiness import Readiness
 from preferably.feedback.records import Completion, Group, Judged, Message
+from preferably.feedback.store.entry import Entry
+from preferably.feedback.store.store import Store
 from preferably.feedback.views import rankings
 from preferably.models.loading import Loaded
 from preferably.models.sampler import Decoding
@@ -63,15 +66,16 @@ def sft_stage(recipe: Recipe, seed: int, start: Loaded, output: Path, progress: 
 
 
 def collect(
-    recipe: Recipe, seed: int, model: Loaded, progress: Callable[[int], None]
+    recipe: Recipe, seed: int, model: Loaded, store: Store, progress: Callable[[int], None]
 ) -> tuple[list[Judged], dict[str, Any]]:
-    """Pairs of the model's own samples, compared by the simulated labelers; and an account of what was said."""
+    """Pairs of the model's own samples, compared by the simulated labelers, who speak to the store; what it then holds,
+    and an account of what was said."""
     prompts = sample_prompts(recipe.asked, seed + 1)
     decoding = Decoding(temperature=recipe.pair_temperature, max_tokens=recipe.max_tokens)
     drawn = texts(answers(model, asked(prompts), decoding, samples=2 * recipe.pairs, seed=seed, progress=progress))
     compared = [(prompt, pair) for prompt, each in zip(prompts, drawn, strict=True) for pair in two_by_two(each)]
-    random = Random(f"labels {seed}")
-    judged, agreed, differing = [], 0, 0
+    random, ids = Random(f"labels {seed}"), Random(f"ids {seed}")
+    entries, agreed, differing = [], 0, 0
     account = {"compared": 0, "identical": 0, "tie": 0, "unsure": 0, "labeled": 0}
     for prompt, (a, b) in compared:
         if a == b or not a or not b:
@@ -86,8 +90,10 @@ def collect(
             agreed += (gap > 0) == (said.choice == 0)
         if isinstance(said.choice, int) and recipe.shuffled and random.random() < 0.5:
             said = replace(said, choice=1 - said.choice)
-        judged.append(Judged(pair_of(prompt, a, b), (said,)))
-    return judged, account | {"label_accuracy": agreed / max(differing, 1)}
+        name = str(UUID(int=ids.getrandbits(128), version=4))
+        entries.append(Entry(pair_of(prompt, a, b), said, name, labeler_kind="rule"))
+    store.say(entries)
+    return store.judged(), account | {"label_accuracy": agreed / max(differing, 1)}
 
 
 def pair_of(prompt: Prompt, a: str, b: str) -> Group:
