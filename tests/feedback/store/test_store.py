@@ -239,12 +239,12 @@ from preferably.feedback.store.store import Store
 group = Group((Message("user", "q"),), tuple(Completion((Message("assistant", t),)) for t in "ab"))
 store = Store(sys.argv[1])
 print(store.say([Entry(group, Preference(0), f"kept {n}") for n in range(50)])[-1], flush=True)
-real = store._insert
+real = store.insert
 def insert(connection, table, rows):
     real(connection, table, rows)
     if table.name == "judgments":
         os.kill(os.getpid(), signal.SIGKILL)  # written, and not committed
-store._insert = insert
+store.insert = insert
 store.say([Entry(group, Preference(0), f"lost {n}") for n in range(3000)])
 """
 

@@ -19,9 +19,9 @@ from preferably.feedback.store.codec import group_of, judgment_of
 from preferably.feedback.store.entry import Entry
 from preferably.feedback.store.opening import file_of, reason
 from preferably.feedback.store.store import PAGE, Store
-from preferably.feedback.store.tables import items, judgments
+from preferably.feedback.store.tables import items, judgments, replies
 
-ORDER = {"items": items.c.id, "judgments": judgments.c.number}
+TABLES = {items: items.c.id, judgments: judgments.c.number, replies: replies.c.id}  # and what orders their rows
 ABOUT = ("seed", "guideline", "principle", "rationale", "seconds", "supersedes", "said_at", "labeler_kind")
 BESIDE = ("-wal", "-shm", "-journal")  # files of SQLite beside a database, which belong to it
 
@@ -132,9 +132,9 @@ def _file_copy(old: Store, part: Path) -> None:
 def _row_copy(old: Store, new: Store) -> None:
     """Every row into an empty store, in one transaction, at whose end both must be the same."""
     with old.snapshot() as source, new.writing() as target:
-        if any(target.execute(select(func.count()).select_from(table)).scalar_one() for table in (items, judgments)):
+        if any(target.execute(select(func.count()).select_from(table)).scalar_one() for table in TABLES):
             raise DataError(f"The store {new.name} holds something already; a copy goes where there is nothing.")
-        for table in (items, judgments):
+        for table in TABLES:
             for rows in _pages(source, table):
                 target.execute(table.insert(), rows)
         if target.dialect.name == "postgresql":  # the next number follows the last one that was copied
@@ -147,14 +147,14 @@ def _row_copy(old: Store, new: Store) -> None:
 
 
 def _pages(connection: Connection, table: Table) -> Iterator[list[dict[str, Any]]]:
-    found = connection.execution_options(yield_per=PAGE).execute(select(table).order_by(ORDER[table.name])).mappings()
+    found = connection.execution_options(yield_per=PAGE).execute(select(table).order_by(TABLES[table])).mappings()
     for page in found.partitions():
         yield [dict(row) for row in page]
 
 
 def _fingerprint(connection: Connection) -> str:
     whole = sha256()
-    for table in (items, judgments):
+    for table in TABLES:
         for rows in _pages(connection, table):
             for row in rows:
                 whole.update(json.dumps(list(row.values())).encode() + b"\n")

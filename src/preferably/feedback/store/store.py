@@ -73,9 +73,9 @@ class Store:
         rows = list(by_id.values())
         with self.writing() as connection:
             # Sorted: of two that insert the same items in other orders, each would wait for the other.
-            self._insert(connection, items, [{"id": key, "content": contents[key]} for key in sorted(contents)])
+            self.insert(connection, items, [{"id": key, "content": contents[key]} for key in sorted(contents)])
             _check_corrections(connection, rows)
-            self._insert(connection, judgments, rows)
+            self.insert(connection, judgments, rows)
             known = {found["id"]: found for found in _found(connection, [row["id"] for row in rows])}
             for row in rows:
                 if known[row["id"]]["digest"] != row["digest"]:
@@ -135,7 +135,7 @@ class Store:
         with self._transaction(reading=True) as connection:
             yield connection
 
-    def _insert(self, connection: Connection, table: Any, rows: list[dict[str, Any]]) -> None:
+    def insert(self, connection: Connection, table: Any, rows: list[dict[str, Any]]) -> None:
         """Add rows of which one with the same id may be there already."""
         if rows:
             insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert

@@ -1,4 +1,5 @@
-"""The tables, as the newest migration leaves them: what was judged, and what was said of it."""
+"""The tables, as the newest migration leaves them: what was judged, what was said of it, and what servers
+replied when they were asked."""
 
 from sqlalchemy import BigInteger, Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text
 
@@ -42,4 +43,13 @@ judgments = Table(
     Index("ix_judgments_item", "item"),
     Index("ix_judgments_labeler", "labeler"),
     sqlite_autoincrement=True,  # numbers are never given twice
+)
+
+# What a server replied to a request, by the key of the whole request: it is not asked and paid for twice.
+replies = Table(
+    "replies",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("body", Text, nullable=False),  # as it came, JSON
+    Column("said_at", String(32), nullable=False),
 )

@@ -1,0 +1,31 @@
+"""What servers replied, kept in the store: a request that was answered is not sent again."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import select
+
+from preferably.feedback.store.store import Store
+from preferably.feedback.store.tables import replies
+
+
+class KeptReplies:
+    """Bodies of replies by the keys of their requests, in a store. Raises `DataError` as the store does."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def known(self, keys: Sequence[str]) -> dict[str, Any]:
+        """The bodies kept for some thousand requests at most, of those that there are."""
+        with self.store.snapshot() as connection:
+            found = connection.execute(select(replies.c.id, replies.c.body).where(replies.c.id.in_(keys))).all()
+        return {key: json.loads(body) for key, body in found}
+
+    def put(self, key: str, body: Mapping[str, Any]) -> None:
+        """Keep one, unless there is one already; it is on the disk once this returns."""
+        now = datetime.now(UTC).isoformat(timespec="microseconds")
+        row = {"id": key, "body": json.dumps(body), "said_at": now}
+        with self.store.writing() as connection:
+            self.store.insert(connection, replies, [row])

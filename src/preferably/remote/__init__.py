@@ -1,0 +1,1 @@
+"""Other machines: servers that models are asked through."""
