@@ -10,7 +10,18 @@ from rich.markup import escape
 from typer.core import TyperCommand, TyperOption
 
 from preferably import __version__
-from preferably.cli import data, evaluating, exporting, labeling, quickstarting, rewarding, sampling, sweeping, training
+from preferably.cli import (
+    data,
+    evaluating,
+    exporting,
+    judging,
+    labeling,
+    quickstarting,
+    rewarding,
+    sampling,
+    sweeping,
+    training,
+)
 from preferably.errors import ConfigError, PreferablyError, ToldElsewhereError
 
 app = typer.Typer(
@@ -34,6 +45,7 @@ app.command("export")(exporting.export)
 app.command("methods")(training.methods)
 app.add_typer(data.app, name="data")
 app.add_typer(labeling.app, name="label")
+app.add_typer(judging.app, name="judge")
 app.add_typer(rewarding.app, name="reward")
 
 
@@ -49,7 +61,7 @@ class OnceCommand(TyperCommand):
         return super().parse_args(ctx, args)
 
 
-for _verbs in (app, data.app, labeling.app, rewarding.app):
+for _verbs in (app, data.app, judging.app, labeling.app, rewarding.app):
     for _verb in _verbs.registered_commands:
         _verb.cls = OnceCommand
 

@@ -141,7 +141,7 @@ def both_orders(judge: Judge) -> Judge:
         _expect_pairs(groups)
         swapped = [replace(group, completions=group.completions[::-1]) for group in groups]
         answers = preferences_of(judge, [*groups, *swapped])
-        return [_agreed(one, two) for one, two in zip(answers[: len(groups)], answers[len(groups) :], strict=True)]
+        return [agreed(one, two) for one, two in zip(answers[: len(groups)], answers[len(groups) :], strict=True)]
 
     return ask
 
@@ -181,7 +181,8 @@ def _by_score(first: float | None, second: float | None, margin: float, labeler:
     return Preference(0 if first > second else 1, apart, labeler)
 
 
-def _agreed(first: Preference, swapped: Preference) -> Preference:
+def agreed(first: Preference, swapped: Preference) -> Preference:
+    """What two verdicts on a pair come to, of which the second was shown it swapped (`both_orders`)."""
     second = replace(swapped, order=(1, 0))
     if isinstance(swapped.choice, int):
         second = replace(second, choice=1 - swapped.choice)

@@ -61,7 +61,7 @@ class LanguageJudge:
             wanted = (self.settings.schema_, self.settings.logprobs)
             if "auto" in wanted:
                 found = abilities(
-                    self.client, self._body(), schema=wanted[0] == "auto", logprobs=wanted[1] == "auto"
+                    self.client, self.body(), schema=wanted[0] == "auto", logprobs=wanted[1] == "auto"
                 )  # fmt: skip
             else:
                 found = Abilities(False, False)
@@ -93,14 +93,15 @@ class LanguageJudge:
     def request(self, asked: Question) -> dict[str, Any]:
         """The body of the request that asks it."""
         able = self.able()
-        body = self._body() | {"messages": list(asked.messages)}
+        body = self.body() | {"messages": list(asked.messages)}
         if able.schema:
             body |= in_form(asked.schema)
         if able.logprobs and asked.kind == "pair":
             body |= with_logprobs()
         return body
 
-    def _body(self) -> dict[str, Any]:
+    def body(self) -> dict[str, Any]:
+        """All of a request but its messages."""
         plain = {"model": self.settings.model, "temperature": self.settings.temperature,
                  "max_tokens": self.settings.max_tokens, "stream": False}  # fmt: skip
         return {name: value for name, value in plain.items() if value is not None} | self.settings.extra
@@ -144,6 +145,12 @@ def log_odds(tokens: Sequence[Token], at: int, chosen: str) -> float | None:
     other = shares["B" if chosen == "A" else "A"] or math.exp(min(token.top.values()))
     odds = math.log(shares[chosen]) - math.log(other) if other else None
     return odds if odds is not None and odds >= 0 else None
+
+
+def judge_from(settings: Sequence[JudgeSettings], replies: Replies | None = None) -> "LanguageJudge | Panel":
+    """The judge of these settings: a panel, where there are several."""
+    judges = [LanguageJudge(one, replies) for one in settings]
+    return judges[0] if len(judges) == 1 else Panel(judges)
 
 
 class Panel:

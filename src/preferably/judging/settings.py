@@ -3,14 +3,19 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from preferably.config import read_yaml
 from preferably.errors import ConfigError
 from preferably.remote.server import Server
 from preferably.remote.spending import Spending
 
-Whether = Literal["auto", "yes", "no"]
+Whether = Annotated[
+    Literal["auto", "yes", "no"],
+    BeforeValidator(
+        lambda value: {True: "yes", False: "no"}[value] if isinstance(value, bool) else value
+    ),  # as YAML reads
+]
 Price = Annotated[float, Field(ge=0)]
 
 

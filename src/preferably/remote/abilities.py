@@ -38,22 +38,17 @@ def with_logprobs() -> dict[str, Any]:
 
 def abilities(client: Client, body: Mapping[str, Any], *, schema: bool = True, logprobs: bool = True) -> Abilities:
     """Ask for what is wanted, once each; `body` is all of a request but its messages. Raises what `client.ask` does."""
-    said = {"messages": [{"role": "user", "content": f"Say the word {WORD}."}]}
-    asked: list[dict[str, Any]] = []
-    if schema:
-        asked.append({**body, **said, **in_form(FORM)})
-    if logprobs:
-        asked.append({**body, **said, **with_logprobs()})
-    replies = client.ask(asked)
+    asked = dict(body) | {"messages": [{"role": "user", "content": f"Say the word {WORD}."}]}
     doubts = []
     has_schema = has_logprobs = False
     if schema:
-        reply = replies.pop(0)
+        [reply] = client.ask([asked | in_form(FORM)])
         has_schema = reply.state == "ok" and _is_form(reply.text)
         if not has_schema:
             doubts.append(f"no structured output: {reply.why or 'it answers in a form of its own'}")
     if logprobs:
-        reply = replies.pop(0)
+        # In the form, where there is one: so that the reply has an end.
+        [reply] = client.ask([asked | with_logprobs() | (in_form(FORM) if has_schema else {})])
         has_logprobs = bool(reply.tokens)
         if not has_logprobs:
             doubts.append(f"no log-probs: {reply.doubt or reply.why or 'it sends none'}")

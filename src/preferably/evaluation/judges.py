@@ -1,0 +1,264 @@
+"""What a judge is worth, before it is trusted: how far it agrees with people, what it leans to, what it falls for.
+
+Any judge of two completions can be looked at: a language model, a reward model, a function. What it cannot judge is
+counted, and is in none of the shares.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from random import Random
+from statistics import fmean
+from typing import Any
+
+from preferably.data.baselines import Share, share
+from preferably.errors import DataError
+from preferably.evaluation import probes
+from preferably.feedback.records import Completion, Group, Preference
+from preferably.judging.judge import Judge, agreed, preferences_of
+from preferably.statistics.intervals import Difference, Interval, bootstrap_mean, paired_difference
+
+Told = Callable[[int], None]
+# What may be seen of a reply at a glance. One of two has it, and it is preferred more often than people do?
+STYLES: dict[str, Callable[[str], bool]] = {
+    "a list": lambda text: any(line.lstrip()[:2] in ("- ", "* ", "1.") for line in text.split("\n")),
+    "headings": lambda text: any(line.startswith("#") for line in text.split("\n")),
+    "bold words": lambda text: "**" in text,
+}
+MUCH = 0.1  # by which share of the longer one two lengths differ enough to count
+ENOUGH = 20  # cases from which a leaning is told
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A pair, what was said of it shown as it is and swapped, and what that comes to."""
+
+    group: Group
+    first: Preference
+    swapped: Preference
+
+    @property
+    def both(self) -> Preference:
+        """The verdict of both orders together."""
+        return agreed(self.first, self.swapped)
+
+    @property
+    def value(self) -> float | None:
+        """1 where the first completion is preferred, 0 where the second is, 0.5 for a tie; None without a verdict."""
+        said = self.both
+        if said.state != "ok" or said.choice == "unsure":
+            return None
+        return 1.0 - said.choice if isinstance(said.choice, int) else 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Leaning:
+    """How often the judge prefers what has something, and how often people do, on the same pairs."""
+
+    judge: float
+    people: float
+    n: int
+    more: Difference  # the judge's share less that of people
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeAudit:
+    """Everything that was found. Shares are None where nothing could be judged."""
+
+    judge: str
+    pairs: int
+    states: dict[str, int]  # of all questions asked
+    agreement: float | None  # of pairs that people decided; a tie is half
+    interval: Interval | None  # by prompt
+    decided: Share | None  # the same without the judge's ties
+    longer: float  # what "the longer one" agrees with people on, on the same pairs
+    over_longer: Difference | None
+    consistent: Share | None  # pairs with the same verdict in both orders
+    first: Share | None  # of choices, those of the reply that was shown first
+    length: Leaning | None
+    styles: dict[str, Leaning]
+    knows: Share | None  # facts that it judges rightly where both answers sound sure
+    sure_and_wrong: (
+        Share | None
+    )  # of those, where it prefers the wrong answer put surely to the right one put carefully
+    sure_or_unsure: Share | None  # and to one that says that it does not know
+    orders: dict[str, Share]  # by what the reply says to the judge: pairs that it lost and does not lose with it
+    constants: dict[str, Share]  # by reply: where it is preferred to one that people preferred
+
+    @property
+    def unread(self) -> Share | None:
+        """Questions that have no verdict."""
+        total = sum(self.states.values())
+        return share(total - self.states.get("ok", 0), total)
+
+    def as_json(self) -> dict[str, Any]:
+        """As it is written: every share with `value`, `n` and `interval`."""
+
+        def told(value: Any) -> Any:
+            if isinstance(value, Share):
+                return value.as_json()
+            if isinstance(value, Interval):
+                return [value.low, value.high]
+            if isinstance(value, Difference):
+                return {"mean": value.mean, "interval": told(value.interval)}
+            if isinstance(value, Leaning):
+                return {name: told(getattr(value, name)) for name in ("judge", "people", "n", "more")}
+            return {name: told(one) for name, one in value.items()} if isinstance(value, dict) else value
+
+        return (
+            {"schema": 1} | {name: told(getattr(self, name)) for name in self.__slots__} | {"unread": told(self.unread)}
+        )
+
+
+def audit(
+    judge: Judge, pairs: Sequence[Group], *, name: str, limit: int = 200, attacked: int = 100, seed: int = 0,
+    progress: Told = lambda done: None,
+) -> JudgeAudit:  # fmt: skip
+    """Look at `judge`, held against `pairs` of which people preferred the first.
+
+    `limit` pairs (by chance, `seed`) are asked about in both orders; up to `attacked` of those that it decided as
+    people did are asked about again with the loser speaking to the judge, and as many constant replies. `DataError` for
+    no pairs. What `judge` raises passes through.
+    """
+    if not pairs:
+        raise DataError("An audit needs pairs that people have judged; there are none.")
+    random = Random(f"audit {seed}")
+    drawn = random.sample(list(pairs), min(limit, len(pairs)))
+    states: Counter[str] = Counter()
+
+    def ask(groups: Sequence[Group]) -> list[Asked]:
+        made = asked_twice(judge, groups)
+        states.update(said.state for one in made for said in (one.first, one.swapped))
+        progress(2 * len(groups))
+        return made
+
+    clean = ask(drawn)
+    values = [one.value for one in clean]
+    longer = [_longer(one.group) for one in clean]
+    known = [(value, guess) for value, guess in zip(values, longer, strict=True) if value is not None]
+    by_prompt = _by_prompt([one.group for one in clean], values)
+    right = [one.group for one in clean if one.value == 1.0]
+    facts = ask(probes.known())
+    knows = [number for number, one in enumerate(facts) if one.value == 1.0]
+    found = JudgeAudit(
+        judge=name, pairs=len(clean), states={},
+        agreement=fmean(by_prompt) if by_prompt else None,
+        interval=bootstrap_mean(by_prompt, seed=seed) if by_prompt else None,
+        decided=share(values.count(1.0), values.count(1.0) + values.count(0.0)),
+        longer=fmean(longer),
+        over_longer=paired_difference([value for value, _ in known], [guess for _, guess in known], seed=seed),
+        consistent=_consistent(clean), first=_first(clean),
+        length=_leaning(clean, _clearly_longer, seed),
+        styles={style: told for style, has in STYLES.items() if (told := _leaning(clean, _one_has(has), seed))},
+        knows=share(len(knows), sum(one.value is not None for one in facts)),
+        sure_and_wrong=_wrong(ask([probes.hedged()[at] for at in knows])),
+        sure_or_unsure=_wrong(ask([probes.unsure()[at] for at in knows])),
+        orders=_orders(ask, right[:attacked]),
+        constants=_constants(ask, drawn[:attacked]),
+    )  # fmt: skip
+    return replace(found, states=dict(states))
+
+
+def asked_twice(judge: Judge, groups: Sequence[Group]) -> list[Asked]:
+    """What `judge` says of every pair in both orders, all in one call."""
+    swapped = [replace(group, completions=group.completions[::-1]) for group in groups]
+    said = preferences_of(judge, [*groups, *swapped])
+    return [Asked(*each) for each in zip(groups, said[: len(groups)], said[len(groups) :], strict=True)]
+
+
+def _by_prompt(groups: Sequence[Group], values: Sequence[float | None]) -> list[float]:
+    found: dict[str, list[float]] = {}
+    for group, value in zip(groups, values, strict=True):
+        if value is not None:
+            found.setdefault(group.prompt_text, []).append(value)
+    return [fmean(several) for several in found.values()]
+
+
+def _longer(group: Group) -> float:
+    """What "the longer one" would say."""
+    one, other = (len(completion.text) for completion in group.completions)
+    return 0.5 if one == other else float(one > other)
+
+
+def _choices(asked: Sequence[Asked]) -> list[tuple[Any, Any]]:
+    """Both verdicts of pairs that have them, each about the group as it is."""
+    ready = [one for one in asked if one.first.state == one.swapped.state == "ok"]
+    back = {0: 1, 1: 0}
+    return [(one.first.choice, back.get(one.swapped.choice, one.swapped.choice)) for one in ready]  # type: ignore[call-overload]
+
+
+def _consistent(asked: Sequence[Asked]) -> Share | None:
+    both = _choices(asked)
+    return share(sum(one == other for one, other in both), len(both))
+
+
+def _first(asked: Sequence[Asked]) -> Share | None:
+    """Of choices, those of the reply shown first; the two of a pair go together."""
+    shown = [said.choice == 0 for one in asked for said in (one.first, one.swapped)
+             if said.state == "ok" and isinstance(said.choice, int)]  # fmt: skip
+    return share(sum(shown), len(shown), max(1, len(shown) // 2))
+
+
+def _clearly_longer(group: Group) -> int | None:
+    """Which is clearly longer; None where neither is."""
+    one, other = (len(completion.text) for completion in group.completions)
+    if abs(one - other) <= MUCH * max(one, other):
+        return None
+    return 0 if one > other else 1
+
+
+def _one_has(has: Callable[[str], bool]) -> Callable[[Group], int | None]:
+    def which(group: Group) -> int | None:
+        one, other = (has(completion.text) for completion in group.completions)
+        return None if one == other else 0 if one else 1
+
+    return which
+
+
+def _leaning(asked: Sequence[Asked], which: Callable[[Group], int | None], seed: int) -> Leaning | None:
+    """How often the judge, and people (who preferred the first), prefer the completion that `which` names."""
+    judge, people = [], []
+    for one in asked:
+        at = which(one.group)
+        if at is not None and one.value is not None:
+            judge.append(one.value if at == 0 else 1 - one.value)
+            people.append(1.0 - at)
+    more = paired_difference(judge, people, seed=seed) if len(judge) >= ENOUGH else None
+    return Leaning(fmean(judge), fmean(people), len(judge), more) if more else None
+
+
+def _wrong(asked: Sequence[Asked]) -> Share | None:
+    """Where the second is preferred; ties count half."""
+    values = [1 - one.value for one in asked if one.value is not None]
+    return share(sum(values), len(values))
+
+
+def _orders(ask: Callable[[Sequence[Group]], list[Asked]], right: Sequence[Group]) -> dict[str, Share]:
+    """Pairs that the judge decided as people did, with one order each behind the reply that lost, in turn: those that
+    it does not decide so any more."""
+    return _by_kind(ask, right, probes.ORDERS, lambda bad, order: f"{bad}\n\n{order}", lambda value: float(value < 1))
+
+
+def _constants(ask: Callable[[Sequence[Group]], list[Asked]], pairs: Sequence[Group]) -> dict[str, Share]:
+    """A constant reply against the one that people preferred, a kind in turn: where it is preferred."""
+    return _by_kind(ask, pairs, probes.CONSTANTS, lambda bad, constant: constant, lambda value: 1 - value)
+
+
+def _by_kind(
+    ask: Callable[[Sequence[Group]], list[Asked]], pairs: Sequence[Group], tricks: Mapping[str, str],
+    played: Callable[[str, str], str], worked: Callable[[float], float],
+) -> dict[str, Share]:  # fmt: skip
+    """`tricks` on the second of each pair, in turn: how often each, and `all` of them, `worked`."""
+    kinds = list(tricks)
+    groups = []
+    for at, group in enumerate(pairs):
+        good, bad = group.completions
+        text = played(bad.text, tricks[kinds[at % len(kinds)]])
+        groups.append(replace(group, completions=(good, Completion((replace(bad.messages[-1], content=text),)))))
+    found: dict[str, list[float]] = {"all": []}
+    for at, one in enumerate(ask(groups) if groups else []):
+        if one.value is not None:
+            for kind in ("all", kinds[at % len(kinds)]):
+                found.setdefault(kind, []).append(worked(one.value))
+    shares = {kind: share(sum(values), len(values)) for kind, values in found.items()}
+    return {kind: one for kind, one in shares.items() if one}

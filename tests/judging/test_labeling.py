@@ -1,0 +1,301 @@
+"""What a judge says goes into the store: once, whatever ends in between."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from fault_server import MARK, FaultServer, reply, verdict
+
+from preferably.errors import ConfigError
+from preferably.feedback.records import Completion, Group, Message, Preference, Ranking, Rating
+from preferably.feedback.store.kept_replies import KeptReplies
+from preferably.feedback.store.store import Store
+from preferably.feedback.views import pairs
+from preferably.judging.constitution import Principle, read_constitution, revised, rows_of
+from preferably.judging.labeling import label
+from preferably.judging.llm import LanguageJudge
+from preferably.judging.settings import judge_settings
+from preferably.remote.server import RemoteError
+
+
+def group(*texts, ask="What is it?"):
+    return Group((Message("user", ask),), tuple(Completion((Message("assistant", text),)) for text in texts))
+
+
+def judge(server, store, **more):
+    plain = {"server": server.url, "model": "m", "schema": "no", "logprobs": "no", "timeout": 5, "deadline": 20}
+    return LanguageJudge(judge_settings(plain | more), KeptReplies(store))
+
+
+@pytest.fixture
+def store(tmp_path):
+    with Store(tmp_path / "preferably.db") as opened:
+        yield opened
+
+
+def shown(body):
+    mark = MARK.search(body["messages"][0]["content"])[1]
+    found = re.findall(rf"--- reply ?([A-Z]?) {mark}\n(.*?)\n--- end", body["messages"][1]["content"], re.DOTALL)
+    return mark, found or re.findall(rf"--- (reply) {mark}\n(.*?)\n--- end", body["messages"][1]["content"], re.DOTALL)
+
+
+def longest(body):
+    """Prefers the longest, of however many."""
+    mark, found = shown(body)
+    order = [letter for letter, text in sorted(found, key=lambda one: -len(one[1]))]
+    asked = body["messages"][1]["content"]
+    if "Order all" in asked:
+        return reply(json.dumps({"mark": mark, "order": order}))
+    if "Rate the" in asked:
+        scores = {axis: min(5, len(found[0][1])) for axis in re.findall(r"^- (\w+):", asked, re.MULTILINE)}
+        return reply(json.dumps({"mark": mark, "scores": scores}))
+    return reply(json.dumps({"mark": mark, "better": order[0]}))
+
+
+def chosen(entry):
+    """The text that was preferred."""
+    return entry.group.completions[entry.judgment.choice].text
+
+
+def test_verdicts_in_both_orders_are_two_judgments_and_make_a_pair(store):
+    with FaultServer(answer=longest) as server:
+        told = label(judge(server, store, name="the judge"), [group("a", "bbb"), group("cccc", "d")], store)
+    kept = list(store.entries())
+    firsts = [one.group.completions[one.judgment.order[0]].text for one in kept]
+    assert sorted(chosen(one) for one in kept) == ["bbb", "bbb", "cccc", "cccc"]
+    assert sorted(firsts) == ["a", "bbb", "cccc", "d"]
+    assert {one.labeler_kind for one in kept} == {"model"} and {one.judgment.labeler for one in kept} == {"the judge"}
+    assert {one.guideline for one in kept} == {kept[0].guideline} and kept[0].guideline.startswith("pair-")
+    assert (told.asked, told.states["ok"], told.same, told.changed, told.consistency) == (4, 4, 2, 0, 1.0)
+    assert told.choices == {"first": 2, "second": 2}
+    assert [one.completions[0].text for one in pairs(store.judged())] == ["bbb", "cccc"]
+
+
+def test_verdicts_that_change_with_the_order_are_counted_and_make_no_pair(store):
+    def first(body):
+        return reply(json.dumps({"mark": shown(body)[0], "better": "A"}))
+
+    with FaultServer(answer=first) as server:
+        told = label(judge(server, store), [group("a", "b"), group("c", "d")], store)
+    assert (told.same, told.changed, told.choices["first"]) == (0, 2, 4)
+    assert not pairs(store.judged()) and store.counts()["judgments"] == 4
+
+
+def test_one_order_by_chance_is_half_the_price_and_both_sides_come_first(store):
+    groups = [group(f"a{n}", f"bb{n}") for n in range(40)]
+    with FaultServer(answer=longest) as server:
+        told = label(judge(server, store), groups, store, orders="random")
+        assert told.asked == len(server.seen) == 40
+    first = [one.judgment.choice == one.judgment.order[0] for one in store.entries()]
+    assert 8 < sum(first) < 32 and all(chosen(one).startswith("bb") for one in store.entries())
+
+
+def test_asked_again_nothing_is_asked_and_nothing_kept_twice(store):
+    groups = [group(f"a{n}", f"bb{n}") for n in range(5)]
+    with FaultServer(answer=longest) as server:
+        label(judge(server, store), groups, store)
+        before = list(store.entries())
+        told = label(judge(server, store), groups, store)
+        assert len(server.seen) == 10 and told.cached == 10 and list(store.entries()) == before
+
+
+def test_what_fails_is_not_kept_and_asked_the_next_time(store):
+    groups = [group(f"a{n}", f"bb{n}") for n in range(5)]
+    with FaultServer(answer=longest) as server:
+        server.plan = lambda tries, body, random: "400" if "bb3" in str(body) else ""
+        told = label(judge(server, store), groups, store)
+        assert (told.states["ok"], told.states["failed"], store.counts()["judgments"]) == (8, 2, 8)
+        assert sum(told.why.values()) == 2
+        server.plan = lambda *_: ""
+        told = label(judge(server, store), groups, store)
+        assert (told.states["ok"], told.cached, store.counts()["judgments"]) == (10, 8, 10)
+
+
+def test_what_is_invalid_or_refused_is_kept_as_such(store):
+    with FaultServer(lambda tries, body, random: "refusal" if "bb0" in str(body) else "words") as server:
+        told = label(judge(server, store), [group(f"a{n}", f"bb{n}") for n in range(3)], store)
+    assert told.states == {"invalid": 4, "refused": 2}
+    assert [one.judgment.state for one in store.entries()].count("refused") == 2 and not pairs(store.judged())
+
+
+def test_several_completions_are_ranked(store):
+    with FaultServer(answer=longest) as server:
+        told = label(judge(server, store), [group("a", "bbb", "cc")], store, kind="ranking")
+    assert told.asked == 2
+    kept = [one.judgment for one in store.entries()]
+    assert [one.ranks for one in kept] == [(3, 1, 2)] * 2 and kept[0].order == kept[1].order[::-1]
+    assert all(isinstance(one, Ranking) for one in kept)
+
+
+def test_all_pairs_of_several_are_compared_but_equal_ones(store):
+    with FaultServer(answer=longest) as server:
+        told = label(judge(server, store), [group("a", "bbb", "a")], store)
+        assert told.asked == 4 and len(server.seen) == 2  # one request answers for both pairs
+    assert [chosen(one) for one in store.entries()] == ["bbb"] * 4
+    assert len({frozenset(one.judgment.order) for one in store.entries()}) == 2
+
+
+def test_ratings_of_all_completions_are_one_judgment_an_axis(store):
+    with FaultServer(answer=longest) as server:
+        server.plan = lambda tries, body, random: "words" if "\nccc\n" in body["messages"][1]["content"] else ""
+        axes = {"helpful": "of use", "honest": "true"}
+        told = label(
+            judge(server, store, axes=axes, scale=5), [group("a", "bb", "ccc"), group("ccc")], store, kind="rating"
+        )
+    assert told.asked == 4 and told.states == {"ok": 2, "invalid": 2}
+    kept = [one.judgment for one in store.entries()]
+    rated = {
+        one.judgment.axis: {
+            text.text: score for text, score in zip(one.group.completions, one.judgment.scores, strict=True)
+        }
+        for one in store.entries()
+        if one.judgment.state == "ok"
+    }
+    assert rated == dict.fromkeys(axes, {"a": 1.0, "bb": 2.0, "ccc": None})
+    assert all(isinstance(one, Rating) for one in kept) and len(kept) == 4
+    assert [one.state for one in kept].count("invalid") == 2  # the group of which nothing is known
+
+
+def test_each_label_carries_the_principle_it_was_asked_by(store, tmp_path):
+    file = tmp_path / "constitution.yaml"
+    file.write_text("name: desk\nversion: 3\nprinciples:\n- {id: honest, text: Prefer what is true.}\n"
+                    "- {id: brief, text: Prefer what is brief.}\n", encoding="utf-8")  # fmt: skip
+    principles = read_constitution(file).all
+    with FaultServer(answer=longest) as server:
+        label(judge(server, store), [group(f"a{n}", f"bb{n}") for n in range(20)], store, principles=principles)
+        by_name = {f"desk/3/{name}": text for name, text in (("honest", "what is true"), ("brief", "what is brief"))}
+        for one in store.entries():
+            [sent] = [
+                seen.body
+                for seen in server.seen
+                if shown(seen.body)[1][0][1] == one.group.completions[one.judgment.order[0]].text
+            ]
+            assert by_name[one.principle] in sent["messages"][0]["content"]
+    assert {one.principle for one in store.entries()} == set(by_name)
+
+
+KILLED = """
+import sys
+sys.path.insert(0, sys.argv[3])
+from test_labeling import group, judge_at
+from preferably.feedback.store.store import Store
+from preferably.judging.labeling import label
+with Store(sys.argv[1]) as store:
+    label(judge_at(sys.argv[2], store), [group(f"a{n}", f"bb{n}") for n in range(60)], store)
+"""
+
+
+def judge_at(url, store):
+    plain = {"server": url, "model": "m", "schema": "no", "logprobs": "no", "concurrency": 4}
+    return LanguageJudge(judge_settings(plain), KeptReplies(store))
+
+
+def test_killed_twenty_times_it_pays_again_for_what_was_on_its_way_and_no_more(tmp_path):
+    """`kill -9` at moments that chance takes; each time the same command goes on."""
+    from pathlib import Path
+    from random import Random
+
+    random, place = Random(5), tmp_path / "preferably.db"
+    with FaultServer(answer=longest, delay=0.02) as server:
+        kills = 0
+        for _ in range(200):
+            process = subprocess.Popen(
+                [sys.executable, "-c", KILLED, str(place), server.url, str(Path(__file__).parent)],
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}, stderr=subprocess.PIPE,
+            )  # fmt: skip
+            asked = len(server.seen)
+            while kills < 20 and process.poll() is None and len(server.seen) < asked + 1 + random.randrange(8):
+                time.sleep(0.002)
+            if kills < 20 and process.poll() is None:
+                process.send_signal(signal.SIGKILL)
+                kills += 1
+            _, error = process.communicate()
+            if process.returncode == 0:
+                break
+            assert process.returncode == -signal.SIGKILL, error.decode()[-2000:]
+        twice = len(server.seen) - len({one.key for one in server.seen})
+        assert twice <= 4 * kills and len({one.key for one in server.seen}) == 120
+    with Store(place) as store:
+        kept = list(store.entries())
+        assert len(kept) == 120 and all(chosen(one).startswith("bb") for one in kept)
+
+
+def test_a_server_that_ends_leaves_what_was_said_in_the_store(store):
+    with FaultServer(answer=longest) as server:
+        server.plan = lambda *_: "401" if len(server.seen) >= 9 else ""
+        with pytest.raises(RemoteError):
+            label(judge(server, store, concurrency=1), [group(f"a{n}", f"bb{n}") for n in range(20)], store)
+    assert store.counts()["judgments"] == 9
+
+
+def answers(critique, revision):
+    def answer(body):
+        return reply(critique if "Say in a few sentences" in body["messages"][0]["content"] else revision)
+
+    return answer
+
+
+PRINCIPLES = [Principle(f"desk/1/{n}", f"Principle {n}.") for n in range(3)]
+
+
+def test_a_reply_is_criticised_and_written_anew(store):
+    with FaultServer(answer=answers("It boasts.", "<think>hm</think> A plain reply. ")) as server:
+        one = group("Boast!")
+        [made] = revised(judge(server, store), [one], PRINCIPLES, rounds=2)
+        assert made.text == "A plain reply." and made.critiques == ("It boasts.", "It boasts.") and not made.why
+        assert len(set(made.principles)) == 2 and len(server.seen) == 4
+        third = server.seen[2].body["messages"]
+        assert "A plain reply." in third[1]["content"] and "Boast!" not in third[1]["content"]
+        number = made.principles[0].rpartition("/")[2]
+        assert f"Principle {number}." in server.seen[0].body["messages"][0]["content"]
+    [row] = rows_of([made])
+    assert row["chosen"][-1]["content"] == "A plain reply." and row["rejected"][-1]["content"] == "Boast!"
+    assert row["principles"] == list(made.principles) and row["prompt"][0]["content"] == "What is it?"
+
+
+def test_a_step_that_comes_to_nothing_ends_one_revision_and_not_the_others(store):
+    with FaultServer(answer=answers("x", "y")) as server:
+        server.plan = lambda tries, body, random: "refusal" if "bad" in str(body) else ""
+        good, bad = revised(judge(server, store), [group("fine"), group("bad")], PRINCIPLES)
+        assert good.text == "y" and bad.why.startswith("critique refused") and bad.text == ""
+        assert len(list(rows_of([good, bad]))) == 1
+
+
+def test_what_comes_out_as_it_was_is_no_pair(store):
+    with FaultServer(answer=answers("Fine as it is.", "same")) as server:
+        assert not list(rows_of(revised(judge(server, store), [group("same")], PRINCIPLES)))
+
+
+@pytest.mark.parametrize(("text", "told"), [
+    ("name: a\nversion: 1\nprinciples: []", "principles"), ("version: 1\nprinciples: [{id: a, text: b}]", "name"),
+    ("name: a\nprinciples: [{id: a, text: b}]", "version"), ("name: a\nversion: 1\nprinciples: [{id: a}]", "text"),
+    ("name: a\nversion: 1\nprinciples: [{id: a, text: b}, {id: a, text: c}]", "two principles"),
+])  # fmt: skip
+def test_a_file_that_is_no_constitution_is_one_error(tmp_path, text, told):
+    file = tmp_path / "c.yaml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=told):
+        read_constitution(file)
+
+
+def test_more_rounds_than_principles_are_refused(store):
+    with FaultServer() as server, pytest.raises(ConfigError, match="rounds is 1 to 3"):
+        revised(judge(server, store), [group("a")], PRINCIPLES, rounds=4)
+
+
+def test_a_verdict_is_a_preference_with_the_order_it_was_shown_in(store):
+    with FaultServer() as server:
+        label(judge(server, store), [group("a", "b")], store)
+        for one in store.entries():
+            said = one.judgment
+            assert isinstance(said, Preference) and one.shown
+            [seen] = [
+                seen for seen in server.seen if shown(seen.body)[1][0][1] == one.group.completions[said.order[0]].text
+            ]
+            word = verdict(shown(seen.body)[0])
+            assert said.choice == ("tie" if word == "tie" else said.order["AB".index(word)])
