@@ -254,3 +254,10 @@ def test_statistics_need_no_torch():
         "import preferably.statistics.intervals, preferably.statistics.repetition"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_many_pairs_that_are_alike_differ_by_little():
+    """Gains and losses of 100 pairs are 0 each; Wilson at 97.5%: z^2 / (100 + z^2) = 5.0239 / 105.0239 = 0.04784."""
+    interval = paired_difference([0.5] * 100, [0.5] * 100).interval
+    assert interval.high == pytest.approx(0.04784, abs=1e-5) and interval.low == pytest.approx(-0.04784, abs=1e-5)
+    assert "equal" in interval.note

@@ -13,7 +13,7 @@ FACTS = (
     ("What is the capital of Brazil?", "Brasilia", "Rio de Janeiro"),
     ("Which planet is closest to the sun?", "Mercury", "Venus"),
     ("Which planet has the most mass?", "Jupiter", "Saturn"),
-    ("How many legs does a spider have?", "eight", "six"),
+    ("How many legs does a spider have?", "eight", "ten"),
     ("How many minutes are there in a day?", "1,440", "1,240"),
     ("What is 17 times 6?", "102", "112"),
     ("What is the square root of 169?", "13", "14"),

@@ -15,7 +15,7 @@ class Recipe:
     asked: int = 3000  # prompts that the SFT model answers for comparison
     pairs: int = 3  # comparisons a prompt, each of two new samples
     pair_temperature: float = 0.8
-    dpo_epochs: float = 1.2
+    dpo_epochs: float = 1.3
     dpo_learning_rate: float = 5e-4
     beta: float = 0.25
     nll_weight: float = 1.0

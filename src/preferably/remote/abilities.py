@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from preferably.remote.client import Client
+from preferably.remote.reply import Reply
+from preferably.remote.server import RemoteError
 
 TOP = 10  # log-probs of so many tokens at each place
 WORD = "harbour"
@@ -42,17 +44,25 @@ def abilities(client: Client, body: Mapping[str, Any], *, schema: bool = True, l
     doubts = []
     has_schema = has_logprobs = False
     if schema:
-        [reply] = client.ask([asked | in_form(FORM)])
+        [reply] = _tried(client, asked | in_form(FORM), "a JSON schema", "schema")
         has_schema = reply.state == "ok" and _is_form(reply.text)
         if not has_schema:
             doubts.append(f"no structured output: {reply.why or 'it answers in a form of its own'}")
     if logprobs:
         # In the form, where there is one: so that the reply has an end.
-        [reply] = client.ask([asked | with_logprobs() | (in_form(FORM) if has_schema else {})])
+        body = asked | with_logprobs() | (in_form(FORM) if has_schema else {})
+        [reply] = _tried(client, body, "log-probs", "logprobs")
         has_logprobs = bool(reply.tokens)
         if not has_logprobs:
             doubts.append(f"no log-probs: {reply.doubt or reply.why or 'it sends none'}")
     return Abilities(has_schema, has_logprobs, tuple(doubts))
+
+
+def _tried(client: Client, body: Mapping[str, Any], what: str, name: str) -> list[Reply]:
+    try:
+        return client.ask([body])
+    except RemoteError as error:  # of which asking for it may be the reason
+        raise RemoteError(f"{error} It was asked for {what}, to see what it does; {name}: no leaves it out.") from error
 
 
 def _is_form(text: str) -> bool:

@@ -6,7 +6,7 @@ figures such as KL. Nothing here returns NaN: what is undefined is `None` or a `
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -160,7 +160,8 @@ def paired_difference(
 
     `first`, `second`: [n] each, the same prompts in the same order, `None` for a missing one; `bounds` are those of the
     values, so a difference lies within their width. Pairing matters: two figures whose own intervals overlap can still
-    be separable. `ValueError` for unequal lengths, values that are not finite or out of bounds.
+    be separable. Where resampling means nothing, the score intervals of gains and of losses are given, one less the
+    other. `ValueError` for unequal lengths, values that are not finite or out of bounds.
     """
     if len(first) != len(second):
         raise ValueError(f"Paired values must be as many on both sides; got {len(first)} and {len(second)}.")
@@ -172,7 +173,17 @@ def paired_difference(
         raise ValueError(f"Values must lie within {bounds}.")
     differences, width = both[0] - both[1], bounds[1] - bounds[0]
     interval = bootstrap_mean(differences, confidence, resamples, seed, bounds=(-width, width))
+    if interval.note:
+        interval = replace(_gains_and_losses(differences / width, confidence, width), note=interval.note)
     return Difference(float(differences.mean()), interval, len(pairs), len(first) - len(pairs))
+
+
+def _gains_and_losses(shares: NDArray[np.float64], confidence: float, width: float) -> Interval:
+    """The difference of what is gained and what is lost, each with its score interval at half the error: of many pairs
+    that are alike it knows that few differ, which the score interval of their mean does not."""
+    sides = [wilson(float(np.clip(side, 0, 1).sum()), shares.size, (1 + confidence) / 2) for side in (shares, -shares)]
+    gained, lost = sides
+    return Interval(width * (gained.low - lost.high), width * (gained.high - lost.low), confidence, "score")
 
 
 def _upper(confidence: float) -> float:
