@@ -111,14 +111,14 @@ class FaultServer:
         try:
             if self.delay:
                 await asyncio.sleep(self.delay)
-            return await self._answer(fault, seen, writer)
+            return await self._answer(fault, seen, reader, writer)
         finally:
             self.now -= 1
 
-    async def _answer(self, fault, seen, writer):
+    async def _answer(self, fault, seen, reader, writer):
         name, _, detail = fault.partition(" ")
         if name in RAW:
-            return await RAW[name](writer)
+            return await RAW[name](reader if name == "silent" else writer)
         status, headers, body = 200, {}, None
         if name in BODIES:
             body = BODIES[name](seen.body)
@@ -182,8 +182,8 @@ async def _short(writer):  # less than it says, and then nothing
     return False
 
 
-async def _silent(writer):
-    await asyncio.sleep(60)
+async def _silent(reader):
+    await reader.read()  # until whoever asked gives up
     return False
 
 

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
@@ -106,7 +107,7 @@ def audit(
     console = Console(highlight=False)
     judged, accounting = comparable(data)
     console.print(Text(accounting.describe()), soft_wrap=True)
-    with _kept(store) as replies, watching() as watch:
+    with kept_replies(store) as replies, watching() as watch:
         if judge is not None:
             name, one = judge, judge_of(judge, replies)
         else:
@@ -115,7 +116,7 @@ def audit(
         task = watch.stage("asking")
         found = audited(
             one, pairs(judged), name=name, limit=limit, seed=seed,
-            progress=lambda done: watch.bars.advance(task, done),
+            progress=partial(watch.bars.advance, task),
         )  # fmt: skip
     _print_audit(console, found)
     outcome, words = verdict(found)
@@ -156,7 +157,7 @@ def _label(
                 task = watch.stage(f"asking {one.labeler}")
                 told = label(
                     judge, groups, opened, kind=ask, orders=orders, principles=principles, seed=seed,  # type: ignore[arg-type]
-                    progress=lambda more, watch=watch, task=task: watch.bars.advance(task, more),
+                    progress=partial(watch.bars.advance, task),
                 )  # fmt: skip
             _print_labeled(console, told, judge)
             failed += told.states["failed"]
@@ -183,12 +184,12 @@ def _revise(
     console = Console(highlight=False)
     loaded = load_feedback(data, "demonstrations", limit=limit)
     console.print(Text(loaded.accounting.describe()), soft_wrap=True)
-    with _kept(store) as replies, watching() as watch:
+    with kept_replies(store) as replies, watching() as watch:
         judge = LanguageJudge(settings[0], replies)
         task = watch.stage("revising")
         made = revised(
             judge, loaded.groups, principles, rounds=rounds, seed=seed,
-            progress=lambda more: watch.bars.advance(task, more),
+            progress=partial(watch.bars.advance, task),
         )  # fmt: skip
     rows = list(rows_of(made))
     for reason, count in Counter(one.why for one in made if one.why).most_common():
@@ -214,7 +215,8 @@ def _settings(judge: str | None, server: str | None, model: str | None, key_env:
 
 
 @contextmanager
-def _kept(store: str) -> Iterator[Any]:
+def kept_replies(store: str) -> Iterator[Any]:
+    """Where replies of servers are kept, in the store at a path or URL."""
     from preferably.feedback.store.kept_replies import KeptReplies
     from preferably.feedback.store.store import Store
 

@@ -1,21 +1,29 @@
 """`preferably sample`."""
 
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
 from preferably.cli.evaluating import Device, Dtype
+from preferably.cli.labeling import DEFAULT
+from preferably.errors import ConfigError
 
 if TYPE_CHECKING:
     from preferably.evaluation.best_of import Sampled
 
 
 def sample(
-    model: Annotated[str, typer.Option(help="the model, or its run directory")],
     data: Annotated[str, typer.Option(help="file of prompts")],
     output: Annotated[Path, typer.Option(help="a new file: .jsonl, .json, .csv or .parquet, also with .gz")],
+    model: Annotated[str | None, typer.Option(help="the model, or its run directory")] = None,
+    models: Annotated[str | None, typer.Option(help="instead: several, A,B; one on a server is a YAML file")] = None,
+    prefer: Annotated[str | None, typer.Option(help="of two --models, whose answer is chosen: writes pairs")] = None,
+    store: Annotated[
+        str, typer.Option(help="where what servers of --models say is kept, and not paid twice")
+    ] = DEFAULT,
     samples: Annotated[int, typer.Option(min=1, help="completions a prompt")] = 1,
     reward: Annotated[
         list[str] | None,
@@ -38,11 +46,22 @@ def sample(
 ) -> None:
     """Draw completions for the prompts of a file, and write them as rows that can be trained on.
 
-    With --best-of N the one of N that the reward likes best: the baseline that needs no training.
+    With --best-of N the one of N that the reward likes best: the baseline that needs no training. With --models A,B
+    what each of them answers, side by side: to be judged, or with --prefer as pairs.
     """
     from preferably import api
     from preferably.cli.watching import watching
 
+    if models is not None and not (model or reward or best_of or top_p != 1.0 or top_k):
+        _side_by_side(
+            models.split(","), store, data=data, output=output, samples=samples, prefer=prefer, temperature=temperature,
+            max_tokens=max_tokens, limit=limit, seed=seed, device=device, dtype=dtype,
+        )  # fmt: skip
+        return
+    if model is None or models is not None or prefer is not None:
+        raise ConfigError(
+            "Give --model; or --models A,B with --samples, --prefer, --temperature and --max-tokens alone."
+        )
     with watching() as watch:
         task = watch.stage("drawing")
         done = api.sample(
@@ -53,6 +72,32 @@ def sample(
             progress=lambda prompts: watch.bars.advance(task, prompts),
         )  # fmt: skip
     _show(done, output, best_of)
+
+
+def _side_by_side(models: list[str], store: str, **how: Any) -> None:
+    from contextlib import nullcontext
+
+    from preferably.cli.judging import kept_replies
+    from preferably.cli.watching import watching
+    from preferably.evaluation.side_by_side import is_remote, side_by_side
+
+    names = [name.strip() for name in models]
+    remote = any(map(is_remote, names))
+    with kept_replies(store) if remote else nullcontext() as replies, watching() as watch:
+        task = watch.stage("drawing")
+        done = side_by_side(
+            names, **how, replies=replies, starting=lambda total: watch.bars.update(task, total=total),
+            progress=partial(watch.bars.advance, task),
+        )  # fmt: skip
+    console = Console(highlight=False)
+    for what, count in {
+        "prompts left out, as they leave a model no room to answer": done.too_long,
+        "prompts left out, as a server gave no whole answer": done.failed,
+        "prompts left out, as all answers are the same, or one is empty": done.equal,
+    }.items():
+        if count:
+            console.print(f"[yellow]{count:,} {what}[/yellow]", soft_wrap=True)
+    console.print(f"{done.rows:,} rows written to {how['output']}", soft_wrap=True)
 
 
 def _show(done: "Sampled", output: Path, best_of: int | None) -> None:

@@ -32,11 +32,11 @@ def comparable(
             for judged in store.judged():
                 _take(judged, ("store " + store.name, len(found) + 1), least, found, accounting)
     for place, columns in rows_of([path for path in paths if not is_store(path)], accounting):
-        judged = columns if isinstance(columns, Reject) else _read(columns, place, keep)
-        if isinstance(judged, Reject):
-            accounting.reject(judged)
+        read = columns if isinstance(columns, Reject) else _read(columns, place, keep)
+        if isinstance(read, Reject):
+            accounting.reject(read)
         else:
-            _take(judged, place, least, found, accounting)
+            _take(read, place, least, found, accounting)
         if limit is not None and len(found) >= limit:
             break
     accounting.enforce(max_rejected)

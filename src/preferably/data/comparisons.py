@@ -38,6 +38,14 @@ def pair(row: Row) -> Read:
     return prompt, completions, (Preference(0, strength),)
 
 
+def edit(row: Row) -> Read:
+    """`completion` (or `output`) and `edited`, what a person made of it, which is the better one; one that was left as
+    it was is no comparison."""
+    before = "output" if row.has("output") and not row.has("completion") else "completion"
+    prompt, completions = prompt_and_answers(row, [row.need("edited"), row.need(before)], ["edited", before])
+    return prompt, completions, () if same_text(*completions) else (Preference(0),)
+
+
 def choice(row: Row) -> Read:
     """`completions: [a, b]` and `choice`: 0, 1, `tie`, `both_bad` or `unsure`; null or none is not judged."""
     prompt, completions = _several(row)

@@ -12,12 +12,12 @@ from preferably.data import comparisons
 from preferably.data.accounting import Reject
 from preferably.data.answers import CONVERSATIONS, answered, as_text, conversation, instruction, prompt_and_answers
 from preferably.data.chat import is_text
-from preferably.data.columns import BadRow, Row, shown
+from preferably.data.columns import BadRow, Row, list_of, shown
 from preferably.data.comparisons import Read
 from preferably.data.conversations import check_prompt
 from preferably.data.messages import tools_of
 from preferably.data.trees import is_tree
-from preferably.feedback.records import Completion, Group, Judged, Label, Place
+from preferably.feedback.records import Completion, Group, Judged, Label, Origin, Place
 
 Feedback = Literal["pairs", "labels", "rankings", "demonstrations", "prompts"]
 
@@ -26,6 +26,8 @@ ANSWER = frozenset({"demonstrations", "prompts"})
 ORDERED = frozenset({"choice", "arena", "outputs"})  # shapes that say which completion was shown first
 MEDIA = ("image", "images", "video", "videos", "audio", "audios")
 LABELS = ("label", "kto_tag")
+# The columns in which published shapes name the models that wrote the completions; ours is `models`, for any shape.
+MODELS = {"arena": ("model_a", "model_b"), "outputs": ("generator_1", "generator_2")}
 
 # What each kind of feedback asks of a row, told where a row has none of it: the column that is missed, and all of it.
 NEEDS: dict[str, tuple[str, str]] = {
@@ -96,6 +98,8 @@ SHAPES = (
     Shape("arena", _marks("response_a", "response_b", "conversation_a", "conversation_b"), ORDER | {"labels"},
           comparisons.arena),
     Shape("outputs", _marks("output_1", "output_2"), ORDER | {"labels"}, comparisons.outputs),
+    Shape("edit", _marks("completion edited", "output edited"), ORDER | {"labels"}, comparisons.edit,
+          frozenset(LABELS)),
     Shape("label", _marks(*(f"{one} {other}" for one in LABELS for other in (*CONVERSATIONS, "completion", "output"))),
           ANSWER | {"labels"}, _label),
     Shape("conversation", _marks(*CONVERSATIONS), ANSWER, _conversation),
@@ -146,16 +150,30 @@ def parse_row(
         who: dict[str, Any] = {name: _name(row, name) for name in ("labeler", "labeler_group")}
         if any(who.values()):
             judgments = tuple(replace(judgment, **who) for judgment in judgments)
+        origins = _origins(row, len(completions))
     except BadRow as bad:
         return Reject(*place, bad.field, bad.code, bad.reason)
     if unread := row.unread():
         row.warnings["unread_column"] = ", ".join(unread)
     source = row.columns.get("source")
-    made = tuple(map(Completion, completions))
+    made = tuple(map(Completion, completions, origins))
     group = Group(prompt, made, place, tools, source=source if isinstance(source, str) else "")
     if feedback == "prompts":
         group = replace(group, columns=row.rest())
     return Judged(group, judgments)
+
+
+def _origins(row: Row, count: int) -> list[Origin | None]:
+    """Which model wrote each completion, where the row says so; null is nobody that is known."""
+    names = [row.get(name) for name in MODELS.get(row.shape, ())]
+    if row.has("models"):
+        names = list_of(row.get("models"), "models")
+        if len(names) != count:
+            raise BadRow("models", "wrong_number", f"{count} completions, but {len(names)} models")
+    for name in names:
+        if not isinstance(name, str | None):
+            raise BadRow("models", "wrong_type", f"expected the name of a model, got {shown(name)}")
+    return [Origin(name) if name else None for name in names] or [None] * count
 
 
 def _name(row: Row, column: str) -> str:

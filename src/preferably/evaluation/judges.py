@@ -183,8 +183,8 @@ def _longer(group: Group) -> float:
 def _choices(asked: Sequence[Asked]) -> list[tuple[Any, Any]]:
     """Both verdicts of pairs that have them, each about the group as it is."""
     ready = [one for one in asked if one.first.state == one.swapped.state == "ok"]
-    back = {0: 1, 1: 0}
-    return [(one.first.choice, back.get(one.swapped.choice, one.swapped.choice)) for one in ready]  # type: ignore[call-overload]
+    back: dict[Any, Any] = {0: 1, 1: 0}
+    return [(one.first.choice, back.get(one.swapped.choice, one.swapped.choice)) for one in ready]
 
 
 def _consistent(asked: Sequence[Asked]) -> Share | None:

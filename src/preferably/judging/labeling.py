@@ -102,6 +102,7 @@ def questions(
     count = len(group.completions)
     if count > len(LETTERS):
         raise ConfigError(f"A judge orders {len(LETTERS)} completions at most; {group.place} has {count}.")
+    shown: list[tuple[int, ...]]
     if kind == "rating":
         shown = [(at,) for at in range(count)]
     elif kind == "ranking":

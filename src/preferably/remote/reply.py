@@ -122,7 +122,7 @@ def _token(entry: object) -> Token | str:
         if not isinstance(one, dict) or not isinstance(one.get("token"), str):
             return "an entry is no token"
         value = one.get("logprob")
-        if type(value) not in (int, float) or math.isnan(value) or value > ROUNDING:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not value <= ROUNDING:  # NaN is not
             return "a log-probability is no number of at most 0"
         top.setdefault(one["token"], float(value))
     if math.fsum(map(math.exp, top.values())) > 1 + 10 * ROUNDING:

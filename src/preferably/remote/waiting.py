@@ -31,7 +31,7 @@ def asked_wait(headers: Mapping[str, str], now: datetime | None = None) -> float
 def backoff(tries: int, draw: random.Random) -> float:
     """Seconds to wait after `tries` >= 1 tries that failed: twice as long each time, by chance up to a half shorter, so
     that many who failed together do not come back together."""
-    return min(LONGEST, FIRST * 2 ** min(tries - 1, 30)) * (1 - draw.random() / 2)
+    return min(LONGEST, FIRST * 2.0 ** min(tries - 1, 30)) * (1 - draw.random() / 2)
 
 
 def _number(text: str) -> float:
