@@ -1,6 +1,7 @@
 """Parts of a reward: functions of the user's own get the columns of the data that they ask for."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -171,3 +172,28 @@ def test_other_columns_are_another_run(place, tiny_model_directory):
     write([row | {"answer": "x"} for row in ROWS])
     with pytest.raises(CheckpointError, match="reward.columns"):
         train(tiny_model_directory, max_steps=1, resume=True)
+
+
+def test_a_language_model_on_a_server_is_a_part_that_compares(tmp_path):
+    """It prefers the longest: of three replies the longest beats both others, the shortest none."""
+    from fault_server import MARK, FaultServer, reply
+
+    def longest(body):
+        mark = MARK.search(body["messages"][0]["content"])[1]
+        one, other = re.findall(rf"--- reply [AB] {mark}\n(.*?)\n--- end", body["messages"][1]["content"], re.DOTALL)
+        return reply(json.dumps({"mark": mark, "better": "A" if len(one) > len(other) else "B"}))
+
+    with FaultServer(answer=longest) as server:
+        file = tmp_path / "judge.yaml"
+        file.write_text(f"server: {server.url}\nmodel: big\nschema: no\nlogprobs: no\n", encoding="utf-8")
+        [part] = reward_parts([f"0.5*judge:{file}"])
+        assert part.weight == 0.5 and part.compares and "big" in part.source
+        [group] = load_feedback([_prompts(tmp_path)], "prompts").groups
+        assert part.score([answered(group, ["a", "abc", "ab"])]) == [0.0, 1.0, 0.5]
+        assert len(server.seen) == 6
+
+
+def _prompts(folder):
+    file = folder / "one.jsonl"
+    file.write_text(json.dumps({"prompt": "Say something."}) + "\n", encoding="utf-8")
+    return file

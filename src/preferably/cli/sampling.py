@@ -79,10 +79,11 @@ def _side_by_side(models: list[str], store: str, **how: Any) -> None:
 
     from preferably.cli.judging import kept_replies
     from preferably.cli.watching import watching
-    from preferably.evaluation.side_by_side import is_remote, side_by_side
+    from preferably.evaluation.side_by_side import side_by_side
+    from preferably.judging.settings import is_judge_file
 
     names = [name.strip() for name in models]
-    remote = any(map(is_remote, names))
+    remote = any(map(is_judge_file, names))
     with kept_replies(store) if remote else nullcontext() as replies, watching() as watch:
         task = watch.stage("drawing")
         done = side_by_side(

@@ -11,9 +11,8 @@ from preferably.errors import ConfigError, DataError
 from preferably.evaluation.compare import answers, with_room
 from preferably.feedback.records import Group
 from preferably.judging.llm import LanguageJudge
-from preferably.judging.named import FILES
 from preferably.judging.parts import answered
-from preferably.judging.settings import read_judges
+from preferably.judging.settings import is_judge_file, read_judges
 from preferably.models.loading import load, model_directory
 from preferably.models.sampler import Decoding
 from preferably.remote.client import Replies
@@ -60,7 +59,7 @@ def side_by_side(
     if prefer is not None and (prefer not in models or len(models) > 2 or samples > 1):
         raise ConfigError(f"--prefer names one of two models that answer once each; got {prefer!r}.")
     found = load_feedback([data], "prompts", limit=limit).groups
-    here = {name: load(model_directory(name), **loading) for name in models if not is_remote(name)}
+    here = {name: load(model_directory(name), **loading) for name in models if not is_judge_file(name)}
     prompts, too_long = with_room([answered(group, []) for group in found], list(here.values()), max_tokens)
     if not prompts:
         raise DataError(f"None of {too_long} prompts leaves room to answer.")
@@ -86,11 +85,6 @@ def side_by_side(
     if not rows:
         raise DataError(f"No prompt has answers that differ: {failed} without one, {equal} with equal or empty ones.")
     return SideBySide(write_rows(rows, output), too_long, failed, equal)
-
-
-def is_remote(name: str) -> bool:
-    """Whether the name is that of a file which describes a model on a server."""
-    return name.lower().endswith(FILES)
 
 
 def _asked(

@@ -9,10 +9,8 @@ from preferably.judging.contest import judge_by_function
 from preferably.judging.judge import Judge, judge_by_score
 from preferably.judging.llm import judge_from
 from preferably.judging.parts import judge_named as function_of
-from preferably.judging.settings import read_judges
+from preferably.judging.settings import is_judge_file, read_judges
 from preferably.remote.client import Replies
-
-FILES = (".yaml", ".yml")
 
 
 def judge_of(name: str, replies: Replies | None = None, **loading: Any) -> Judge:
@@ -21,7 +19,7 @@ def judge_of(name: str, replies: Replies | None = None, **loading: Any) -> Judge
 
     `replies` keeps what servers say. `ConfigError` or `ModelError` for what is none of these.
     """
-    if name.lower().endswith(FILES):
+    if is_judge_file(name):
         return judge_from(read_judges(name), replies)
     if (function := function_of(name)) is not None:
         return judge_by_function(load_function(function))

@@ -6,14 +6,17 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from preferably.errors import ConfigError
 from preferably.feedback.records import Completion, Group, Message, Role
-from preferably.functions import load_function
+from preferably.functions import load_function, source_of
 from preferably.judging.contest import judge_by_function, shares_won
 from preferably.judging.judge import both_orders, scores_of
+from preferably.judging.llm import judge_from
 from preferably.judging.reward import score_groups, scorer_of
+from preferably.judging.settings import is_judge_file, read_judges
 from preferably.models.loading import Loaded, load_reward
 
 WEIGHT = re.compile(r"\s*([+-]?[0-9.]+(?:e[+-]?[0-9]+)?)\s*\*\s*(.+)", re.IGNORECASE)
@@ -33,6 +36,7 @@ class Part:
     score: Callable[[Sequence[Group]], Scores]
     loaded: Loaded | None = None  # the reward model, where it is one
     takes: Mapping[str, bool] = field(default_factory=dict)  # columns of the data, and whether it needs them; * is all
+    source: str = ""  # the text of what decides, where it is no model here: a function, or the description of a judge
     compares: bool = False  # a completion's score says how it does beside the others of its group, and nothing alone
 
 
@@ -42,8 +46,9 @@ def reward_parts(names: Sequence[str], **loading: Any) -> list[Part]:
     a directory or hub id of a reward model (its scores centered, and in units of their spread on reference completions,
     so that a weight means the same for any); `module:function`, called as `function(prompts, completions, **columns)`
     with texts, and those columns of the data that it has parameters for (all of them, if it takes `**any`);
-    `judge:module:function`, called as `function(prompts, pairs, **columns)` in both orders (`judge_by_function`): the
-    share of the other completions of its prompt that one is preferred to;
+    `judge:module:function`, called as `function(prompts, pairs, **columns)` in both orders (`judge_by_function`), or
+    `judge:FILE.yaml`, a language model on a server: the share of the other completions of its prompt that one is
+    preferred to;
     `format:REGEX`, 1 where the whole completion matches, else 0; `length`, the number of words.
 
     Raises `ConfigError` for anything else, or a name that is given twice.
@@ -97,6 +102,10 @@ def _part(name: str, weight: float, loading: dict[str, Any]) -> Part:
         except re.error as error:
             raise ConfigError(f"{name!r} is no regular expression: {error}.") from None
         return Part(name, weight, lambda groups: [float(bool(pattern.fullmatch(t))) for _, t in _texts(groups)])
+    if name.startswith(f"{JUDGE}:") and is_judge_file(name):
+        judges = read_judges(name.removeprefix(f"{JUDGE}:").strip())
+        asked, source = judge_from(judges), "\n".join(one.model_dump_json() for one in judges)
+        return Part(name, weight, partial(shares_won, both_orders(asked)), source=source, compares=True)
     if (judging := judge_named(name)) is not None:
         function = load_function(judging)
         wanted = _takes(function)
@@ -105,7 +114,8 @@ def _part(name: str, weight: float, loading: dict[str, Any]) -> Part:
             return {name: each[::2] for name, each in _columns(pairs, wanted, ("prompts", "pairs")).items()}
 
         judge = judge_by_function(function, by_pair)
-        return Part(name, weight, lambda groups: shares_won(both_orders(judge), groups), takes=wanted, compares=True)
+        won = partial(shares_won, both_orders(judge))
+        return Part(name, weight, won, takes=wanted, source=source_of(judging), compares=True)
     if ":" in name:
         function = load_function(name)
         takes = _takes(function)
@@ -115,7 +125,7 @@ def _part(name: str, weight: float, loading: dict[str, Any]) -> Part:
             columns = _columns(groups, takes)
             return scores_of(function, [prompt for prompt, _ in asked], [text for _, text in asked], columns)
 
-        return Part(name, weight, by_function, takes=takes)
+        return Part(name, weight, by_function, takes=takes, source=source_of(name))
     loaded = load_reward(name, **loading)
     scorer = scorer_of(loaded)
 

@@ -64,6 +64,11 @@ class JudgeSettings(BaseModel):
         return Spending(self.max_requests, self.max_total_tokens, self.max_cost, self.prices)
 
 
+def is_judge_file(name: str) -> bool:
+    """Whether a name is that of a file which describes judges, or models on servers."""
+    return name.lower().endswith((".yaml", ".yml"))
+
+
 def judge_settings(values: dict[str, Any], where: str = "the judge") -> JudgeSettings:
     """Settings from names and values; `ConfigError` for what `where` has wrong."""
     try:

@@ -12,12 +12,10 @@ from preferably.data.load import load_feedback
 from preferably.data.tokens import TokenGroup, encode, encode_prompts
 from preferably.errors import CheckpointError, ConfigError, DataError
 from preferably.feedback.records import Group
-from preferably.functions import source_of
 from preferably.judging.parts import (
     Part,
     answered,
     check_columns,
-    judge_named,
     model_names,
     needs_company,
     reward_parts,
@@ -233,8 +231,8 @@ def _facts(parts: Sequence[Part], asked: Sequence[Group], critic: Critic | Share
     for part in parts:
         if part.loaded is not None:
             known[part.name] = {"weights": weights_digest(part.loaded.policy)} | _unit(scorer_of(part.loaded))
-        elif ":" in part.name and not part.name.startswith("format:"):
-            known[part.name] = source_of(judge_named(part.name) or part.name)
+        elif part.source:
+            known[part.name] = part.source
     if any(part.takes for part in parts):
         known["columns"] = sha256("\n".join(group.columns for group in asked).encode()).hexdigest()
     facts = {"reward": known} if known else {}
