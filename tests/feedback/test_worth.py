@@ -71,9 +71,9 @@ def test_leanings():
     said += [Said(pair(n), Preference("tie", labeler="tie")) for n in range(3)]
     found = worth_of([Judged(one.group, (one.judgment,)) for one in said], said)
     people = {one.name: one for one in found.labelers}
-    assert (people["long"].longer.share, people["long"].first.share, people["long"].seconds) == (1, 0.5, 21.5)
-    assert (people["first"].longer.share, people["first"].first.share, people["first"].seconds) == (0.5, 1, None)
-    assert people["tie"].longer.share is None and people["tie"].judged == 3
+    assert (people["long"].longer.value, people["long"].first.value, people["long"].seconds) == (1, 0.5, 21.5)
+    assert (people["first"].longer.value, people["first"].first.value, people["first"].seconds) == (0.5, 1, None)
+    assert people["tie"].longer is None and people["tie"].judged == 3
     assert [one.name for one in found.labelers][-1] == "tie"
     told = found.as_json()["labelers"]["first"]["first"]
     assert told["n"] == 40 and told["interval"][0] > 0.85
@@ -85,10 +85,10 @@ def test_thumbs_are_questions_too():
     said = [Said(group, one) for one in records[0].judgments]
     found = worth_of(records, said)
     assert found.questions == 1 and found.coefficients[0].value == pytest.approx(1 / 3)
-    assert {one.name: one.agrees.share for one in found.labelers} == {"x": 0.5, "y": 0.5, "z": 0}
+    assert {one.name: one.agrees.value for one in found.labelers} == {"x": 0.5, "y": 0.5, "z": 0}
 
 
 def test_nobody_who_judged_what_others_judged():
     found = worth_of(*crowd({"x": 0.9}, 5))
     assert found.noise is None and all(one.value is None and one.why for one in found.coefficients)
-    assert found.labelers[0].agrees.share is None and found.as_json()["noise"] is None
+    assert found.labelers[0].agrees is None and found.as_json()["noise"] is None

@@ -14,9 +14,9 @@ from preferably.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from preferably.data.accounting import Accounting
-    from preferably.data.baselines import Share
     from preferably.data.check import Findings, Reading
     from preferably.feedback.records import Judged, Message
+    from preferably.statistics.shares import Share
 
 app = typer.Typer(help="What is wrong with preference data; and rows shown, converted and split.", no_args_is_help=True)
 

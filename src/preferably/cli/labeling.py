@@ -13,7 +13,8 @@ from preferably.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from preferably.feedback.store.store import Store
-    from preferably.feedback.worth import Agreement, Tally
+    from preferably.feedback.worth import Agreement
+    from preferably.statistics.shares import Share
 
 app = typer.Typer(help="The store of judgments: what people, judges and rules said.", no_args_is_help=True)
 
@@ -143,14 +144,14 @@ def _print_agreement(console: Console, found: "Agreement") -> None:
         console.print(Text(line, style="dim"), soft_wrap=True)
 
 
-def _share(tally: "Tally") -> str:
-    return "-" if tally.share is None else f"{tally.share:.0%}"
+def _share(found: "Share | None") -> str:
+    return "-" if found is None else f"{found.value:.0%}"
 
 
-def _leaning(tally: "Tally") -> str:
+def _leaning(found: "Share | None") -> str:
     """A share that should be one half, marked where it is not (95%)."""
-    leans = tally.interval is not None and 0.5 not in tally.interval
-    return _share(tally) + ("[yellow]*[/yellow]" if leans else " ")
+    leans = found is not None and 0.5 not in found.interval
+    return _share(found) + ("[yellow]*[/yellow]" if leans else " ")
 
 
 def _told(store: "Store") -> str:

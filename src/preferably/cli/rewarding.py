@@ -12,9 +12,9 @@ from rich.text import Text
 from preferably.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from preferably.data.baselines import Share
     from preferably.evaluation.attribution import Explained
     from preferably.evaluation.rewards import RewardReport
+    from preferably.statistics.shares import Share
 
 app = typer.Typer(help="Look into a reward model.", no_args_is_help=True)
 COLOURS = {3: "on green4", 2: "on dark_green", 1: "green", -1: "red", -2: "on dark_red", -3: "on red3"}

@@ -11,7 +11,7 @@ import numpy as np
 
 from preferably.data.accounting import REPAIRS, WARNINGS, Accounting, Reject, printable
 from preferably.data.answer_faults import KINDS, SHOWN, answer_faults
-from preferably.data.baselines import Labelers, Lengths, Share, labelers, lengths, shown_first
+from preferably.data.baselines import Labelers, Lengths, labelers, lengths, shown_first
 from preferably.data.columns import BadRow, Row
 from preferably.data.formats import ORDERED, Feedback, shape_of
 from preferably.data.hygiene import cluster_prompts, prompt_text
@@ -21,6 +21,7 @@ from preferably.data.tokens import Truncation, encode
 from preferably.errors import DataError
 from preferably.feedback import views
 from preferably.feedback.records import Group
+from preferably.statistics.shares import Share
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

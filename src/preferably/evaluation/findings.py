@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from preferably.data.baselines import Share
 from preferably.evaluation.judges import JudgeAudit, Leaning
+from preferably.statistics.shares import Share
 
 Outcome = Literal["good", "bad", "not sure"]
 

@@ -11,12 +11,12 @@ from random import Random
 from statistics import fmean
 from typing import Any
 
-from preferably.data.baselines import Share, share
 from preferably.errors import DataError
 from preferably.evaluation import probes
 from preferably.feedback.records import Completion, Group, Preference
 from preferably.judging.judge import Judge, agreed, preferences_of
 from preferably.statistics.intervals import Difference, Interval, bootstrap_mean, paired_difference
+from preferably.statistics.shares import Share, share
 
 Told = Callable[[int], None]
 # What may be seen of a reply at a glance. One of two has it, and it is preferred more often than people do?

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from preferably.data.baselines import Share, labelers, share
+from preferably.data.baselines import labelers
 from preferably.errors import DataError
 from preferably.feedback.records import Judged, Preference
 from preferably.feedback.views import verdicts
@@ -24,6 +24,7 @@ from preferably.statistics.calibration import (
     probability,
     reliability,
 )
+from preferably.statistics.shares import Share, share
 
 Rights = list[tuple[int, float]]  # of pairs: which record each is of, and 1, 0.5 or 0
 FEW = 30  # records below which nothing is said of calibration

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from preferably.feedback.records import Completion, Group, Judged, Judgment, Preference
 from preferably.feedback.views import verdicts
 from preferably.statistics.agreement import Coefficient, Measure, fleiss, gwet, krippendorff, raw, with_interval
-from preferably.statistics.intervals import Interval, wilson
 from preferably.statistics.reliability import dawid_skene
+from preferably.statistics.shares import Share, share
 
 FEWEST = 30  # answers of a labeler to what others answered too, below which reliability is not told
 CROWD = 3  # labelers from which on verdicts alone tell who is right
@@ -32,43 +32,22 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
-    """How often something was so: `yes` of `n`, with Wilson's interval; all None of nothing."""
-
-    yes: float
-    n: int
-
-    @property
-    def share(self) -> float | None:
-        """The share."""
-        return self.yes / self.n if self.n else None
-
-    @property
-    def interval(self) -> Interval | None:
-        """Of the share."""
-        return wilson(self.yes, self.n) if self.n else None
-
-    def as_json(self) -> dict[str, object]:
-        """`share`, `interval`, `n`."""
-        found = self.interval
-        return {"share": self.share, "interval": found and [found.low, found.high], "n": self.n}
-
-
-@dataclass(frozen=True, slots=True)
 class Worth:
     """One labeler. What cannot be told is None."""
 
     name: str
     judged: int  # judgments
-    agrees: Tally  # with others, of the questions that both answered
+    agrees: Share | None  # with others, of the questions that both answered
     reliability: float | None  # the chance that they say what is probably true (Dawid and Skene, one coin)
-    first: Tally  # of their choices between two, those of the one that was shown first
-    longer: Tally  # those of the longer one
+    first: Share | None  # of their choices between two, those of the one that was shown first
+    longer: Share | None  # those of the longer one
     seconds: float | None  # median
 
     def as_json(self) -> dict[str, object]:
         """All of it."""
-        shares = {name: getattr(self, name).as_json() for name in ("agrees", "first", "longer")}
+        shares = {name: one and one.as_json() for name, one in (
+            ("agrees", self.agrees), ("first", self.first), ("longer", self.longer),
+        )}  # fmt: skip
         return {"judged": self.judged, "reliability": self.reliability, "seconds": self.seconds} | shares
 
 
@@ -169,22 +148,22 @@ def _labelers(
         choices = [one for one in own if isinstance(one.judgment, Preference) and isinstance(one.judgment.choice, int)]
         times = [one.seconds for one in own if one.seconds is not None]
         found.append(Worth(
-            name, len(own), Tally(same, asked), reliable.get(name), _first(choices), _longer(choices),
+            name, len(own), share(same, asked), reliable.get(name), _first(choices), _longer(choices),
             median(times) if times else None,
         ))  # fmt: skip
     return found
 
 
-def _first(choices: Sequence[Said]) -> Tally:
+def _first(choices: Sequence[Said]) -> Share | None:
     ones = [one.judgment for one in choices if one.shown and isinstance(one.judgment, Preference)]
-    return Tally(sum(one.choice == one.order[0] for one in ones), len(ones))
+    return share(sum(one.choice == one.order[0] for one in ones), len(ones))
 
 
-def _longer(choices: Sequence[Said]) -> Tally:
+def _longer(choices: Sequence[Said]) -> Share | None:
     won = []
     for one in choices:
         assert isinstance(one.judgment, Preference)
         lengths = {at: len(one.group.completions[at].text) for at in one.judgment.order}
         if len(set(lengths.values())) == 2:
             won.append(one.judgment.choice == max(lengths, key=lengths.__getitem__))
-    return Tally(sum(won), len(won))
+    return share(sum(won), len(won))
