@@ -75,3 +75,12 @@ def test_agreement_of_labelers_in_words_and_for_programs(place):
     found = json.loads(command(place, "label", "agreement", "--json"))
     assert found["agreement"]["raw agreement"]["value"] == 1 and found["labelers"]["ben"]["judged"] == 8
     assert found["labelers"]["ada"]["reliability"] is None and found["noise"] == 0
+
+
+def test_an_import_that_fails_leaves_nothing_behind_of_any_file(place):
+    """The second file is at fault: nothing of the first is kept, and no store is made for it."""
+    (place / "bad.jsonl").write_text("{broken\n" * 4)
+    (place / "cut.jsonl").write_text('{"group": "g", "content": {}}\n')
+    for wrong in ("bad.jsonl", "cut.jsonl"):
+        assert wrong.split(".")[0] in command(place, "label", "import", "rows.jsonl", wrong, code=3)
+        assert not (place / "preferably.db").exists()

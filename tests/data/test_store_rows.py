@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from preferably.data.importing import import_export, import_rows, is_export
+from preferably.data.importing import export_in, is_export, rows_in
 from preferably.data.load import load_feedback, read_feedback
 from preferably.data.readers import read_rows
 from preferably.errors import DataError
@@ -26,6 +26,12 @@ ROWS = [
 ]  # fmt: skip
 
 
+def brought(paths, store, **how):
+    entries, account = rows_in(paths, **how)
+    store.say(entries)
+    return account
+
+
 def texts(groups):
     return sorted(
         (group.prompt_text, tuple(one.text for one in group.completions), group.ranks, group.label, group.strength,
@@ -44,7 +50,7 @@ def rows(tmp_path):
 @pytest.fixture
 def database(tmp_path, rows):
     with Store(tmp_path / "p.db") as store:
-        import_rows([rows], store)
+        brought([rows], store)
     return tmp_path / "p.db"
 
 
@@ -63,7 +69,7 @@ def test_a_store_gives_what_its_files_give(rows, database, feedback):
 def test_a_store_of_many_kinds_of_feedback_is_read_as_any_of_them_without_a_fault(tmp_path, rows):
     rows.write_text("".join(json.dumps(row) + "\n" for row in (ROWS[0], ROWS[4], *([ROWS[6]] * 1))))
     with Store(tmp_path / "p.db") as store:
-        import_rows([rows], store)
+        brought([rows], store)
     assert len(load_feedback([tmp_path / "p.db"], "pairs").groups) == 3
     assert read_feedback([tmp_path / "p.db"], "pairs").accounting.rejected == {"unjudged": 1}
     assert len(load_feedback([tmp_path / "p.db"], "labels").groups) == 3  # two of the pair, one thumb
@@ -104,7 +110,7 @@ def test_the_order_shown_is_kept_and_none_is_invented(tmp_path, rows):
         json.dumps({"prompt": f"p{n}", "completions": ["zz", "aa"], "choice": 0}) + "\n" for n in range(5)
     ) + json.dumps({"prompt": "q", "chosen": "b", "rejected": "a"}) + "\n")  # fmt: skip
     with Store(tmp_path / "p.db") as store:
-        import_rows([rows], store)
+        brought([rows], store)
         kept = list(store.entries())
     assert [one.shown for one in kept] == [True] * 5 + [False]
     assert all(one.judgment.choice == one.judgment.order[0] for one in kept[:5])
@@ -116,7 +122,7 @@ def test_the_order_shown_is_kept_and_none_is_invented(tmp_path, rows):
 def test_of_ranks_and_ratings_the_ranks_count(tmp_path, rows):
     rows.write_text(json.dumps({"prompt": "q", "completions": ["x", "y"], "ranks": [1, 2], "ratings": [1, 5]}) + "\n")
     with Store(tmp_path / "p.db") as store:
-        import_rows([rows], store)
+        brought([rows], store)
     found = load_feedback([tmp_path / "p.db"], "pairs").groups
     assert texts(found) == texts(load_feedback([rows], "pairs").groups) and len(found) == 1
 
@@ -128,13 +134,13 @@ def test_rows_are_accounted_for_on_the_way_in(tmp_path, rows):
     )))  # fmt: skip
     with Store(tmp_path / "p.db") as store:
         with pytest.raises(DataError, match="more than the 1.0%"):
-            import_rows([rows], store)
+            brought([rows], store)
         assert store.counts()["judgments"] == 0
-        account = import_rows([rows], store, max_rejected=0.5)
+        account = brought([rows], store, max_rejected=0.5)
         counts = store.counts()
         assert (account.read, account.used, account.deduplicated) == (12, 9, 1)
         assert sorted(account.rejected) == ["equal", "unjudged"] and counts["judgments"] == 10
-        import_rows([rows], store, max_rejected=0.5)
+        brought([rows], store, max_rejected=0.5)
         assert store.counts() == counts  # a second time adds nothing
 
 
@@ -179,12 +185,12 @@ def test_an_export_is_told_from_rows_and_makes_the_same_store(tmp_path, rows, da
         before = fingerprint(store)
     assert is_export(tmp_path / "all.jsonl") and not is_export(rows) and not is_export(database)
     with Store(tmp_path / "again.db") as store:
-        assert import_export(tmp_path / "all.jsonl", store) == 9
+        assert len(store.say(export_in(tmp_path / "all.jsonl"))) == 9
         assert fingerprint(store) == before
         cut = (tmp_path / "all.jsonl").read_text()[:-20]
         (tmp_path / "cut.jsonl").write_text(cut)
         with pytest.raises(DataError, match=r"cut.jsonl: line \d+ cannot be read"):
-            import_export(tmp_path / "cut.jsonl", store)
+            export_in(tmp_path / "cut.jsonl")
 
 
 def test_an_export_may_be_zipped_and_hold_half_a_character(tmp_path):
@@ -198,7 +204,7 @@ def test_an_export_may_be_zipped_and_hold_half_a_character(tmp_path):
         before = fingerprint(store)
     assert is_export(tmp_path / "all.jsonl.gz")
     with Store(tmp_path / "again.db") as store:
-        assert import_export(tmp_path / "all.jsonl.gz", store) == 1 and fingerprint(store) == before
+        assert len(store.say(export_in(tmp_path / "all.jsonl.gz"))) == 1 and fingerprint(store) == before
 
 
 def test_an_empty_store_holds_no_rows(tmp_path):

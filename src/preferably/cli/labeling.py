@@ -29,8 +29,8 @@ def import_(
     labeler_kind: Annotated[str, typer.Option(help="who judged: human, model or rule")] = "human",
     max_rejected: Annotated[float, typer.Option(help="the share of rows at fault from which nothing is kept")] = 0.01,
 ) -> None:
-    """Keep the judgments of files; importing a file twice adds nothing."""
-    from preferably.data.importing import import_export, import_rows, is_export
+    """Keep the judgments of files, of all of them or of none; importing a file twice adds nothing."""
+    from preferably.data.importing import export_in, is_export, rows_in
     from preferably.feedback.store.entry import LabelerKind
     from preferably.feedback.store.naming import is_store
     from preferably.feedback.store.store import Store
@@ -45,13 +45,18 @@ def import_(
     exports = [name for name in files if is_export(name)]
     rows = [name for name in files if name not in exports]
     console = Console(highlight=False)
-    with Store(store) as opened:
+    entries = []
+    for name in exports:
+        found = export_in(name)
+        console.print(Text(f"{name}: {len(found):,} judgments of a store"), soft_wrap=True)
+        entries += found
+    if rows:
+        found, account = rows_in(rows, labeler_kind=labeler_kind, max_rejected=max_rejected)  # type: ignore[arg-type]
+        console.print(Text(account.describe()), soft_wrap=True)
+        entries += found
+    with Store(store) as opened:  # once everything is read: what cannot be leaves no store behind
         before = opened.counts()["judgments"]
-        for name in exports:
-            console.print(Text(f"{name}: {import_export(name, opened):,} judgments of a store"), soft_wrap=True)
-        if rows:
-            account = import_rows(rows, opened, labeler_kind=labeler_kind, max_rejected=max_rejected)  # type: ignore[arg-type]
-            console.print(Text(account.describe()), soft_wrap=True)
+        opened.say(entries)
         added = opened.counts()["judgments"] - before
         console.print(Text(f"{added:,} judgments added. {_told(opened)}"), soft_wrap=True)
 

@@ -18,20 +18,19 @@ from preferably.feedback.records import Group, Judgment, Preference, Ranking, mo
 from preferably.feedback.store.codec import digest_of, group_content, kind_of, verdict_of
 from preferably.feedback.store.entry import Entry, LabelerKind
 from preferably.feedback.store.moving import entries_of
-from preferably.feedback.store.store import Store
 
 LONGEST = 1 << 24  # characters of a first line that are looked at
 IDS = UUID("3f0a3c8e-6a0e-4d7b-9b52-1f1a54ce0b11")  # of judgments that came without an id
 
 
-def import_rows(
-    paths: Sequence[str | Path], store: Store, *, labeler_kind: LabelerKind = "human", max_rejected: float = 0.01
-) -> Accounting:
-    """Keep what the rows of `paths` say of completions, all of it or nothing, and return what became of every row.
+def rows_in(
+    paths: Sequence[str | Path], *, labeler_kind: LabelerKind = "human", max_rejected: float = 0.01
+) -> tuple[list[Entry], Accounting]:
+    """What the rows of `paths` say of completions, to be said to a store, and what became of every row.
 
     The id of a judgment is made of what it says, so importing a file twice adds nothing, and rows of a file that say
     the same, by the same labeler, count once. Rows that judge nothing are rejected; of ranks and ratings the ranks
-    count. Raises `DataError` as `load_feedback` does and as `Store.say` does.
+    count. Raises `DataError` as `load_feedback` does.
     """
     accounting = Accounting()
     entries: dict[str, Entry] = {}
@@ -55,8 +54,7 @@ def import_rows(
         else:
             accounting.deduplicate()
     accounting.enforce(max_rejected)
-    store.say(list(entries.values()))
-    return accounting
+    return list(entries.values()), accounting
 
 
 def is_export(path: str | Path) -> bool:
@@ -69,14 +67,12 @@ def is_export(path: str | Path) -> bool:
     return isinstance(first, dict) and set(first) in ({"group", "content"}, {"judgments"})
 
 
-def import_export(path: str | Path, store: Store) -> int:
-    """Keep everything that another store exported, all of it or nothing; how many judgments the file holds."""
+def export_in(path: str | Path) -> list[Entry]:
+    """Everything that another store exported to a file. `DataError` for one that is damaged or breaks off."""
     try:
-        entries = entries_of(_lines(path))
+        return entries_of(_lines(path))
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
-    store.say(entries)
-    return len(entries)
 
 
 def _opened(path: str | Path) -> IO[str]:
