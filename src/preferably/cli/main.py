@@ -10,7 +10,19 @@ from rich.markup import escape
 from typer.core import TyperCommand, TyperOption
 
 from preferably import __version__
-from preferably.cli import data, evaluating, exporting, labeling, quickstarting, rewarding, sampling, sweeping, training
+from preferably.cli import (
+    boards,
+    data,
+    evaluating,
+    exporting,
+    labeling,
+    quickstarting,
+    rewarding,
+    sampling,
+    suites,
+    sweeping,
+    training,
+)
 from preferably.errors import ConfigError, PreferablyError, ToldElsewhereError
 
 app = typer.Typer(
@@ -26,6 +38,7 @@ app.command(
     "sweep", context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, epilog=training.EPILOG
 )(sweeping.sweep)
 app.command("evaluate")(evaluating.evaluate)
+app.command("board")(boards.board)
 app.command("sample")(sampling.sample)
 app.command("ready")(evaluating.ready)
 app.command("chat")(evaluating.chat)
@@ -35,6 +48,7 @@ app.command("methods")(training.methods)
 app.add_typer(data.app, name="data")
 app.add_typer(labeling.app, name="label")
 app.add_typer(rewarding.app, name="reward")
+app.add_typer(suites.app, name="suite")
 
 
 class OnceCommand(TyperCommand):
@@ -49,7 +63,7 @@ class OnceCommand(TyperCommand):
         return super().parse_args(ctx, args)
 
 
-for _verbs in (app, data.app, labeling.app, rewarding.app):
+for _verbs in (app, data.app, labeling.app, rewarding.app, suites.app):
     for _verb in _verbs.registered_commands:
         _verb.cls = OnceCommand
 
