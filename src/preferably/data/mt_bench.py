@@ -56,7 +56,7 @@ class Duel:
     def as_row(self) -> dict[str, Any]:
         """The row that MT-bench's tools read."""
         names, said = ("model_1", "model_2"), ("g1_winner", "g2_winner")
-        about = {"question_id": self.question} | dict(zip(names, self.models, strict=True))
+        about = {"question_id": written_id(self.question)} | dict(zip(names, self.models, strict=True))
         return about | dict(zip(said, self.winners, strict=True)) | {"judge": [self.judge], "turn": self.turn}
 
 
@@ -128,11 +128,17 @@ def _grade(row: Row, place: Place) -> Grade:
     return Grade(question_id(row), _turn(row), text_of(row.need("model"), "model"), score, _judge(row))
 
 
-def _id(row: Row) -> str:
+def question_id(row: Row) -> str:
+    """The id of a question, a number or a name, as text."""
     value = row.need("question_id")
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise BadRow("question_id", "wrong_type", f"expected a number or a name, got {shown(value)}")
     return str(value)
+
+
+def written_id(name: str) -> int | str:
+    """The id as these files have it: a number where it is one."""
+    return int(name) if name.isdecimal() and name.isascii() else name
 
 
 def _turn(row: Row) -> int:
