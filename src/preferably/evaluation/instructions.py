@@ -43,7 +43,8 @@ class Rule:
             raise DataError(f"{name} takes the arguments {wanted}; got {', '.join(sorted(found)) or 'none'}.")
         for key, value in found.items():
             _expect(name, key, value)
-        return found
+        # Tables make the numbers of a column with nulls fractional.
+        return {key: int(value) if isinstance(value, float) else value for key, value in found.items()}
 
 
 def rule_named(name: str) -> Rule:
@@ -60,7 +61,7 @@ def _expect(name: str, key: str, value: Any) -> None:
         "postscript_marker", "section_spliter", "prompt_to_repeat", "end_phrase",
     }  # fmt: skip
     wanted = kinds.get(key, str if key in texts else int)
-    whole = isinstance(value, float) and value.is_integer()  # tables make numbers of a column with nulls fractional
+    whole = isinstance(value, float) and value.is_integer()
     fits = isinstance(value, wanted) or (wanted is int and whole)
     if fits and wanted is list:
         fits = bool(value) and all(isinstance(one, str) and one for one in value)

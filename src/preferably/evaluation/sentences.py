@@ -5,7 +5,7 @@ import re
 # A mark that can end a sentence, with the quotes and brackets that close behind it, before white space or the end.
 END = re.compile(r"(?P<mark>[.!?]+)[\"'\u2019\u201d)\]*_]*(?=\s|$)")
 BEFORE = re.compile(r"\S+$")
-INITIAL = re.compile(r"[A-Za-z]")
+INITIAL = re.compile(r"[A-Z]")
 NUMBER = re.compile(r"\d+")  # of a list, where nothing of the sentence stands before it
 ABBREVIATIONS = frozenset(
     "mr mrs ms dr prof st jr sr vs etc inc ltd co corp gen col sgt capt lt rep sen gov hon rev fig no vol pp ed eds "
