@@ -7,7 +7,7 @@ from typing import Any
 
 from preferably.data.accounting import Accounting
 from preferably.data.columns import BadRow, Row, list_of, shown, text_of
-from preferably.data.mt_bench import question_id
+from preferably.data.mt_bench import question_id, written_id
 from preferably.data.parsing import read_as
 from preferably.errors import DataError
 from preferably.feedback.records import Place
@@ -37,7 +37,7 @@ class Answers:
     def as_row(self) -> dict[str, Any]:
         """The row that MT-bench's tools read."""
         choices = [{"index": 0, "turns": list(self.turns)}]
-        return {"question_id": self.question, "model_id": self.model, "choices": choices}
+        return {"question_id": written_id(self.question), "model_id": self.model, "choices": choices}
 
 
 def read_outputs(path: str | Path, *, limit: int | None = None) -> tuple[list[Output], Accounting]:

@@ -65,10 +65,11 @@ def answered(
 
 
 def annotated(baseline: Sequence[Output], model: Sequence[Output], judge: Judge, *, annotator: str) -> list[Annotation]:
-    """What `judge`, called `annotator`, says of both outputs for every instruction that both have, each pair shown in both orders.
+    """What `judge`, called `annotator`, says of both outputs for every instruction that both have.
 
-    Verdicts that change with the order are a draw, and so are equal outputs, which are not asked about. A pair that the
-    judge failed at, refused or was unsure about has no preference. `DataError` where the two share no instruction.
+    Each pair is shown in both orders. Verdicts that change with the order are a draw, and so are equal outputs, which
+    are not asked about. A pair that the judge failed at, refused or was unsure about has no preference. `DataError`
+    where the two share no instruction.
     """
     theirs = {one.instruction: one for one in baseline}
     pairs = [(theirs[one.instruction], one) for one in model if one.instruction in theirs]
@@ -108,10 +109,11 @@ def conversed(
 def duelled(
     questions: Sequence[Question], first: Sequence[Answers], second: Sequence[Answers], judge: Judge, *, annotator: str
 ) -> list[Duel]:
-    """What `judge`, called `annotator`, says of every turn that both answered, shown with the turns before it, in both orders.
+    """What `judge`, called `annotator`, says of every turn that both answered.
 
-    A pair that it failed at, refused or was unsure about is an error in both. A judge finds the reference answers, where
-    there are some, in `Group.columns`. `DataError` where the two share no question.
+    A turn is shown with those before it, in both orders. A pair that the judge failed at, refused or was unsure about
+    is an error in both. It finds the reference answers, where there are some, in `Group.columns`. `DataError` where the
+    two share no question.
     """
     ours, theirs = ({one.question: one for one in side} for side in (first, second))
     met = [
