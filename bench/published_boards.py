@@ -16,6 +16,7 @@ import argparse
 import csv
 import json
 from collections import Counter, defaultdict
+from hashlib import sha256
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
@@ -41,14 +42,19 @@ def alpaca_eval(folder: Path) -> dict[str, Any]:
     from preferably.evaluation.boards import entries
 
     boards = {path.name.removesuffix("_leaderboard.csv"): path for path in folder.rglob("*_leaderboard.csv")}
-    compared, without_row, controlled = [], [], []
+    compared, without_row, copies = [], [], {}
+    controlled: dict[str, list[tuple[float, float, float]]] = defaultdict(list)
     rows = Counter()
-    for path in sorted(folder.glob("results/*/*/annotations.json")):
+    whole = {path: sha256(path.read_bytes()).digest() for path in folder.glob("results/*/*/annotations.json")}
+    for path in sorted(whole):
         model, annotator = path.parts[-3], path.parts[-2]
         if annotator not in boards:
             without_row.append(f"{model}/{annotator}")
             continue
         published = {row[""]: row for row in csv.DictReader(boards[annotator].open(encoding="utf-8"))}
+        twin = next((other for other in whole if other != path and whole[other] == whole[path]), None)
+        if twin is not None:  # one file cannot be what two annotators said
+            copies[f"{model}/{annotator}"] = f"the same file as {'/'.join(twin.parts[-3:-1])}"
         annotations, account = read_annotations([path])
         rows.update(read=account.read, used=account.used, rejected=len(account.rejects))
         (entry,) = entries(annotations)
@@ -60,8 +66,8 @@ def alpaca_eval(folder: Path) -> dict[str, Any]:
         compared.append(_beside(entry, told, f"{model}/{annotator}"))
         lengths = told.get("length_controlled_winrate")
         if lengths and entry.controlled.win_rate is not None and entry.win_rate is not None:
-            controlled.append((100 * entry.controlled.win_rate, entry.win_rate, float(lengths)))
-    return _alpaca_eval_summary(compared, without_row, controlled, dict(rows))
+            controlled[annotator].append((100 * entry.controlled.win_rate, entry.win_rate, float(lengths)))
+    return _alpaca_eval_summary(compared, without_row, controlled, dict(rows)) | {"copies": copies}
 
 
 def _beside(entry: Any, told: dict[str, str], name: str) -> dict[str, Any]:
@@ -74,7 +80,7 @@ def _beside(entry: Any, told: dict[str, str], name: str) -> dict[str, Any]:
 
 
 def _alpaca_eval_summary(
-    compared: list[dict[str, Any]], without_row: list[str], controlled: list[tuple[float, float, float]],
+    compared: list[dict[str, Any]], without_row: list[str], controlled: dict[str, list[tuple[float, float, float]]],
     rows: dict[str, int],
 ) -> dict[str, Any]:  # fmt: skip
     from scipy.stats import spearmanr
@@ -86,10 +92,11 @@ def _alpaca_eval_summary(
         "different": [one for one in compared if not one["same"]], "without_a_published_row": without_row,
         "rows": rows, "avg_length_differs": {one["file"]: one["avg_length"] for one in compared if one["avg_length"]},
     }  # fmt: skip
-    if controlled:
-        ours, raw, published = zip(*controlled, strict=True)
-        values["length_controlled"] = {
-            "models": len(controlled),
+    values["length_controlled"] = {}
+    for annotator, some in controlled.items():
+        ours, raw, published = zip(*some, strict=True)
+        values["length_controlled"][annotator] = {
+            "models": len(some),
             "here": _near(ours, published) | {"spearman": float(spearmanr(ours, published).statistic)},
             "raw_win_rate": _near(raw, published) | {"spearman": float(spearmanr(raw, published).statistic)},
         }
@@ -165,7 +172,7 @@ def mt_bench(folder: Path) -> dict[str, Any]:
                 apart.append(abs(one.adjusted.value - worth.mean()))
                 failed = max(failed, one.errors)
         values[path.name] = {
-            "kind": board.kind, "rows": board.accounting.read, "failed": failed, "largest_difference": max(apart),
+            "kind": board.kind, "rows": board.accounting.read, "failed": failed, "largest_difference": float(max(apart)),
             "models": {one.model: _value(one) for one in (*board.scores, *board.records)},
         }  # fmt: skip
     return values
@@ -187,7 +194,8 @@ def main() -> None:
             f"the largest differences {board['largest_difference_of_these']}"
         )
         print(table([{"file": one["file"], **one["apart"]} for one in board["different"]]))
-        print("at equal lengths:", json.dumps(board.get("length_controlled"), indent=1))
+        print("copies:", board["copies"])
+        print("at equal lengths:", json.dumps(board["length_controlled"], indent=1))
     if checks := values.get("ifeval"):
         for how in ("strict", "loose"):
             told = checks[how]

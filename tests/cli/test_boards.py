@@ -1,20 +1,28 @@
-"""`preferably board` and `suite` as a user types them."""
+"""`preferably board` and `suite` as a user types them, in this process: another would import torch for each."""
 
 import json
-import os
-import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 from transformers import LlamaConfig, LlamaForSequenceClassification
 
+from preferably.cli.main import main
 
-def command(folder, *arguments):
-    return subprocess.run(
-        [sys.executable, "-c", "from preferably.cli.main import main; main()", *map(str, arguments)],
-        cwd=folder, capture_output=True, text=True, timeout=120,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"},
-    )  # fmt: skip
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["preferably", *map(str, arguments)])
+        with pytest.raises(SystemExit) as left:
+            main()
+        said = capsys.readouterr()
+        return SimpleNamespace(returncode=left.value.code or 0, stdout=said.out, stderr=said.err)
+
+    return run
 
 
 def lines(path, *rows):
@@ -28,11 +36,11 @@ def annotation(number, model, preference, **more):
     } | more  # fmt: skip
 
 
-def test_board_prints_and_stores_and_says_what_is_missing(tmp_path):
+def test_board_prints_and_stores_and_says_what_is_missing(tmp_path, command):
     rows = [annotation(k, "good", 2 if k < 18 else 1) for k in range(20)]
     rows += [annotation(k, "[bad]", None if k == 0 else 1, output_2="always this") for k in range(20)]
     lines(tmp_path / "annotations.jsonl", *rows, annotation(0, "good", 7))
-    done = command(tmp_path, "board", "annotations.jsonl", "--output", "out")
+    done = command("board", "annotations.jsonl", "--output", "out")
     assert done.returncode == 0, done.stderr
     # 18 of 20: 90%; sd sqrt(0.09 x 20 / 19) = 0.30779, / sqrt(20) = 0.068825
     (good,) = [line.split() for line in done.stdout.splitlines() if line.startswith("good ")]
@@ -47,20 +55,20 @@ def test_board_prints_and_stores_and_says_what_is_missing(tmp_path):
     assert stored["schema"] == 1 and [one["model"] for one in stored["models"]] == ["good", "[bad]"]
 
 
-def test_board_of_pairs_and_of_scores(tmp_path):
+def test_board_of_pairs_and_of_scores(tmp_path, command):
     lines(tmp_path / "questions.jsonl", {"question_id": 1, "category": "math", "turns": ["?"]})
     duel = {"question_id": 1, "model_1": "a", "model_2": "b", "g1_winner": "model_1", "g2_winner": "error", "turn": 1}
     lines(tmp_path / "pairs.jsonl", duel, duel | {"g2_winner": "model_1"})
-    done = command(tmp_path, "board", "pairs.jsonl", "--questions", "questions.jsonl", "--against", "b")
+    done = command("board", "pairs.jsonl", "--questions", "questions.jsonl", "--against", "b")
     assert done.returncode == 0, done.stderr
     (a,) = [line.split() for line in done.stdout.splitlines() if line.startswith("a ") and "turn" not in line]
     assert (a[1], a[5:]) == ("1.00", ["1", "0", "0", "0", "1", "1.00"]) and "math" in done.stdout
     lines(tmp_path / "scores.jsonl", {"question_id": 1, "model": "a", "score": 7, "turn": 1})
-    done = command(tmp_path, "board", "scores.jsonl")
+    done = command("board", "scores.jsonl")
     assert done.returncode == 0 and "7.00" in done.stdout, done.stderr
 
 
-def test_suite_ifeval_on_responses(tmp_path):
+def test_suite_ifeval_on_responses(tmp_path, command):
     lines(
         tmp_path / "prompts.jsonl",
         {"key": 1, "prompt": "a", "instruction_id_list": ["punctuation:no_comma"], "kwargs": [{}]},
@@ -70,17 +78,17 @@ def test_suite_ifeval_on_responses(tmp_path):
     lines(tmp_path / "said.jsonl", {"prompt": "a", "response": "x"}, {"prompt": "b", "response": "ja"})
     (tmp_path / "langs.py").write_text("def told(text):\n    return 'de' if text == 'ja' else 'en'\n")
     asked = ("suite", "ifeval", "--data", "prompts.jsonl", "--responses", "said.jsonl")
-    done = command(tmp_path, *asked)
+    done = command(*asked)
     assert done.returncode == 0, done.stderr
     assert "1.0000" in done.stdout and "1 prompts not checked" in done.stdout
-    done = command(tmp_path, *asked, "--language", "langs.py:told")
+    done = command(*asked, "--language", "langs.py:told")
     assert done.returncode == 0 and "language:response_language" in done.stdout and "not checked" not in done.stdout
     lines(tmp_path / "prompts.jsonl", {"prompt": "a", "instruction_id_list": ["a:b"], "kwargs": [{}]})
-    done = command(tmp_path, *asked)
+    done = command(*asked)
     assert done.returncode == 3 and "no rule for the instruction 'a:b'; the known ones are keywords:" in done.stderr
 
 
-def test_suite_reward_bench(tmp_path, tiny):
+def test_suite_reward_bench(tmp_path, tiny, command):
     config = LlamaConfig(
         hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, vocab_size=tiny.words,
         max_position_embeddings=64, bos_token_id=0, eos_token_id=1, pad_token_id=2, num_labels=1,
@@ -90,7 +98,6 @@ def test_suite_reward_bench(tmp_path, tiny):
     row = {"prompt": "q", "chosen": "yes", "rejected": "no", "subset": "donotanswer"}
     lines(tmp_path / "pairs.jsonl", row, row | {"subset": "mine"}, row | {"prompt": "q" * 100})
     done = command(
-        tmp_path,
         "suite",
         "reward-bench",
         "--data",
@@ -117,6 +124,6 @@ def test_suite_reward_bench(tmp_path, tiny):
         (("suite", "ifeval", "--data", "x", "--data", "y"), 2, "--data was given 2 times"),
     ],
 )
-def test_a_mistake_is_one_line(tmp_path, arguments, code, says):
-    done = command(tmp_path, *arguments)
+def test_a_mistake_is_one_line(command, arguments, code, says):
+    done = command(*arguments)
     assert done.returncode == code and says in done.stderr and "Traceback" not in done.stderr, done.stderr

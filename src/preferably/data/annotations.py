@@ -12,7 +12,6 @@ from preferably.data.parsing import read_as
 from preferably.feedback.records import Place
 
 DRAW = 1.5
-MARKS = ("instruction", "output_1", "output_2", "generator_1", "generator_2", "preference")  # columns of each row
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +41,10 @@ class Annotation:
 
 
 def read_annotations(paths: Sequence[str | Path]) -> tuple[list[Annotation], Accounting]:
-    """The annotations of files in AlpacaEval's format, and what became of every row; columns beside `MARKS` and
-    `annotator` are not looked at.
+    """The annotations of files in AlpacaEval's format, and what became of every row.
+
+    Rows have `instruction`, `output_1`, `generator_1`, `output_2`, `generator_2`, `preference` and perhaps `annotator`;
+    what else they have is not looked at.
 
     A preference of 0 is a draw, as older files write it; null, or NaN as text, is no verdict. One that is no number, or
     neither 0 nor from 1 to 2, rejects its row. Raises `DataError` where no row can be used.

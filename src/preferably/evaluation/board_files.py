@@ -36,7 +36,7 @@ class BoardFile:
 
     def as_json(self) -> dict[str, Any]:
         """As stored; `models` are entries, records or scores."""
-        models = [*self.entries, *self.records, *self.scores]
+        models: list[Entry | Record | Scores] = [*self.entries, *self.records, *self.scores]
         return {
             "kind": self.kind, "models": [one.as_json() for one in models],
             "rankings": [one.as_json() for one in self.rankings], "rows": self.accounting.as_json(),
@@ -62,10 +62,11 @@ def read_board(
         raise ConfigError("The file of questions says the categories of MT-bench; annotations have none, leave it out.")
     if against is not None and kind == "scores":
         raise ConfigError("Scores of single answers are against nobody; leave `against` out.")
-    asked = read_questions(questions)[0] if questions is not None else []
-    return (_of_annotations if kind == "annotations" else _of_pairs if kind == "pairs" else _of_scores)(
-        files, asked, against, seed
-    )
+    asked, more = read_questions(questions) if questions is not None else ([], Accounting())
+    tell = {"annotations": _of_annotations, "pairs": _of_pairs, "scores": _of_scores}[kind]
+    found = tell(files, asked, against, seed)
+    found.accounting.merge(more)
+    return found
 
 
 def board_of(annotations: Sequence[Annotation], accounting: Accounting, *, seed: int = 0) -> BoardFile:

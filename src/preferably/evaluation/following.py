@@ -11,8 +11,7 @@ from preferably.errors import ConfigError, DataError
 from preferably.evaluation.instructions import rule_named
 from preferably.judging.judge import name_of
 
-Detector = Callable[[str], str]  # a text to the code of its language, such as "en"
-# The languages that IFEval's detector tells apart only in Chinese have a region: zh-cn and zh-tw.
+Detector = Callable[[str], str]  # a text to the code of its language, as the files name it
 ENGLISH = "en"
 
 
@@ -170,7 +169,7 @@ def _kinds(rows: Sequence[Checked]) -> dict[str, tuple[Share, Share]]:
             found[name].append((strict, loose))
     kinds = {}
     for name in sorted(found):
-        strict, loose = (share(sum(side), len(side)) for side in zip(*found[name], strict=True))
-        if strict is not None and loose is not None:
-            kinds[name] = strict, loose
+        one, other = (share(sum(side), len(side)) for side in zip(*found[name], strict=True))
+        if one is not None and other is not None:
+            kinds[name] = one, other
     return kinds

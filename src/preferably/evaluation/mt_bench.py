@@ -115,12 +115,12 @@ def records(
     found = []
     for (judge, name), some in games.items():
         said = [_Said(duel.question, duel.turn, won) for duel, _, won in some]
-        won = [one.value for one in said]
+        values = [one.value for one in said]
         cell = _averages((0.0, 1.0), confidence, seed)
         found.append(Record(
             name, judge, tuple(dict.fromkeys(other for _, other, _ in some)),
-            won.count(1.0), won.count(0.0), won.count(0.5),
-            sum(not duel.failed and not duel.consistent for duel, _, _ in some), won.count(None),
+            values.count(1.0), values.count(0.0), values.count(0.5),
+            sum(not duel.failed and not duel.consistent for duel, _, _ in some), values.count(None),
             cell(said), *_tables(said, category, cell),
         ))  # fmt: skip
     return sorted(found, key=lambda one: (one.judge, -(one.adjusted.value or 0.0), one.model))

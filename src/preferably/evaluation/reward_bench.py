@@ -79,8 +79,11 @@ def reward_bench(loaded: Loaded, pairs: Sequence[Group], *, budget: int = 8192) 
     scorer = scorer_of(loaded)
     margins: list[float | None] = []
     for found in score_groups(loaded, pairs, budget=budget):
-        better, worse = (None, None) if found is None else scorer.total(found).tolist()
-        margins.append(None if better is None else better - worse)
+        if found is None:
+            margins.append(None)
+            continue
+        better, worse = scorer.total(found).tolist()
+        margins.append(better - worse)
     return counted([pair.source for pair in pairs], margins)
 
 
@@ -102,7 +105,7 @@ def counted(subsets: Sequence[str], margins: Sequence[float | None]) -> RewardBe
     whole = len(sections) == len(SECTIONS) and not any(one.lacking for one in sections.values())
     known = {subset for weights in SECTIONS.values() for subset in weights}
     return RewardBench(
-        accuracy, {name: made for name, some in right.items() if (made := share(sum(some), len(some)))},
+        accuracy, {name: one for name, some in right.items() if (one := share(sum(some), len(some)))},
         sections, _overall(right) if whole else None,
         ties=sum(margin == 0 for margin in margins), unread=sum(margin is None for margin in margins),
         unknown=tuple(name for name in right if name not in known),

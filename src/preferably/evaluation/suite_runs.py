@@ -11,7 +11,7 @@ from preferably.data.mt_bench import read_questions
 from preferably.data.outputs import Output, read_answers, read_outputs
 from preferably.data.subsets import read_subsets
 from preferably.data.writers import refuse_existing, write_files
-from preferably.errors import ConfigError
+from preferably.errors import ConfigError, DataError
 from preferably.evaluation.board_files import BoardFile, board_of
 from preferably.evaluation.compare import Tell
 from preferably.evaluation.following import Detector, Following, following
@@ -61,18 +61,15 @@ def run_alpaca_eval(
     refuse_existing(files := folder / "annotations.json", made := folder / "model_outputs.json")
     baseline, account = read_outputs(data, limit=limit)
     too_long = 0
-    if model is not None:
-        loaded = _loaded(model, **loading)
-        asked = [[Message("user", one.instruction)] for one in baseline]
-        texts = answered(loaded, asked, decoding, seed=seed, progress=progress)
-        too_long = texts.count(None)
-        called = name or loaded.name
-        ours = [
-            Output(one.instruction, text, called) for one, text in zip(baseline, texts, strict=True) if text is not None
-        ]
+    if outputs is not None:
+        ours, more = read_outputs(outputs)
+        account.merge(more)
     else:
-        ours = read_outputs(outputs)[0]  # type: ignore[arg-type]
-    _different(ours[0].generator if ours else "", baseline[0].generator)
+        loaded = _loaded(model, **loading)
+        texts = _replies(loaded, [one.instruction for one in baseline], decoding, seed, progress)
+        ours = [Output(asked, text, name or loaded.name) for asked, text in texts.items()]
+        too_long = len(baseline) - len(ours)
+    _different(ours[0].generator, baseline[0].generator)
     found = annotated(baseline, ours, said, annotator=judge)
     write_files([([one.as_row() for one in found], files), ([one.as_row() for one in ours], made)])
     result = Judged(board_of(found, account, seed=seed), too_long, _unmatched(baseline, ours) - too_long)
@@ -95,15 +92,17 @@ def run_mt_bench(
     refuse_existing(files := folder / "judgments.jsonl", made := folder / "model_answer.jsonl")
     questions, account = read_questions(data)
     questions = questions[:limit]
-    theirs = read_answers(against)[0]
+    theirs, more = read_answers(against)
+    account.merge(more)
     too_long = 0
-    if model is not None:
+    if outputs is not None:
+        ours, more = read_answers(outputs)
+        account.merge(more)
+    else:
         loaded = _loaded(model, **loading)
         ours = conversed(loaded, questions, name or loaded.name, decoding, seed=seed, progress=progress)
         too_long = sum(len(question.turns) for question in questions) - sum(len(one.turns) for one in ours)
-    else:
-        ours = read_answers(outputs)[0]  # type: ignore[arg-type]
-    _different(ours[0].model if ours else "", theirs[0].model)
+    _different(ours[0].model, theirs[0].model)
     found = duelled(questions, ours, theirs, said, annotator=judge)
     write_files([([one.as_row() for one in found], files), ([one.as_row() for one in ours], made)])
     told = records(found, questions, against=theirs[0].model, seed=seed)
@@ -145,14 +144,12 @@ def run_ifeval(
         refuse_existing(folder / "checked.jsonl", folder / "responses.jsonl")
     prompts, account = read_instructed(data, limit=limit)
     too_long = 0
-    if model is not None:
-        asked = [[Message("user", one.prompt)] for one in prompts]
-        texts = answered(_loaded(model, **loading), asked, decoding, seed=seed, progress=progress)
-        too_long = texts.count(None)
-        said = {one.prompt: text for one, text in zip(prompts, texts, strict=True) if text is not None}
-    else:
-        said, more = read_responses(responses)  # type: ignore[arg-type]
+    if responses is not None:
+        said, more = read_responses(responses)
         account.merge(more)
+    else:
+        said = _replies(_loaded(model, **loading), [one.prompt for one in prompts], decoding, seed, progress)
+        too_long = len(prompts) - len(said)
     found = following(prompts, said, language=detect)
     if output is not None and folder is not None:
         rows = [{"prompt": prompt, "response": text} for prompt, text in said.items()]
@@ -175,8 +172,21 @@ def _different(ours: str, theirs: str) -> None:
         raise ConfigError(f"Both sides are called {ours!r}, so nothing could tell them apart; give the model a name.")
 
 
-def _loaded(model: Model, **loading: Any) -> Loaded:
+def _loaded(model: Model | None, **loading: Any) -> Loaded:
+    assert model is not None, "neither a model nor a file"
     return model if isinstance(model, Loaded) else load(model_directory(model), **loading)
+
+
+def _replies(
+    loaded: Loaded, asked: Sequence[str], decoding: Decoding, seed: int, progress: Tell | None
+) -> dict[str, str]:
+    """By question what the model says to it, without those that leave no room; `DataError` where none does."""
+    turns = [[Message("user", one)] for one in asked]
+    texts = answered(loaded, turns, decoding, seed=seed, progress=progress)
+    said = {one: text for one, text in zip(asked, texts, strict=True) if text is not None}
+    if not said:
+        raise DataError(f"None of {len(asked)} questions leaves room to answer in the context of {loaded.name}.")
+    return said
 
 
 def _unmatched(baseline: Sequence[Output], ours: Sequence[Output]) -> int:

@@ -95,7 +95,10 @@ def conversed(
     loaded: Loaded, questions: Sequence[Question], model: str, decoding: Decoding, *, seed: int = 0,
     progress: Tell | None = None,
 ) -> list[Answers]:  # fmt: skip
-    """A model's answers, turn by turn, its own earlier ones before each; a question ends where there is no room."""
+    """A model's answers, turn by turn, its own earlier ones before each; a question ends where there is no room.
+
+    `DataError` where no question leaves room for an answer.
+    """
     said: list[list[str]] = [[] for _ in questions]
     for turn in range(max((len(question.turns) for question in questions), default=0)):
         open_ = [at for at, question in enumerate(questions) if len(question.turns) > turn == len(said[at])]
@@ -103,7 +106,12 @@ def conversed(
         for at, text in zip(open_, answered(loaded, asked, decoding, seed=seed + turn, progress=progress), strict=True):
             if text is not None:
                 said[at].append(text)
-    return [Answers(question.id, model, tuple(turns)) for question, turns in zip(questions, said, strict=True) if turns]
+    found = [
+        Answers(question.id, model, tuple(turns)) for question, turns in zip(questions, said, strict=True) if turns
+    ]
+    if not found:
+        raise DataError(f"None of {len(questions)} questions leaves room to answer in the context of {loaded.name}.")
+    return found
 
 
 def duelled(
