@@ -172,7 +172,8 @@ def mt_bench(folder: Path) -> dict[str, Any]:
                 apart.append(abs(one.adjusted.value - worth.mean()))
                 failed = max(failed, one.errors)
         values[path.name] = {
-            "kind": board.kind, "rows": board.accounting.read, "failed": failed, "largest_difference": float(max(apart)),
+            "kind": board.kind, "rows": board.accounting.read, "failed": failed,
+            "largest_difference": float(max(apart)),
             "models": {one.model: _value(one) for one in (*board.scores, *board.records)},
         }  # fmt: skip
     return values

@@ -11,7 +11,7 @@ from preferably.cli.main import main
 
 
 @pytest.fixture
-def command(monkeypatch, capsys):
+def command(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
 
