@@ -115,6 +115,43 @@ def test_suite_reward_bench(tmp_path, tiny, command):
     assert "the mean of the sections is not told" in done.stdout and "of no section: mine" in done.stdout
 
 
+JUDGE = """
+from preferably.feedback.records import Preference
+
+
+def judge(groups):
+    texts = [[one.text for one in group.completions] for group in groups]
+    return [Preference(None, state="failed") if "fails" in one + other else
+            Preference(0 if len(one) > len(other) else 1) for one, other in texts]
+"""
+
+
+def test_suites_with_a_judge_write_what_board_reads(tmp_path, tiny_model_directory, command):
+    (tmp_path / "judges.py").write_text(JUDGE)
+    lines(
+        tmp_path / "base.jsonl",
+        *({"instruction": f"say {k}", "output": "x" * 99, "generator": "base"} for k in range(11)),
+        {"instruction": "say this", "output": "fails", "generator": "base"},
+        {"instruction": "z" * 200, "output": "", "generator": "base"},
+    )
+    given = ("--model", tiny_model_directory, "--name", "mine", "--judge", "judges.py:judge", "--output", "out",
+             "--max-tokens", "4", "--device", "cpu")  # fmt: skip
+    done = command("suite", "alpaca-eval", "--data", "base.jsonl", *given)
+    assert done.returncode == 0, done.stderr
+    assert "mine: 1 of 12 annotations have no verdict" in done.stdout
+    assert "1 instructions left out, as they leave the model no room to answer" in done.stdout
+    again = command("board", "out/alpaca_eval/annotations.json")
+    (first,) = [line for line in done.stdout.splitlines() if line.startswith("mine ")]
+    assert first.split()[1] == "0.00" and first in again.stdout.splitlines()
+    lines(tmp_path / "questions.jsonl", {"question_id": 1, "category": "math", "turns": ["a", "b"]})
+    answers = {"question_id": 1, "model_id": "base", "choices": [{"index": 0, "turns": ["x" * 99, "fails"]}]}
+    lines(tmp_path / "answers.jsonl", answers)
+    done = command("suite", "mt-bench", "--data", "questions.jsonl", "--against", "answers.jsonl", *given)
+    assert done.returncode == 0, done.stderr
+    (mine,) = [line.split() for line in done.stdout.splitlines() if line.startswith("mine ") and "turn" not in line]
+    assert mine[1] == "0.00" and mine[5:] == ["0", "1", "0", "0", "1", "0.00"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
