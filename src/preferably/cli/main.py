@@ -11,6 +11,8 @@ from typer.core import TyperCommand, TyperOption
 
 from preferably import __version__
 from preferably.cli import (
+from preferably.cli import (
+    boards,
     data,
     evaluating,
     exporting,
@@ -19,6 +21,18 @@ from preferably.cli import (
     quickstarting,
     rewarding,
     sampling,
+    suites,
+    sweeping,
+    training,
+)
+    labeling,
+    quickstarting,
+    rewarding,
+    sampling,
+<<<<<<< HEAD
+=======
+    suites,
+>>>>>>> suites
     sweeping,
     training,
 )
@@ -37,6 +51,7 @@ app.command(
     "sweep", context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, epilog=training.EPILOG
 )(sweeping.sweep)
 app.command("evaluate")(evaluating.evaluate)
+app.command("board")(boards.board)
 app.command("sample")(sampling.sample)
 app.command("ready")(evaluating.ready)
 app.command("chat")(evaluating.chat)
@@ -47,6 +62,7 @@ app.add_typer(data.app, name="data")
 app.add_typer(labeling.app, name="label")
 app.add_typer(judging.app, name="judge")
 app.add_typer(rewarding.app, name="reward")
+app.add_typer(suites.app, name="suite")
 
 
 class OnceCommand(TyperCommand):
@@ -61,7 +77,11 @@ class OnceCommand(TyperCommand):
         return super().parse_args(ctx, args)
 
 
+<<<<<<< HEAD
 for _verbs in (app, data.app, judging.app, labeling.app, rewarding.app):
+=======
+for _verbs in (app, data.app, labeling.app, rewarding.app, suites.app):
+>>>>>>> suites
     for _verb in _verbs.registered_commands:
         _verb.cls = OnceCommand
 
