@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from preferably.errors import ConfigError
-from preferably.evaluation.controls import FEWEST_FOR_LENGTH, FEWEST_FOR_STYLE, controls_of
+from preferably.evaluation.controls import FEWEST, controls_of
 from preferably.evaluation.winrate import win_rate
 from preferably.feedback.records import Group, Message
 from preferably.judging.contest import judge_by_function
@@ -45,7 +45,7 @@ def comparisons(n, seed=0):
 
 
 def test_people_and_models_get_both_rules_none_and_reward_models_style_alone():
-    prompts, model, against = comparisons(FEWEST_FOR_STYLE)
+    prompts, model, against = comparisons(FEWEST)
     judge = judge_by_score(as_model(longer_wins))
     result = win_rate(prompts, model, against, judge)
     assert result.labeler_kind == "model" and result.win_rate > 0.6
@@ -65,9 +65,9 @@ def test_people_and_models_get_both_rules_none_and_reward_models_style_alone():
 
 def test_of_few_prompts_nothing_is_told_whatever_the_samples():
     judge = judge_by_score(as_model(longer_wins))
-    n = FEWEST_FOR_LENGTH - 1
+    n = FEWEST - 1
     one = controls_of(judge, ["xx", "x"] * n, ["x", "xx"] * n, [1.0, 0.0] * n, [at for at in range(n) for _ in "12"])
     assert one.length.win_rate is None and f"{n} prompts" in one.length.why
-    assert one.style.win_rate is None and f"takes {FEWEST_FOR_STYLE}" in one.style.why
+    assert one.style.win_rate is None and f"takes {FEWEST}" in one.style.why
     none = controls_of(judge, ["x"], ["y"], [None], [0])
     assert none.length.win_rate is None and "0 prompts" in none.length.why

@@ -9,9 +9,8 @@ from preferably.statistics.intervals import Interval
 from preferably.statistics.length_control import Controlled, length_controlled
 from preferably.statistics.style_control import Styled, style_controlled, style_differences
 
-# Prompts below which the intervals cover too seldom to be shown (bench/coverage.py).
-FEWEST_FOR_LENGTH = 50
-FEWEST_FOR_STYLE = 100
+# Prompts below which nothing is claimed: from there on the intervals are held to cover (test_coverage.py).
+FEWEST = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +49,17 @@ def controls_of(
     asked = [prompts[at] for at in judged]
     different = len(set(asked))
     how: dict[str, Any] = {"confidence": confidence, "seed": seed}
+    few = f"{different} prompts were judged, and an interval that can be relied on takes {FEWEST}"
     length: Controlled | None = None
     if has_length_prior(judge):
-        length = Controlled(None, why=_few(different, FEWEST_FOR_LENGTH))
-        if different >= FEWEST_FOR_LENGTH:
+        length = Controlled(None, why=few)
+        if different >= FEWEST:
             longer = [len(one) - len(other) for one, other in zip(ours, theirs, strict=True)]
             length = length_controlled(won, longer, asked, **how)
-    style = Styled(None, why=_few(different, FEWEST_FOR_STYLE))
-    if different >= FEWEST_FOR_STYLE:
+    style = Styled(None, why=few)
+    if different >= FEWEST:
         style = style_controlled(won, style_differences(ours, theirs), asked, **how)
     return Controls(length, style)
-
-
-def _few(prompts: int, fewest: int) -> str:
-    return f"{prompts} prompts were judged, and an interval that can be relied on takes {fewest}"
 
 
 def _length(one: Controlled) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from preferably.feedback.records import Group
 from preferably.statistics.intervals import Interval, bootstrap_mean
 from preferably.statistics.multiple import holm, parts_apart
 
-FEWEST = 30  # prompts of a slice, below which nothing is claimed of it (bench/coverage.py)
+FEWEST = 30  # prompts of a slice, below which nothing is claimed of it (tests/statistics/test_coverage.py)
 MOST = 100  # slices of a column; what has more is no slice but a name of each prompt
 NONE = "(none)"  # prompts whose row has nothing in the column
 
