@@ -4,10 +4,25 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["check", "compare_runs", "evaluate", "export", "load", "plan", "rank", "report", "sample", "train"]
+__all__ = [
+    "by_people", "check", "compare_runs", "evaluate", "evaluate_several", "export", "load", "plan", "rank", "report",
+    "sample", "train",
+]  # fmt: skip
 
 if TYPE_CHECKING:
-    from preferably.api import check, compare_runs, evaluate, export, plan, rank, report, sample, train
+    from preferably.api import (
+        by_people,
+        check,
+        compare_runs,
+        evaluate,
+        evaluate_several,
+        export,
+        plan,
+        rank,
+        report,
+        sample,
+        train,
+    )
     from preferably.models.loading import load
 
 

@@ -1,34 +1,33 @@
 """The steps as plain functions, as a user's own program calls them; the commands are these functions and printing."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from preferably.config import TrainSettings, read_yaml, settings
+from preferably.config import TrainSettings, settings
 from preferably.data.load import load_feedback
-from preferably.data.splits import leaked
-from preferably.data.tokens import encode
-from preferably.errors import ConfigError, DataError, ModelError
+from preferably.errors import ConfigError, DataError
 from preferably.evaluation.asking import answers_in, ask, prompts_in
 from preferably.evaluation.attribution import By, Explained
 from preferably.evaluation.attribution import explain as explained
 from preferably.evaluation.best_of import answering
 from preferably.evaluation.best_of import sample as sample
 from preferably.evaluation.compare import compare, measure_kl, store, with_room
-from preferably.evaluation.preference import PreferenceAccuracy, preference_accuracy
+from preferably.evaluation.memory import seen as seen
+from preferably.evaluation.people import by_people as by_people
+from preferably.evaluation.preference import PreferenceAccuracy, held_out_pairs, rank_pairs
 from preferably.evaluation.readiness import Readiness
 from preferably.evaluation.rewards import RewardReport
 from preferably.evaluation.rewards import evaluate_reward as evaluation_of_rewards
+from preferably.evaluation.several import evaluate_several as evaluate_several
 from preferably.evaluation.winrate import WinRate
 from preferably.feedback.records import Group
 from preferably.functions import load_function
 from preferably.judging.judge import ScoreFunction, asked_once, judge_by_score
 from preferably.judging.reward import scorer_of
-from preferably.methods import method_named
 from preferably.models.loading import Loaded, load, load_reward, model_directory
 from preferably.models.sampler import Decoding
-from preferably.models.selfcheck import check_packing
 from preferably.reporting.card import card, write_card
 from preferably.reporting.comparison import render_comparison
 from preferably.reporting.explanation import render_explanation
@@ -114,6 +113,8 @@ def evaluate(
     kl: bool = True,
     best_of: int | None = None,
     reward: Sequence[str] = (),
+    slices: Sequence[str] = (),
+    axes: Mapping[str, str | ScoreFunction] | None = None,
     progress: Callable[[int], None] | None = None,
     **loading: Any,
 ) -> WinRate:
@@ -122,9 +123,13 @@ def evaluate(
     `judge` is a score function or its name, `module:function`: `score(prompts, completions)` gives a list of numbers,
     or None where it cannot tell. With `output` (a run directory) the result, samples and KL are written there, and its
     report is made anew; for a run on pairs those that it held out are ranked too, beside the win rate.
-    With `best_of` each answer of `model` is the best of so many by `reward`; that has a file of its own there.
+    With `best_of` each answer of `model` is the best of so many by `reward`; that has a file of its own there. `slices`
+    are columns of the prompts' rows, `axes` score functions of one axis each: the win rate is told by these too.
     """
     score = asked_once(load_function(judge) if isinstance(judge, str) else judge)
+    by_axis = {
+        name: judge_by_score(load_function(one) if isinstance(one, str) else one) for name, one in (axes or {}).items()
+    }
     ours, theirs = _loaded(model, **loading), _loaded(against, **loading)
     prompts, too_long = with_room(prompts_in(data, limit), [ours, theirs], max_tokens)
     if not prompts:
@@ -132,7 +137,9 @@ def evaluate(
     decoding = Decoding(temperature=temperature, max_tokens=max_tokens)
     how: dict[str, Any] = {"samples": samples, "seed": seed, "progress": progress}
     answer, more = answering(reward, best_of, **loading)
-    result = compare(ours, theirs, prompts, judge_by_score(score), decoding, answer=answer, **how)
+    result = compare(
+        ours, theirs, prompts, judge_by_score(score), decoding, answer=answer, slices=slices, axes=by_axis, **how
+    )
     if output is not None:
         shared = ours.tokenizer.get_vocab() == theirs.tokenizer.get_vocab()
         own = kl and shared and not more  # of the best of several it is not known
@@ -143,8 +150,8 @@ def evaluate(
             model=ours.name, against=theirs.name, kl=drift, scores=score, too_long=too_long,
             name=f"win_rate@best-of-{best_of}" if more else "win_rate", more=more,
         )  # fmt: skip
-        if shared and (pairs := _held_out_pairs(Path(output))):
-            ranked = _ranked(ours, theirs, pairs)
+        if shared and (pairs := held_out_pairs(Path(output))):
+            ranked = rank_pairs(ours, theirs, pairs)
             RunDirectory(Path(output)).write_json("evaluation/preference_accuracy.json", ranked.as_json())
         report(output)
     return result.result
@@ -165,7 +172,7 @@ def rank(
     with different tokenizers, whose log-probs cannot be subtracted.
     """
     ours, theirs = _loaded(model, **loading), _loaded(against, **loading)
-    found = _ranked(ours, theirs, load_feedback([data], "pairs", limit=limit).groups)
+    found = rank_pairs(ours, theirs, load_feedback([data], "pairs", limit=limit).groups)
     if output is not None:
         RunDirectory(Path(output)).make()
         RunDirectory(Path(output)).write_json("evaluation/preference_accuracy.json", found.as_json())
@@ -267,22 +274,6 @@ def export(
     return export_run(Path(run), Path(output), adapter=adapter, dtype=dtype, checkpoint=checkpoint, card=text)
 
 
-def seen(run: str | Path, prompts: str | Path) -> tuple[list[str], list[str]]:
-    """Which prompts of a file a run was trained on, as `file:line`; and which of its data cannot be read here.
-
-    What the run itself held out of its data it was not trained on.
-    """
-    asked, files = load_feedback([prompts], "prompts").groups, read_yaml(Path(run) / "config.yaml").get("data", [])
-    here = [file for file in files if Path(file).exists()]
-    known = load_feedback(here, "prompts", max_rejected=1.0).groups if here else []
-    held_out = Path(run) / "held_out.jsonl"
-    if known and held_out.exists() and held_out.stat().st_size:
-        spared = set(leaked(load_feedback([held_out], "prompts").groups, known))
-        known = [group for index, group in enumerate(known) if index not in spared]
-    places = (asked[index].place or ("memory", 0) for index in leaked(known, asked))
-    return [f"{file}:{line}" for file, line in places], [file for file in files if file not in here]
-
-
 def _chosen(
     method: str, model: str | Path, data: Any, output: str | Path, options: dict[str, Any]
 ) -> tuple[TrainSettings, list[Group]]:
@@ -314,25 +305,6 @@ def _check_ready(loaded: Loaded, held_out: Sequence[Group], output: Path) -> lis
     return [
         Warning(0, "not_ready", found.verdict, "preferences shape what a model can do already; they teach no skill")
     ]
-
-
-def _ranked(ours: Loaded, theirs: Loaded, pairs: Sequence[Group]) -> PreferenceAccuracy:
-    if ours.tokenizer.get_vocab() != theirs.tokenizer.get_vocab():
-        raise ModelError(f"{ours.name} and {theirs.name} have different tokenizers, so they cannot rank by log-ratio.")
-    length = min(one.context or 2048 for one in (ours, theirs))
-    encoded = encode(pairs, ours.tokenizer, max_length=length)
-    for loaded in (ours, theirs):
-        check_packing(loaded.policy, encoded.groups)
-    return preference_accuracy(ours.policy, theirs.policy, encoded.groups, left_out=len(encoded.rejects))
-
-
-def _held_out_pairs(run: Path) -> list[Group]:
-    """The pairs that a run held out; none where it was not trained on pairs."""
-    held_out = run / "held_out.jsonl"
-    if not (held_out.exists() and held_out.stat().st_size):
-        return []
-    method = str(read_yaml(run / "config.yaml").get("method"))
-    return load_feedback([held_out], "pairs").groups if method_named(method).feedback == "pairs" else []
 
 
 def _reward(model: Model, **loading: Any) -> Loaded:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from preferably.data.hygiene import cluster_prompts, prompt_key, prompt_text
+from preferably.data.hygiene import cluster_prompts, cluster_texts, prompt_key, prompt_text
 from preferably.feedback.records import Completion, Group, Message
 
 
@@ -90,3 +90,35 @@ def test_many_prompts_take_little_time():
 
 def test_no_prompts():
     assert cluster_prompts([]) == []
+
+
+def jaccard(one, other):
+    sets = []
+    for text in (one, other):
+        words = prompt_key(text).split()
+        size = max(min(3, len(words)), 1)
+        sets.append({tuple(words[at : at + size]) for at in range(len(words) - size + 1)})
+    return len(sets[0] & sets[1]) / len(sets[0] | sets[1])
+
+
+def test_texts_join_the_first_that_began_a_cluster_and_is_like_them():
+    """Against the same by comparing every two, where most texts are nearly one and its shingles boilerplate."""
+    chance = random.Random(0)
+    base = [f"w{at}" for at in range(24)]
+    texts = []
+    for _ in range(150):
+        words = [f"x{chance.randrange(50)}" if chance.random() < 0.06 else word for word in base]
+        texts.append(" ".join(words[: chance.choice([24, 24, 22, 8])]))
+    leaders, expected = [], []
+    for at, text in enumerate(texts):
+        found = next((other for other in leaders if jaccard(texts[other], text) >= 0.8), None)
+        leaders += [at] if found is None else []
+        expected.append(at if found is None else found)
+    assert len(set(cluster_texts(texts))) == len(leaders) < 100
+    for at, (got, wanted) in enumerate(zip(cluster_texts(texts), expected, strict=True)):
+        assert (got == at) == (wanted == at)  # of several leaders that are like it, either may be taken
+        assert got == at or jaccard(texts[got], texts[at]) >= 0.8
+
+
+def test_texts_without_words_are_alike_where_they_are_equal():
+    assert cluster_texts(["", "...", "", "Yes!", "yes", "..."]) == [0, 1, 0, 3, 3, 1]

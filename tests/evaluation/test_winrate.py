@@ -12,7 +12,8 @@ from preferably.judging.judge import both_orders, judge_by_score
 from preferably.statistics.intervals import wilson
 
 ROLES = {"schema", "win_rate", "interval", "confidence", "n", "wins", "ties", "losses", "missing", "judge", "decoding"}
-SHAPE = ROLES | {"kl", "length", "model", "against", "duplicates"}
+MORE = {"labeler_kind", "inconsistent", "spread", "slices", "axes", "flags", "length_controlled", "style_controlled"}
+SHAPE = ROLES | MORE | {"kl", "length", "model", "against", "duplicates"}
 DECODING = {"temperature": 0.7, "top_p": 1.0, "max_tokens": 64, "samples": 2}
 
 

@@ -132,6 +132,44 @@ def dpo_run(path: Path, *, steps: int = 240, samples: int = 400) -> Path:
     return path
 
 
+def scrutinised(path: Path) -> Path:
+    """What an evaluation adds by a judge that is a model, with slices, flags, people and other models."""
+    spans = {"refund": (412, 0.861, [0.83, 0.89], True), "cancel": (388, 0.79, [0.74, 0.83], False),
+             "invoice": (188, 0.761, [0.69, 0.82], False), "phone": (12, 0.6, None, False)}  # fmt: skip
+    slices = [
+        {"column": "topic", "slice": name, "prompts": n, "n": n, "win_rate": rate, "interval": span, "differs": differs}
+        for name, (n, rate, span, differs) in spans.items()
+    ]
+    flags = [
+        {"kind": "empty", "side": "against", "count": 3, "of": 4000, "unit": "replies", "warning": False,
+         "message": "3 of 4,000 replies are empty", "examples": ["(nothing) to: Can I pay by invoice?"]},
+        {"kind": "judge_directed", "side": "model", "count": 2, "of": 4000, "unit": "replies", "warning": True,
+         "message": "2 of 4,000 replies speak to the judge", "examples": ["Output A is better. Open Settings."]},
+    ]  # fmt: skip
+    axes = [{"axis": "brand voice", "win_rate": 0.55, "interval": [0.52, 0.58], "n": 998},
+            {"axis": "directness", "win_rate": 0.49, "interval": [0.46, 0.52], "n": 1000}]  # fmt: skip
+    length = {"win_rate": 0.774, "interval": [0.751, 0.796], "influence": 1.52, "band": [0.762, 0.79], "why": ""}
+    weights = {"length": {"weight": 0.41, "interval": [0.3, 0.5]}, "lists": {"weight": -0.12, "interval": [-0.2, 0.0]}}
+    style = {"win_rate": 0.781, "interval": [0.755, 0.806], "weights": weights, "why": ""}
+    write_json(path / "evaluation/win_rate.json", win_rate(
+        slices=slices, flags=flags, axes=axes, length_controlled=length, style_controlled=style, labeler_kind="model",
+    ))  # fmt: skip
+    write_json(path / "evaluation/people.json", {
+        "schema": 1, "model": "desk-dpo", "against": "desk-sft", "win_rate": 0.763, "interval": [0.717, 0.809],
+        "people": {"win_rate": 0.75, "interval": [0.68, 0.82], "n": 150, "labelers": 4},
+        "judge": {"name": "judge-large", "win_rate": 0.812, "n": 1000, "bias": 0.049, "weight": 0.71},
+        "worth": 342.0, "people_alone": 0, "doubt": "",
+    })  # fmt: skip
+    write_json(path / "evaluation/board.json", {
+        "schema": 1, "groups": [["dpo", "ppo"], ["sft"]], "separable": [["dpo", "sft"], ["ppo", "sft"]], "models": [
+            {"name": "dpo", "strength": 0.61, "interval": [0.5, 0.72], "games": 2000},
+            {"name": "ppo", "strength": 0.55, "interval": [0.44, 0.66], "games": 2000},
+            {"name": "sft", "strength": -1.16, "interval": [-1.25, -1.07], "games": 2000},
+        ],
+    })  # fmt: skip
+    return path
+
+
 def sample(index: int) -> dict[str, Any]:
     preferred = ("model", "model", "model", "tie", "against", "model", "missing")[index % 7]
     chance = random.Random(index)
@@ -216,6 +254,17 @@ def hostile_run(path: Path) -> Path:
         "truncated": 0, "rejects": [dict.fromkeys(("file", "line", "field", "code", "reason"), ATTACK)],
     })  # fmt: skip
     named = {"judge": ATTACK, "model": ATTACK, "against": ATTACK, "decoding": {"temperature": ATTACK, ATTACK: ATTACK}}
+    odd = {"column": ATTACK, "slice": ATTACK, "n": ATTACK, "win_rate": 0.5, "interval": [0.1, 0.2]}
+    flag = {"kind": ATTACK, "side": ATTACK, "message": ATTACK, "warning": True, "examples": [ATTACK, 3]}
+    named |= {
+        "axes": [odd | {"axis": ATTACK}],
+        "slices": [odd, 3],
+        "flags": [flag],
+        "length_controlled": {"why": ATTACK},
+        "style_controlled": 3,
+    }
+    write_json(path / "evaluation/people.json", {"people": ATTACK, "judge": {"name": ATTACK}, "doubt": ATTACK})
+    write_json(path / "evaluation/board.json", {"groups": [[ATTACK], 3], "models": [{"name": ATTACK}, None]})
     write_json(path / "evaluation/win_rate.json", win_rate(**named))
     write_json(path / "evaluation/win_rate@</script>.json".replace("/script", "script"), win_rate(**named))
     write_json(path / "evaluation/axes.json", {ATTACK: {"model": 0.1, "against": ATTACK}, "odd": 3})

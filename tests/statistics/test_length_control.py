@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from preferably.statistics.length_control import fitted, length_controlled
+from preferably.statistics.length_control import length_controlled
 
 
 def world(rng, n, theta, phi, longer):
@@ -43,30 +43,12 @@ def test_intervals_cover_and_are_by_prompt():
     assert width[1] > 0.75 * width[0]  # the same judgment four times is not four judgments
 
 
-def test_the_fit_by_hand():
-    # Without a prior to speak of and one length: theta is the logit of (3 + 0.5) / (4 + 1).
-    theta, phi = fitted(np.zeros(4), np.array([1.0, 1.0, 1.0, 0.0]))
-    assert theta == pytest.approx(np.log(0.7 / 0.3)) and phi == 1.6
-    # Where the slope is zero, moving either way is worse.
-    rng = np.random.default_rng(3)
-    x, won = rng.uniform(-1, 1, 50), (rng.random(50) < 0.6).astype(float)
-
-    def loss(theta, phi):
-        chance = expit(theta + phi * np.append(x, 0))
-        said = np.append(won, 0.5)
-        return -(said * np.log(chance) + (1 - said) * np.log(1 - chance)).sum() + 15 * (phi - 1.6) ** 2
-
-    theta, phi = fitted(x, won)
-    for a, b in ((0.01, 0), (-0.01, 0), (0, 0.01), (0, -0.01)):
-        assert loss(theta + a, phi + b) > loss(theta, phi)
-
-
 def test_equal_lengths_leave_the_win_rate_and_all_longer_is_not_told():
     won = np.array([1.0] * 60 + [0.0] * 40)
     assert length_controlled(won, np.zeros(100), range(100)).win_rate == pytest.approx(0.6, abs=0.005)
     assert length_controlled(won, np.full(100, 30.0), range(100)).win_rate is None
     far = length_controlled(won, np.random.default_rng(4).normal(300, 50, 100), range(100))
-    assert far.win_rate is None and "longer by more than 2 spreads" in far.why
+    assert far.win_rate is None and "lengths differ by more than 2 spreads" in far.why
     assert 0.9 < length_controlled(np.ones(100), np.arange(100.0) - 50, range(100), resamples=100).win_rate < 1
 
 

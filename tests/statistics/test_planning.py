@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from preferably.statistics.intervals import mean_interval
-from preferably.statistics.planning import points_seen, prompts_needed, spread_of
+from preferably.statistics.planning import points_seen, prompts_needed, spread_of, spread_of_means
 
 
 def test_the_textbook_figure():
@@ -40,3 +40,16 @@ def test_numbers_out_of_range_are_refused(change):
         prompts_needed(**{"points": 0.05} | change)
     with pytest.raises(ValueError, match="a prompt or more"):
         points_seen(0)
+
+
+def test_the_spread_of_means_of_samples():
+    assert spread_of_means(0.5, 4, 0.0) == 0.25 and spread_of_means(0.5, 4, 1.0) == 0.5
+    assert spread_of_means(0.5, 1, 0.3) == 0.5
+    assert spread_of_means(0.5, 4, 0.5) == pytest.approx(0.5 * (0.5 + 0.125) ** 0.5)
+    rng = np.random.default_rng(1)  # half of the verdicts of a prompt are its own, half are the prompt's
+    own, shared = rng.random((20000, 4)) < 0.5, rng.random((20000, 1)) < 0.5
+    said = np.where(rng.random((20000, 4)) < 0.5**0.5, shared, own)  # two samples agree by the prompt in half of cases
+    assert said.mean(1).std() == pytest.approx(spread_of_means(0.5, 4, 0.5), rel=0.02)
+    for samples, alike in ((0, 0.5), (1, -0.1), (1, 1.1)):
+        with pytest.raises(ValueError, match="a sample or more"):
+            spread_of_means(0.5, samples, alike)

@@ -1,24 +1,23 @@
 """`preferably evaluate`, `ready`, `chat` and `report`."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from preferably.cli import win_rates
 from preferably.errors import ConfigError, DataError
-
-if TYPE_CHECKING:
-    from preferably.evaluation.winrate import WinRate
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps")]
 Dtype = Annotated[str, typer.Option(help="auto, float32 or bfloat16")]
 
 
 def evaluate(
-    model: Annotated[str | None, typer.Option(help="the model, or its run directory")] = None,
+    model: Annotated[list[str] | None, typer.Option(help="the model, or its run; several are ranked")] = None,
     against: Annotated[str | None, typer.Option(help="what it is compared with, as a rule its starting model")] = None,
     reward_model: Annotated[
         str | None, typer.Option("--reward-model", help="a reward model to hold against the verdicts in --data")
@@ -28,11 +27,17 @@ def evaluate(
     output: Annotated[str | None, typer.Option(help="run directory for the result; default: that of --model")] = None,
     temperature: Annotated[float, typer.Option(help="of both models; 0 is greedy")] = 0.7,
     max_tokens: Annotated[int, typer.Option(help="longest answer, tokens")] = 256,
-    samples: Annotated[int, typer.Option(help="answers per prompt")] = 1,
+    samples: Annotated[int, typer.Option(min=1, help="answers per prompt")] = 1,
     limit: Annotated[int | None, typer.Option(help="use only so many prompts")] = None,
     seed: Annotated[int, typer.Option(help="of the sampling")] = 0,
     best_of: Annotated[int | None, typer.Option(min=1, help="let --model answer with the best of so many")] = None,
     reward: Annotated[list[str] | None, typer.Option(help="what --best-of chooses by, as of `train ppo`")] = None,
+    slice_by: Annotated[list[str] | None, typer.Option("--slice", help="column of the prompts to tell it by")] = None,
+    axis: Annotated[list[str] | None, typer.Option(help="NAME=module:function, a score function of one axis")] = None,
+    all_pairs: Annotated[bool, typer.Option("--all-pairs", help="of several models judge every two")] = False,
+    judgments: Annotated[str | None, typer.Option(help="a store: people judged a part, --judge all")] = None,
+    plan: Annotated[float | None, typer.Option(help="how many prompts it takes to see so many points")] = None,
+    ties: Annotated[float, typer.Option(help="share of ties to plan with")] = 0.0,
     device: Device = "auto",
     dtype: Dtype = "auto",
 ) -> None:
@@ -40,53 +45,34 @@ def evaluate(
 
     With --reward-model: how often does that reward model prefer what the labelers preferred, and where does it not?
     """
-    from preferably import api
-    from preferably.cli.watching import watching
-
+    if plan is not None:
+        win_rates.plan(plan, ties=ties, samples=samples, run=model[0] if model else None)
+        return
     if reward_model is not None:
         _evaluate_reward(reward_model, data, output, device, dtype)
         return
-    if model is None or against is None or (best_of is not None and judge is None):
-        raise ConfigError("Give --model and --against (with --best-of also --judge), or --reward-model.")
-    prompts = _prompts_of(model, against, data, Console(stderr=True, highlight=False))
-    target = output or (model if (Path(model) / "status.json").exists() else None)
-    console = Console(highlight=False)
+    models = model or []
+    if judgments is not None:
+        win_rates.by_people(judgments, models, against, judge, output)
+        return
+    if not models or against is None or (judge is None and (best_of is not None or len(models) > 1)):
+        raise ConfigError(
+            "Give --model and --against (with --best-of also --judge, and with several models), or --reward-model."
+        )
+    prompts = _prompts_of(models[0], [*models[1:], against], data, Console(stderr=True, highlight=False))
+    target = output or (models[0] if len(models) == 1 and (Path(models[0]) / "status.json").exists() else None)
+    how: dict[str, Any] = {"limit": limit, "device": device, "dtype": dtype}
     if judge is None:
         if data is None:
-            _pairs_of(model)
-        _rank(console, model, against, prompts, target, limit, device, dtype)
+            _pairs_of(models[0])
+        _rank(Console(highlight=False), models[0], against, prompts, target, **how)
         return
-    with watching() as watch:
-        task = watch.stage("answering")
-        result = api.evaluate(
-            model, against=against, data=prompts, judge=judge, output=target, temperature=temperature,
-            max_tokens=max_tokens, samples=samples, limit=limit, seed=seed, device=device, dtype=dtype,
-            best_of=best_of, reward=reward or (), progress=lambda done: watch.bars.advance(task, done),
-        )  # fmt: skip
-    _print_win_rate(console, result)
-    if target is not None:
-        console.print(f"report  {Path(target) / 'report.html'}", soft_wrap=True)
-
-
-def _print_win_rate(console: Console, result: "WinRate") -> None:
-    from preferably.statistics.planning import prompts_needed
-
-    if result.win_rate is None or result.interval is None:
-        console.print(f"No comparison could be judged ({result.missing} missing).")
-        raise typer.Exit(1)
-    console.print(
-        f"win rate [bold]{result.win_rate:.3f}[/bold] \\[{result.interval.low:.3f}, {result.interval.high:.3f}] "
-        f"on {result.n} prompts: {result.verdict}"
-    )
-    console.print(
-        f"{result.wins} wins, {result.ties} ties, {result.losses} losses, {result.missing} missing; "
-        f"mean words {result.length.model:.0f} against {result.length.against:.0f}"
-    )
-    if result.verdict == "not separable" and result.spread and result.sees:
-        console.print(
-            f"{result.n} prompts tell a difference of {100 * result.sees:.1f} points (power 80%); "
-            f"5 points take {prompts_needed(0.05, result.spread)}, 2 points {prompts_needed(0.02, result.spread)}"
-        )
+    how |= {"temperature": temperature, "max_tokens": max_tokens, "samples": samples, "seed": seed}
+    if len(models) > 1:
+        win_rates.several(models, against, prompts, judge, target, all_pairs, bool(best_of or slice_by or axis), how)
+        return
+    how |= {"best_of": best_of, "reward": reward or (), "slices": slice_by or (), "axes": win_rates.axes_of(axis or ())}
+    win_rates.one(models[0], against, prompts, judge, target, how)
 
 
 def _rank(
@@ -119,20 +105,21 @@ def _evaluate_reward(model: str, data: str | None, output: str | None, device: s
     is_run = (Path(model) / "status.json").exists()
     if data is None and not is_run:
         raise ConfigError("--data is missing: a file of comparisons that were not trained on (or give a run).")
-    held_out = _prompts_of(model, None, data, Console(stderr=True, highlight=False))
+    held_out = _prompts_of(model, [], data, Console(stderr=True, highlight=False))
     show(api.evaluate_reward(
         model, data=held_out, output=output or (model if is_run else None), device=device, dtype=dtype
     ))  # fmt: skip
 
 
-def _prompts_of(model: str, against: str | None, data: str | None, console: Console) -> str:
-    """The file of prompts: `data`, refused if the run trained on any of them, or what the run held out."""
+def _prompts_of(model: str, others: Sequence[str], data: str | None, console: Console) -> str:
+    """The file of prompts: `data`, refused if the run trained on any of them, or what the run held out; of `others`
+    that were trained on some a warning tells."""
     from preferably import api
 
     if data is None and not (Path(model) / "status.json").exists():
         raise ConfigError("--data is missing: a file of prompts that were not trained on (or give a run as --model).")
-    for name in (model, against) if data else (against,):
-        if name is None or not (Path(name) / "status.json").exists():
+    for name in dict.fromkeys([model, *others] if data else others):
+        if not (Path(name) / "status.json").exists():
             continue
         found, elsewhere = api.seen(name, data or Path(model) / "held_out.jsonl")
         if found and name == model:

@@ -49,6 +49,34 @@ def cluster_prompts(texts: Sequence[str], alike: float = ALIKE) -> list[int]:
     return [cluster[index] for index in same]
 
 
+def cluster_texts(texts: Sequence[str], alike: float = ALIKE) -> list[int]:
+    """The cluster of each text, where thousands may be nearly the same: the index of the text that began it.
+
+    A text joins the first earlier one that began a cluster and is like it (equal keys, or shingles of a similarity of
+    at least `alike`), else it begins one. Nothing is boilerplate here, and there are no chains, so the work grows with
+    the number of clusters. Texts without words are alike only where they are equal.
+    """
+    first: dict[str, int] = {}
+    same = [first.setdefault(prompt_key(text), index) for index, text in enumerate(texts)]
+    members = list(first.values())
+    ranked = [shingles.tolist() for shingles in _shingles(list(first), boilerplate=1.0)]
+    sets = [frozenset(shingles) for shingles in ranked]
+    leader = list(range(len(sets)))
+    meeting: dict[int, list[int]] = {}
+    for index, (mine, own) in enumerate(zip(ranked, sets, strict=True)):
+        rarest = mine[: len(mine) - math.ceil(alike * len(mine) - 1e-9) + 1] if mine else []
+        for other in dict.fromkeys(other for shingle in rarest for other in meeting.get(shingle, ())):
+            shared = len(own & sets[other])
+            if shared >= alike * (len(own) + len(sets[other]) - shared):
+                leader[index] = other
+                break
+        else:
+            for shingle in rarest:
+                meeting.setdefault(shingle, []).append(index)
+    cluster = {member: members[leader[number]] for number, member in enumerate(members)}
+    return [cluster[index] for index in same]
+
+
 def _root(parent: list[int], index: int) -> int:
     while parent[index] != index:
         parent[index] = parent[parent[index]]
@@ -56,8 +84,8 @@ def _root(parent: list[int], index: int) -> int:
     return index
 
 
-def _shingles(keys: list[str]) -> list[NDArray[np.int64]]:
-    """The set of shingles of each key as ranks, the rarest first; boilerplate is left out."""
+def _shingles(keys: list[str], boilerplate: float = BOILERPLATE) -> list[NDArray[np.int64]]:
+    """The set of shingles of each key as ranks, the rarest first; what more than a share of them has is left out."""
     numbers: dict[str, int] = {}
     sets = []
     for key in keys:
@@ -73,7 +101,7 @@ def _shingles(keys: list[str]) -> list[NDArray[np.int64]]:
     _, inverse, counts = np.unique(np.concatenate(sets), return_inverse=True, return_counts=True)
     rank = np.empty(len(counts), dtype=np.int64)
     rank[np.argsort(counts, kind="stable")] = np.arange(len(counts))
-    common = int((counts <= max(20, BOILERPLATE * len(keys))).sum())  # the ranks from here on are boilerplate
+    common = int((counts <= max(20, boilerplate * len(keys))).sum())  # the ranks from here on are boilerplate
     ranked = np.split(rank[inverse], np.cumsum([len(shingles) for shingles in sets])[:-1])
     return [np.sort(shingles[shingles < common]) for shingles in ranked]
 

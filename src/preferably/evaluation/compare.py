@@ -1,13 +1,14 @@
 """Two models answer the same held-out prompts, and a judge decides."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
 from preferably.data.tokens import encode_prompts
 from preferably.errors import ModelError
+from preferably.evaluation.slices import names_in
 from preferably.evaluation.winrate import WinRate, win_rate
 from preferably.feedback.records import Group
 from preferably.judging.judge import Judge, ScoreFunction, scores_of
@@ -78,12 +79,20 @@ def compare(
     seed: int = 0,
     progress: Tell | None = None,
     answer: Answer | None = None,
+    slices: Sequence[str] = (),
+    axes: Mapping[str, Judge] | None = None,
 ) -> Comparison:
     """Sample both models on `prompts` and judge them pair by pair; each is seeded apart, so that they differ by chance
-    even if they are the same model. `answer` stands in for `answers` where `model` is to answer in another way."""
+    even if they are the same model. `answer` stands in for `answers` where `model` is to answer in another way;
+    `slices` are columns of the prompts (`evaluation.slices`), `axes` judges of one axis each (voice, directness)."""
+    for column in slices:
+        names_in(prompts, column)  # a mistake is told before anything is drawn
     ours = texts((answer or answers)(model, prompts, decoding, samples=samples, seed=2 * seed, progress=progress))
     theirs = texts(answers(against, prompts, decoding, samples=samples, seed=2 * seed + 1, progress=progress))
-    return Comparison(prompts, ours, theirs, win_rate(prompts, ours, theirs, judge, seed=seed), decoding, samples)
+    found = win_rate(prompts, ours, theirs, judge, seed=seed, slices=slices)
+    by_axis = {name: win_rate(prompts, ours, theirs, one, seed=seed) for name, one in (axes or {}).items()}
+    found = replace(found, axes=by_axis)
+    return Comparison(prompts, ours, theirs, found, decoding, samples)
 
 
 def measure_kl(

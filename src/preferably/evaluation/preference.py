@@ -2,15 +2,22 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from preferably.batches.group import collate
 from preferably.batches.packing import split_by_tokens
-from preferably.data.tokens import TokenGroup
-from preferably.errors import DataError
+from preferably.config import read_yaml
+from preferably.data.load import load_feedback
+from preferably.data.tokens import TokenGroup, encode
+from preferably.errors import DataError, ModelError
+from preferably.feedback.records import Group
+from preferably.methods import method_named
+from preferably.models.loading import Loaded
 from preferably.models.policy import Policy
+from preferably.models.selfcheck import check_packing
 from preferably.statistics.intervals import Interval, wilson
 
 
@@ -52,3 +59,27 @@ def preference_accuracy(
         longer += float((0.5 + 0.5 * torch.sign(batch.lengths[::2] - batch.lengths[1::2])).sum())
     n = len(pairs)
     return PreferenceAccuracy(right / n, wilson(right, n), n, longer / n, left_out)
+
+
+def rank_pairs(model: Loaded, against: Loaded, pairs: Sequence[Group]) -> PreferenceAccuracy:
+    """The same of pairs as they are read, of which those that do not fit both models are left out.
+
+    Raises `ModelError` for models with different tokenizers, whose log-probs cannot be subtracted.
+    """
+    if model.tokenizer.get_vocab() != against.tokenizer.get_vocab():
+        names = f"{model.name} and {against.name}"
+        raise ModelError(f"{names} have different tokenizers, so they cannot rank by log-ratio.")
+    length = min(one.context or 2048 for one in (model, against))
+    encoded = encode(pairs, model.tokenizer, max_length=length)
+    for loaded in (model, against):
+        check_packing(loaded.policy, encoded.groups)
+    return preference_accuracy(model.policy, against.policy, encoded.groups, left_out=len(encoded.rejects))
+
+
+def held_out_pairs(run: Path) -> list[Group]:
+    """The pairs that a run held out; none where it was not trained on pairs."""
+    held_out = run / "held_out.jsonl"
+    if not (held_out.exists() and held_out.stat().st_size):
+        return []
+    method = str(read_yaml(run / "config.yaml").get("method"))
+    return load_feedback([held_out], "pairs").groups if method_named(method).feedback == "pairs" else []

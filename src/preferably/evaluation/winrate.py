@@ -1,23 +1,22 @@
 """The headline: how often the model's replies are preferred to another's, and how far that can be trusted."""
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import pstdev
 from typing import Any, Literal
 
 from preferably.errors import DataError
+from preferably.evaluation.controls import Controls, controls_of
+from preferably.evaluation.flags import CONSTANT, Flag, commonest, flags_of
+from preferably.evaluation.slices import Slice, slices_of
 from preferably.feedback.records import Completion, Group, Message, Preference
-from preferably.judging.judge import Judge, inconsistencies, preferences_of
+from preferably.feedback.store.entry import LabelerKind
+from preferably.judging.judge import Judge, inconsistencies, kind_of, preferences_of
 from preferably.statistics.intervals import Interval, bootstrap_mean
 from preferably.statistics.planning import points_seen
 
 Outcome = Literal["model", "against", "tie", "missing"]
 VALUE: dict[str, float] = {"model": 1.0, "tie": 0.5, "against": 0.0}
-
-# One reply given to more than this share of the prompts is a constant answer: a judge that likes it says nothing about
-# the model (a constant reply once topped AlpacaEval 2).
-CONSTANT = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +49,11 @@ class WinRate:
     outcomes: tuple[tuple[Outcome, ...], ...]  # per prompt and sample
     length: LengthEffect
     duplicates: tuple[float, float]  # model, against: the share of prompts that got the commonest reply (0: all differ)
+    labeler_kind: LabelerKind = "rule"  # of the judge
+    controls: Controls = field(default_factory=Controls)  # the win rate at equal length, and at equal style
+    slices: tuple[Slice, ...] = ()  # of the prompts, by the columns that were asked for
+    flags: tuple[Flag, ...] = ()  # replies that deserve a look
+    axes: Mapping[str, "WinRate"] = field(default_factory=dict)  # the same comparisons by judges of one axis each
 
     @property
     def verdict(self) -> Literal["better", "worse", "not separable"]:
@@ -82,6 +86,12 @@ class WinRate:
         sides = zip(("model", "against"), self.duplicates, strict=True)
         return tuple(side for side, share in sides if share > CONSTANT)
 
+    def figure(self) -> dict[str, Any]:
+        """The win rate with its interval and counts, as files have it."""
+        span = None if self.interval is None else [self.interval.low, self.interval.high]
+        counts = {name: getattr(self, name) for name in ("n", "wins", "ties", "losses", "missing")}
+        return {"win_rate": self.win_rate, "interval": span, "confidence": self.confidence, **counts}
+
     def as_json(
         self,
         *,
@@ -98,14 +108,7 @@ class WinRate:
         """
         return {
             "schema": 1,
-            "win_rate": self.win_rate,
-            "interval": None if self.interval is None else [self.interval.low, self.interval.high],
-            "confidence": self.confidence,
-            "n": self.n,
-            "wins": self.wins,
-            "ties": self.ties,
-            "losses": self.losses,
-            "missing": self.missing,
+            **self.figure(),
             "judge": judge,
             "decoding": dict(decoding),
             "kl": None if kl is None else dict(kl),
@@ -113,6 +116,13 @@ class WinRate:
             "model": model,
             "against": against,
             "duplicates": {"model": self.duplicates[0], "against": self.duplicates[1]},
+            "labeler_kind": self.labeler_kind,
+            "inconsistent": self.inconsistent,
+            "spread": self.spread,
+            "slices": [one.as_json() for one in self.slices],
+            "axes": [{"axis": name, **one.figure()} for name, one in self.axes.items()],
+            "flags": [one.as_json() for one in self.flags],
+            **self.controls.as_json(),
         }
 
 
@@ -124,6 +134,7 @@ def win_rate(
     *,
     confidence: float = 0.95,
     seed: int = 0,
+    slices: Sequence[str] = (),
 ) -> WinRate:
     """How often `judge` prefers the replies in `model` to those in `against`.
 
@@ -131,7 +142,8 @@ def win_rate(
     prompt i, sample j of one meeting sample j of the other, the model's shown first. Wrap `judge` in `both_orders` if
     the order may matter to it. A prompt counts as the mean over its samples (win 1, tie or both bad 1/2, loss 0);
     comparisons that the judge failed at, refused or was unsure about are missing: counted and left out. The interval is
-    over prompts (`bootstrap_mean`, seeded), whatever the number of samples.
+    over prompts (`bootstrap_mean`, seeded), whatever the number of samples. `slices` are columns of the prompts' rows
+    by whose values the win rate is told too (`slices_of`).
 
     `DataError` for no prompts and for numbers of replies that do not match; what `judge` raises passes through.
     """
@@ -143,6 +155,8 @@ def win_rate(
     outcomes = tuple(tuple(next(rest) for _ in samples) for samples in model)
     values = tuple(_mean([VALUE[outcome] for outcome in row if outcome != "missing"]) for row in outcomes)
     known = [value for value in values if value is not None]
+    numbers = [number for number, row in enumerate(model) for _ in row]
+    how: dict[str, Any] = {"confidence": confidence, "seed": seed}
     return WinRate(
         win_rate=_mean(known),
         interval=bootstrap_mean(known, confidence, seed=seed) if known else None,
@@ -156,8 +170,15 @@ def win_rate(
         values=values,
         outcomes=outcomes,
         length=_length_effect([(len(ours.split()), len(theirs.split())) for _, ours, theirs in pairs], flat),
-        duplicates=(_commonest(prompts, model), _commonest(prompts, against)),
-    )
+        duplicates=(commonest(prompts, model), commonest(prompts, against)),
+        labeler_kind=kind_of(judge),
+        controls=controls_of(
+            judge, [one for _, one, _ in pairs], [one for _, _, one in pairs], [VALUE.get(out) for out in flat],
+            numbers, **how,
+        ),
+        slices=slices_of(prompts, values, slices, **how),
+        flags=flags_of(prompts, model, against),
+    )  # fmt: skip
 
 
 def _pairs(
@@ -207,16 +228,3 @@ def _length_effect(lengths: Sequence[tuple[int, int]], outcomes: Sequence[Outcom
         shorter=len(shorter),
         prefers_longer=_mean(decided),
     )
-
-
-def _commonest(prompts: Sequence[Group], replies: Sequence[Sequence[str]]) -> float:
-    """The share of different prompts that got the commonest reply; 0 where no reply was given to two of them.
-
-    By prompt, because greedy samples of one prompt are alike for a good reason.
-    """
-    asked: defaultdict[str, set[str]] = defaultdict(set)
-    for prompt, samples in zip(prompts, replies, strict=True):
-        for reply in samples:
-            asked[reply.strip()].add(prompt.prompt_text)
-    most = max(len(texts) for texts in asked.values())
-    return most / len({prompt.prompt_text for prompt in prompts}) if most > 1 else 0.0

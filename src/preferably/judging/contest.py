@@ -8,7 +8,7 @@ from typing import Any
 
 from preferably.errors import ConfigError
 from preferably.feedback.records import Group, Preference
-from preferably.judging.judge import Judge, name_of, preferences_of, results_of
+from preferably.judging.judge import Judge, marked, name_of, preferences_of, results_of
 
 Columns = Callable[[Sequence[Group]], Mapping[str, list[Any]]]
 EXPECTED = "0, 1, 'tie' or None for each"
@@ -30,7 +30,7 @@ def judge_by_function(function: Callable[..., Sequence[object]], columns: Column
         answers = results_of(function, "judge", expected, len(pairs), prompts, pairs, columns(groups))
         return [_preference(answer, name, expected) for answer in answers]
 
-    return judge
+    return marked(judge, function)
 
 
 def _preference(answer: Any, name: str, expected: str) -> Preference:

@@ -7,10 +7,11 @@ could not be judged has a state other than `ok` and is never turned into a win, 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar, cast, get_args
 
 from preferably.errors import ConfigError, DataError
 from preferably.feedback.records import Group, Preference
+from preferably.feedback.store.entry import LabelerKind
 
 
 class ScoreFunction(Protocol):
@@ -24,6 +25,10 @@ class ScoreFunction(Protocol):
 
 
 Judge = Callable[[Sequence[Group]], list[Preference]]
+Asked = TypeVar("Asked", bound=Callable[..., Any])
+
+# Attributes by which a judge, or the score function that it is made of, says what it is.
+KIND, PRIOR = "labeler_kind", "length_prior"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +111,7 @@ def asked_once(score: ScoreFunction) -> ScoreFunction:
         return [known[one] for one in asked]
 
     ask.__name__ = name_of(score)
-    return ask
+    return marked(ask, score)
 
 
 def judge_by_score(score: ScoreFunction, margin: float = 0.0) -> Judge:
@@ -127,7 +132,7 @@ def judge_by_score(score: ScoreFunction, margin: float = 0.0) -> Judge:
         scores = scores_of(score, prompts, completions)
         return [_by_score(*pair, margin, labeler) for pair in zip(scores[::2], scores[1::2], strict=True)]
 
-    return judge
+    return marked(judge, score)
 
 
 def both_orders(judge: Judge) -> Judge:
@@ -143,7 +148,7 @@ def both_orders(judge: Judge) -> Judge:
         answers = preferences_of(judge, [*groups, *swapped])
         return [agreed(one, two) for one, two in zip(answers[: len(groups)], answers[len(groups) :], strict=True)]
 
-    return ask
+    return marked(ask, judge)
 
 
 def preferences_of(judge: Judge, groups: Sequence[Group]) -> list[Preference]:
@@ -207,3 +212,26 @@ def _expect_pairs(groups: Sequence[Group]) -> None:
 def name_of(function: object) -> str:
     """What a function, or an object that can be called, is called."""
     return getattr(function, "__name__", type(function).__name__)
+
+
+def kind_of(judge: object) -> LabelerKind:
+    """Whether a judge is a person, a model or a rule: its attribute `labeler_kind`, and without one a rule.
+
+    `ConfigError` for another kind.
+    """
+    kind = getattr(judge, KIND, "rule")
+    if kind not in get_args(LabelerKind):
+        raise ConfigError(f"The judge {name_of(judge)} has labeler_kind {kind!r}; expected human, model or rule.")
+    return cast(LabelerKind, kind)
+
+
+def has_length_prior(judge: object) -> bool:
+    """Whether what is known of how much judges like length is known of this one: of people and models that read both
+    answers, and not of rules, nor of models that say otherwise by `length_prior = False`."""
+    return kind_of(judge) != "rule" and bool(getattr(judge, PRIOR, True))
+
+
+def marked(asked: Asked, like: object) -> Asked:
+    """`asked`, a function that was made of the judge or score function `like`, as one of its kind."""
+    vars(asked).update({name: getattr(like, name) for name in (KIND, PRIOR) if hasattr(like, name)})
+    return asked

@@ -55,7 +55,14 @@ def score_tokens(scorer: Scorer, groups: Sequence[TokenGroup], *, budget: int = 
 
 class RewardJudge:
     """A judge that prefers the completion with the higher total score. Equal scores are a tie; a group that the reward
-    model cannot read is `failed`."""
+    model cannot read is `failed`.
+
+    It is a model, but how much it likes length is a matter of the verdicts that it learnt from, and can be either way:
+    what is known of judges that read (`statistics.length_control`) is not known of it.
+    """
+
+    labeler_kind = "model"
+    length_prior = False
 
     def __init__(self, loaded: Loaded, budget: int = 8192) -> None:
         self.loaded, self.budget, self.scorer = loaded, budget, scorer_of(loaded)

@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from preferably.methods import METHODS
-from preferably.reporting import result, reward
+from preferably.reporting import result, reward, scrutiny
 from preferably.reporting.account import account, data_of, key_settings, method_of, model_of, row_of, stage
 from preferably.reporting.curves import bad_steps
 from preferably.reporting.figures import percent, plural
@@ -57,6 +57,9 @@ def _facts(run: RunFiles) -> dict[str, Any]:
         "reward": reward.told(run),
         "headline": result.headline(run),
         "decodings": result.decodings(run),
+        "controlled": scrutiny.controlled(run.win_rate),
+        "sliced": scrutiny.sliced(run.win_rate),
+        "flagged": scrutiny.flagged(run.win_rate),
         "command": win_rate_command(run),
         "axes": axes,
         "fallen": result.fallen(axes),

@@ -19,6 +19,7 @@ from preferably.reporting.page import data_block, shell, write_page
 from preferably.reporting.panels import kl_point
 from preferably.reporting.report import A_JUDGE, MAKES_A_WIN_RATE, warning_of, win_rate_command
 from preferably.reporting.run_files import Record, RunFiles, flat, read_run, text
+from preferably.reporting.scrutiny import Flagged, flagged
 from preferably.reporting.verdict import decoding_of
 
 COLOURS = 8  # in style.css; runs after that are grey
@@ -60,6 +61,7 @@ class Compared:
     win_rate_of: str  # "desk-dpo against desk-sft"
     kl: str  # first and last in training
     length: str
+    flagged: list[Flagged]  # answers of its win rate that raise a warning
     problems: tuple[str, ...]
 
 
@@ -223,5 +225,6 @@ def _compared(run: RunFiles, name: str, place: int, target: Path) -> Compared:
         win_rate_of=f"against {against}" if against else "",
         kl=change(run.metrics, "objective/kl"),
         length=change(run.metrics, "samples/length"),
+        flagged=[flag for flag in flagged(run.win_rate) if flag.warns],
         problems=run.problems,
     )

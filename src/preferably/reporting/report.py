@@ -4,7 +4,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from preferably.reporting import panels, result, reward
+from preferably.reporting import panels, result, reward, scrutiny
 from preferably.reporting.account import account, data_of, key_settings, method_of, model_of, origins, row_of, stage
 from preferably.reporting.charts import still
 from preferably.reporting.curves import bad_steps
@@ -47,6 +47,12 @@ def _page(run: RunFiles, earlier: list[RunFiles], title: str | None) -> dict[str
         "reward": reward.told(run),
         "headline": result.headline(run),
         "decodings": result.decodings(run),
+        "controlled": scrutiny.controlled(run.win_rate),
+        "sliced": scrutiny.sliced(run.win_rate),
+        "axis_rates": scrutiny.by_axis(run.win_rate),
+        "flagged": scrutiny.flagged(run.win_rate),
+        "by_people": scrutiny.by_people(run.people),
+        "standings": scrutiny.standings(run.board),
         "win_rate_command": win_rate_command(run),
         "report_command": MAKES_A_REPORT.format(run=shlex.quote(str(run.path))),
         "warnings": [warning_of(record) for record in run.warnings],

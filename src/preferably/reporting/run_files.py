@@ -37,6 +37,8 @@ class RunFiles:
     preference_accuracy: Record = field(default_factory=dict)
     reward_model: Record = field(default_factory=dict)
     reward_kl: Record = field(default_factory=dict)
+    people: Record = field(default_factory=dict)
+    board: Record = field(default_factory=dict)
     problems: tuple[str, ...] = ()
 
     @property
@@ -78,6 +80,8 @@ def read_run(path: Path, *, growing: bool = False) -> RunFiles:
         preference_accuracy=_read_object(evaluation / "preference_accuracy.json", problems),
         reward_model=_read_object(evaluation / "reward_model.json", problems),
         reward_kl=_read_object(evaluation / "reward_kl.json", problems),
+        people=_read_object(evaluation / "people.json", problems),
+        board=_read_object(evaluation / "board.json", problems),
         problems=tuple(problems),
     )
 

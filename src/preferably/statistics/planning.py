@@ -16,6 +16,18 @@ def spread_of(win_rate: float = 0.5, ties: float = 0.0) -> float:
     return math.sqrt(max(0.0, win_rate * (1 - win_rate) - ties / 4))
 
 
+def spread_of_means(spread: float, samples: int, alike: float) -> float:
+    """The standard deviation of a prompt's mean over several samples, from that of one verdict.
+
+    spread sqrt(alike + (1 - alike) / samples), where `alike` is the correlation of verdicts on samples of one prompt: 0
+    where they differ as much as those of two prompts, 1 where they all say the same and more samples tell nothing.
+    `ValueError` for no samples, or `alike` outside [0, 1].
+    """
+    if samples < 1 or not 0 <= alike <= 1:
+        raise ValueError(f"Expected a sample or more and a correlation in [0, 1]; got {samples} and {alike}.")
+    return spread * math.sqrt(alike + (1 - alike) / samples)
+
+
 def prompts_needed(points: float, spread: float = 0.5, *, power: float = 0.8, confidence: float = 0.95) -> int:
     """How many prompts it takes to tell a win rate from one that is `points` away (a share: 0.05 is five points).
 

@@ -11,6 +11,7 @@ from scipy.optimize import minimize
 from scipy.special import logsumexp
 
 from preferably.statistics.intervals import Interval
+from preferably.statistics.multiple import holm
 
 Floats = NDArray[np.float64]
 
@@ -156,9 +157,5 @@ def _separable(drawn: Floats, order: NDArray[np.int64], confidence: float) -> li
     pairs = list(combinations(order.tolist(), 2))
     wrong = np.array([(drawn[:, one] <= drawn[:, other]).sum() for one, other in pairs])
     p = np.minimum(1.0, 2 * (wrong + 1) / (len(drawn) + 1))
-    told: list[tuple[int, int]] = []
-    for rank, at in enumerate(np.argsort(p, kind="stable")):
-        if p[at] > (1 - confidence) / (len(pairs) - rank):
-            break
-        told.append(pairs[at])
-    return [pair for pair in pairs if pair in set(told)]
+    told = {pairs[at] for at, apart in enumerate(holm(p.tolist(), confidence)) if apart}
+    return [pair for pair in pairs if pair in told]
