@@ -11,7 +11,6 @@ from typer.core import TyperCommand, TyperOption
 
 from preferably import __version__
 from preferably.cli import (
-from preferably.cli import (
     boards,
     data,
     evaluating,
@@ -22,17 +21,6 @@ from preferably.cli import (
     rewarding,
     sampling,
     suites,
-    sweeping,
-    training,
-)
-    labeling,
-    quickstarting,
-    rewarding,
-    sampling,
-<<<<<<< HEAD
-=======
-    suites,
->>>>>>> suites
     sweeping,
     training,
 )
@@ -77,11 +65,7 @@ class OnceCommand(TyperCommand):
         return super().parse_args(ctx, args)
 
 
-<<<<<<< HEAD
-for _verbs in (app, data.app, judging.app, labeling.app, rewarding.app):
-=======
-for _verbs in (app, data.app, labeling.app, rewarding.app, suites.app):
->>>>>>> suites
+for _verbs in (app, data.app, judging.app, labeling.app, rewarding.app, suites.app):
     for _verb in _verbs.registered_commands:
         _verb.cls = OnceCommand
 

@@ -12,10 +12,10 @@ from preferably.cli.evaluating import Device, Dtype
 
 if TYPE_CHECKING:
     from preferably.data.accounting import Accounting
-    from preferably.data.baselines import Share
     from preferably.evaluation.following import Following
     from preferably.evaluation.reward_bench import RewardBench, Weighted
     from preferably.evaluation.suite_runs import Judged
+    from preferably.statistics.shares import Share
 
 app = typer.Typer(help="Known evaluations, from local files (docs/evaluation-suites.md).", no_args_is_help=True)
 

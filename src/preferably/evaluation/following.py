@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from preferably.data.baselines import Share, share
 from preferably.data.instructed import Instructed
 from preferably.errors import ConfigError, DataError
 from preferably.evaluation.instructions import rule_named
 from preferably.judging.judge import name_of
+from preferably.statistics.shares import Share, share
 
 Detector = Callable[[str], str]  # a text to the code of its language, as the files name it
 ENGLISH = "en"

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from preferably.data.baselines import Share, share
 from preferably.errors import DataError
 from preferably.feedback.records import Group
 from preferably.judging.reward import score_groups, scorer_of
 from preferably.models.loading import Loaded
 from preferably.statistics.intervals import Interval, wilson
+from preferably.statistics.shares import Share, share
 
 # The sections of RewardBench, their subsets, and how many examples each counts for (Lambert et al. 2024,
 # https://arxiv.org/abs/2403.13787): 447 pairs of math-prm count for 984, as many as all of the code. Early releases of
