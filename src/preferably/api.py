@@ -24,7 +24,8 @@ from preferably.evaluation.several import evaluate_several as evaluate_several
 from preferably.evaluation.winrate import WinRate
 from preferably.feedback.records import Group
 from preferably.functions import load_function
-from preferably.judging.judge import ScoreFunction, asked_once, judge_by_score
+from preferably.judging.judge import Judge, ScoreFunction
+from preferably.judging.named import decided_by
 from preferably.judging.reward import scorer_of
 from preferably.models.loading import Loaded, load, load_reward, model_directory
 from preferably.models.sampler import Decoding
@@ -103,7 +104,7 @@ def evaluate(
     *,
     against: Model,
     data: str | Path | Sequence[Group],
-    judge: str | ScoreFunction,
+    judge: str | ScoreFunction | Judge,
     output: str | Path | None = None,
     temperature: float = 0.7,
     max_tokens: int = 256,
@@ -114,22 +115,22 @@ def evaluate(
     best_of: int | None = None,
     reward: Sequence[str] = (),
     slices: Sequence[str] = (),
-    axes: Mapping[str, str | ScoreFunction] | None = None,
+    axes: Mapping[str, str | ScoreFunction | Judge] | None = None,
     progress: Callable[[int], None] | None = None,
     **loading: Any,
 ) -> WinRate:
     """How often `judge` prefers the answers of `model` to those of `against` on held-out prompts.
 
     `judge` is a score function or its name, `module:function`: `score(prompts, completions)` gives a list of numbers,
-    or None where it cannot tell. With `output` (a run directory) the result, samples and KL are written there, and its
-    report is made anew; for a run on pairs those that it held out are ranked too, beside the win rate.
+    or None where it cannot tell; or a judge of pairs or its name (`judging.named.judge_of`): a language model on a
+    server as a YAML file describes it, a reward model. With `output` (a run directory) the result, samples and KL are
+    written there, and its report is made anew; for a run on pairs those that it held out are ranked too, beside the win
+    rate.
     With `best_of` each answer of `model` is the best of so many by `reward`; that has a file of its own there. `slices`
-    are columns of the prompts' rows, `axes` score functions of one axis each: the win rate is told by these too.
+    are columns of the prompts' rows, `axes` judges of one axis each: the win rate is told by these too.
     """
-    score = asked_once(load_function(judge) if isinstance(judge, str) else judge)
-    by_axis = {
-        name: judge_by_score(load_function(one) if isinstance(one, str) else one) for name, one in (axes or {}).items()
-    }
+    decides, score = decided_by(judge)
+    by_axis = {name: decided_by(one)[0] for name, one in (axes or {}).items()}
     ours, theirs = _loaded(model, **loading), _loaded(against, **loading)
     prompts, too_long = with_room(prompts_in(data, limit), [ours, theirs], max_tokens)
     if not prompts:
@@ -137,9 +138,7 @@ def evaluate(
     decoding = Decoding(temperature=temperature, max_tokens=max_tokens)
     how: dict[str, Any] = {"samples": samples, "seed": seed, "progress": progress}
     answer, more = answering(reward, best_of, **loading)
-    result = compare(
-        ours, theirs, prompts, judge_by_score(score), decoding, answer=answer, slices=slices, axes=by_axis, **how
-    )
+    result = compare(ours, theirs, prompts, decides, decoding, answer=answer, slices=slices, axes=by_axis, **how)
     if output is not None:
         shared = ours.tokenizer.get_vocab() == theirs.tokenizer.get_vocab()
         own = kl and shared and not more  # of the best of several it is not known

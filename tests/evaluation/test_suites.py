@@ -9,8 +9,9 @@ from preferably.data.outputs import Answers, Output, read_answers, read_outputs
 from preferably.errors import ConfigError, DataError
 from preferably.evaluation.board_files import read_board
 from preferably.evaluation.suite_runs import run_alpaca_eval, run_ifeval, run_mt_bench
-from preferably.evaluation.suites import annotated, answered, conversed, duelled, judge_called
+from preferably.evaluation.suites import annotated, answered, conversed, duelled
 from preferably.feedback.records import Message, Preference
+from preferably.judging.named import judge_of
 from preferably.models.loading import load
 from preferably.models.sampler import Decoding
 
@@ -122,15 +123,13 @@ def lines(path, *rows):
 
 @pytest.mark.parametrize("name", ["judges.py:score", "judges.py:judge", "judge:judges.py:pairs"])
 def test_every_kind_of_judge_can_be_named(place, name):
-    found = annotated(
-        outputs("base", a="long", b="a"), outputs("mine", a="x", b="bb"), judge_called(name), annotator=name
-    )
+    found = annotated(outputs("base", a="long", b="a"), outputs("mine", a="x", b="bb"), judge_of(name), annotator=name)
     assert [one.preference for one in found] == [1.0, 2.0]
 
 
 def test_a_function_of_another_form_is_no_judge(place):
     with pytest.raises(ConfigError, match="takes 3 arguments; expected score"):
-        judge_called("judges.py:odd")
+        judge_of("judges.py:odd")
 
 
 def test_outputs_and_answers_are_of_one_model_and_answer_once(tmp_path):

@@ -174,7 +174,7 @@ def test_other_columns_are_another_run(place, tiny_model_directory):
         train(tiny_model_directory, max_steps=1, resume=True)
 
 
-def test_a_language_model_on_a_server_is_a_part_that_compares(tmp_path):
+def test_a_language_model_on_a_server_is_a_part_that_compares(tmp_path, monkeypatch):
     """It prefers the longest: of three replies the longest beats both others, the shortest none."""
     from fault_server import MARK, FaultServer, reply
 
@@ -183,6 +183,7 @@ def test_a_language_model_on_a_server_is_a_part_that_compares(tmp_path):
         one, other = re.findall(rf"--- reply [AB] {mark}\n(.*?)\n--- end", body["messages"][1]["content"], re.DOTALL)
         return reply(json.dumps({"mark": mark, "better": "A" if len(one) > len(other) else "B"}))
 
+    monkeypatch.chdir(tmp_path)  # where replies are kept, unless the file says otherwise
     with FaultServer(answer=longest) as server:
         file = tmp_path / "judge.yaml"
         file.write_text(f"server: {server.url}\nmodel: big\nschema: no\nlogprobs: no\n", encoding="utf-8")

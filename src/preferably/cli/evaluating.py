@@ -22,7 +22,7 @@ def evaluate(
     reward_model: Annotated[
         str | None, typer.Option("--reward-model", help="a reward model to hold against the verdicts in --data")
     ] = None,
-    judge: Annotated[str | None, typer.Option(help="score function, module:function or file.py:function")] = None,
+    judge: Annotated[str | None, typer.Option(help="module:function, a judge's .yaml file, or a reward model")] = None,
     data: Annotated[str | None, typer.Option(help="held-out prompts; default: those of the run")] = None,
     output: Annotated[str | None, typer.Option(help="run directory for the result; default: that of --model")] = None,
     temperature: Annotated[float, typer.Option(help="of both models; 0 is greedy")] = 0.7,

@@ -22,7 +22,7 @@ app = typer.Typer(help="Known evaluations, from local files (docs/evaluation-sui
 Model = Annotated[str | None, typer.Option(help="the model, or its run directory")]
 Outputs = Annotated[Path | None, typer.Option(help="what the model answered already, instead of --model")]
 JudgeName = Annotated[
-    str, typer.Option(help="module:function of score(prompts, completions) or judge(groups), or judge:module:function")
+    str, typer.Option(help="a judge's .yaml file, [judge:]module:function, or a reward model (docs/judges.md)")
 ]
 Into = Annotated[Path, typer.Option(help="directory for the judgments, the answers and the figures")]
 Name = Annotated[str | None, typer.Option(help="what the model is called in the files; default: its own name")]

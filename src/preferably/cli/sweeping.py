@@ -19,7 +19,7 @@ def sweep(
     model: Annotated[str, typer.Option(help="directory, run directory or hub id to start from")],
     data: Annotated[list[str], typer.Option(help="file of feedback; may be given again")],
     output: Annotated[str, typer.Option(help="directory for all runs")],
-    judge: Annotated[str, typer.Option(help="score function, module:function or file.py:function")],
+    judge: Annotated[str, typer.Option(help="module:function, a judge's .yaml file, or a reward model")],
     grid: Annotated[list[str], typer.Option(help="setting=value,value,...; may be given again")],
     prompts: Annotated[str | None, typer.Option(help="held-out prompts; default: those that the runs hold out")] = None,
     samples: Annotated[int, typer.Option(help="answers per prompt")] = 4,

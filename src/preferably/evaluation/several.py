@@ -11,8 +11,8 @@ from preferably.evaluation.asking import prompts_in
 from preferably.evaluation.compare import Tell, answers, texts, with_room
 from preferably.evaluation.winrate import VALUE, WinRate, win_rate
 from preferably.feedback.records import Group
-from preferably.functions import load_function
-from preferably.judging.judge import Judge, ScoreFunction, asked_once, judge_by_score, name_of
+from preferably.judging.judge import Judge, ScoreFunction, name_of
+from preferably.judging.named import decided_by
 from preferably.models.loading import Loaded, load, model_directory
 from preferably.models.sampler import Decoding
 from preferably.statistics.rankings import Board, Game, islands, ranked
@@ -79,7 +79,7 @@ def evaluate_several(
     names = [one.name if isinstance(one, Loaded) else str(one) for one in everyone]
     if len(models) < 2 or len(set(names)) < len(names):
         raise ConfigError(f"Ranking takes two or more models and one to compare with, all different; got {names}.")
-    score = asked_once(load_function(judge) if isinstance(judge, str) else judge)
+    decides, _ = decided_by(judge)
     prompts, decoding = prompts_in(data, limit), Decoding(temperature=temperature, max_tokens=max_tokens)
     drawn: dict[str, dict[int, list[str]]] = {}
     for number, (name, one) in enumerate(zip(names, everyone, strict=True)):
@@ -90,8 +90,8 @@ def evaluate_several(
     if not fits:
         raise DataError(f"None of {len(prompts)} prompts leaves all of {', '.join(names)} room to answer.")
     replies = {name: [own[at] for at in fits] for name, own in drawn.items()}
-    asked, decider = [prompts[at] for at in fits], judge_by_score(score)
-    found = rank(asked, replies, decider, names[-1], all_pairs=all_pairs, seed=seed)
+    asked = [prompts[at] for at in fits]
+    found = rank(asked, replies, decides, names[-1], all_pairs=all_pairs, seed=seed)
     found = Several(found.pairs, found.board, len(fits), len(prompts) - len(fits))
     if output is not None:
         RunDirectory(Path(output)).make()

@@ -17,9 +17,10 @@ from preferably.evaluation.compare import Tell
 from preferably.evaluation.following import Detector, Following, following
 from preferably.evaluation.mt_bench import records
 from preferably.evaluation.reward_bench import RewardBench, reward_bench
-from preferably.evaluation.suites import annotated, answered, conversed, duelled, judge_called
+from preferably.evaluation.suites import annotated, answered, conversed, duelled
 from preferably.feedback.records import Message
 from preferably.functions import load_function
+from preferably.judging.named import judge_of
 from preferably.models.loading import Loaded, load, load_reward, model_directory
 from preferably.models.sampler import Decoding
 from preferably.training.run_directory import RunDirectory
@@ -50,14 +51,14 @@ def run_alpaca_eval(
     name: str | None = None, decoding: Decoding, limit: int | None = None, seed: int = 0, progress: Tell | None = None,
     **loading: Any,
 ) -> Judged:  # fmt: skip
-    """A model's outputs against those of the baseline in `data`, by `judge` (`suites.judge_called`).
+    """A model's outputs against those of the baseline in `data`, by `judge` (`judging.named.judge_of`).
 
     The model answers the instructions in `data`, or its `outputs` are read. Written under `output`:
     `alpaca_eval/annotations.json` and `model_outputs.json` in AlpacaEval's format, and `evaluation/alpaca_eval.json`.
     Raises a `PreferablyError` for what cannot be read, loaded, judged or written.
     """
     _one_of(model, outputs, "outputs")
-    said, folder = judge_called(judge), Path(output) / "alpaca_eval"
+    said, folder = judge_of(judge), Path(output) / "alpaca_eval"
     refuse_existing(files := folder / "annotations.json", made := folder / "model_outputs.json")
     baseline, account = read_outputs(data, limit=limit)
     too_long = 0
@@ -88,7 +89,7 @@ def run_mt_bench(
     `model_answer.jsonl` in MT-bench's formats, and `evaluation/mt_bench.json`. Raises as `run_alpaca_eval`.
     """
     _one_of(model, outputs, "outputs")
-    said, folder = judge_called(judge), Path(output) / "mt_bench"
+    said, folder = judge_of(judge), Path(output) / "mt_bench"
     refuse_existing(files := folder / "judgments.jsonl", made := folder / "model_answer.jsonl")
     questions, account = read_questions(data)
     questions = questions[:limit]

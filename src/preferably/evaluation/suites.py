@@ -1,51 +1,18 @@
 """Suites that need a judge: a model answers, both sides are judged in both orders, and what was said has the format of
 the suite, so that `boards` and `mt_bench` tell the figures and others can read it."""
 
-import inspect
 import json
 from collections.abc import Mapping, Sequence
 
 from preferably.data.annotations import DRAW, Annotation
 from preferably.data.mt_bench import Duel, Question
 from preferably.data.outputs import Answers, Output
-from preferably.errors import ConfigError, DataError
+from preferably.errors import DataError
 from preferably.evaluation.compare import Tell, answers, with_room
 from preferably.feedback.records import Completion, Group, Message, Preference
-from preferably.functions import load_function
-from preferably.judging.contest import judge_by_function
-from preferably.judging.judge import (
-    Inconsistent,
-    Judge,
-    asked_once,
-    both_orders,
-    judge_by_score,
-    preferences_of,
-)
-from preferably.judging.parts import judge_named
+from preferably.judging.judge import Inconsistent, Judge, both_orders, preferences_of
 from preferably.models.loading import Loaded
 from preferably.models.sampler import Decoding
-
-
-def judge_called(name: str) -> Judge:
-    """The judge that a user names: `module:function` of a score function `score(prompts, completions)` or of a judge
-    `judge(groups)`, told apart by how many arguments they need, or `judge:module:function` of a function of pairs
-    (`contest.judge_by_function`). `ConfigError` for anything else."""
-    if pairs := judge_named(name):
-        return judge_by_function(load_function(pairs))
-    function = load_function(name)
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):
-        raise ConfigError(f"The parameters of the judge {name!r} cannot be read; give a plain function.") from None
-    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    needed = [one for one in parameters if one.kind in positional and one.default is inspect.Parameter.empty]
-    if len(needed) == 1:
-        return function
-    if len(needed) == 2:
-        return judge_by_score(asked_once(function))
-    raise ConfigError(
-        f"The judge {name!r} takes {len(needed)} arguments; expected score(prompts, completions) or judge(groups)."
-    )
 
 
 def answered(

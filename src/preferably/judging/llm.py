@@ -7,6 +7,7 @@ from typing import Any
 
 from preferably.errors import ConfigError
 from preferably.feedback.records import Group, Judgment, Preference
+from preferably.feedback.store.kept_replies import KeptReplies
 from preferably.judging.questions import LETTERS, Question, Read, nothing, question, read_answer
 from preferably.judging.settings import JudgeSettings
 from preferably.remote.abilities import Abilities, abilities, in_form, with_logprobs
@@ -148,8 +149,9 @@ def log_odds(tokens: Sequence[Token], at: int, chosen: str) -> float | None:
 
 
 def judge_from(settings: Sequence[JudgeSettings], replies: Replies | None = None) -> "LanguageJudge | Panel":
-    """The judge of these settings: a panel, where there are several."""
-    judges = [LanguageJudge(one, replies) for one in settings]
+    """The judge of these settings: a panel, where there are several. Without `replies` they are kept where the settings
+    say."""
+    judges = [LanguageJudge(one, KeptReplies(one.replies) if replies is None else replies) for one in settings]
     return judges[0] if len(judges) == 1 else Panel(judges)
 
 

@@ -27,6 +27,7 @@ class JudgeSettings(BaseModel):
     server: str = Field(description="URL of a server in OpenAI's form, with its version: http://127.0.0.1:8000/v1")
     model: str = Field(description="the model, as the server calls it")
     key_env: str = Field("", description="the environment variable with the server's key; without it none is sent")
+    replies: str = Field("preferably.db", description="the store in which replies are kept, so that none is paid twice")
     name: str = Field("", description="what the labeler is called in the store; default: the model")
 
     rubric: str = Field("", description="what makes a reply better, in your words")

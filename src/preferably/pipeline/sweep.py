@@ -15,6 +15,7 @@ from preferably.config import ALIASES, settings
 from preferably.errors import ConfigError, PreferablyError, TrainingError
 from preferably.functions import load_function
 from preferably.judging.judge import ScoreFunction
+from preferably.judging.settings import is_judge_file
 from preferably.models.loading import load
 from preferably.pipeline.frontier import Point, Recommendation, frontier, recommend
 from preferably.reporting.sweep import render_sweep
@@ -159,6 +160,9 @@ def _contents(model: str | Path, files: Sequence[str], judge: str | ScoreFunctio
                 yield str(file), _digest(file)
     for file in sorted(Path(api.model_directory(model)).glob("*.safetensors")):
         yield str(file), _digest(file)
+    if isinstance(judge, str) and is_judge_file(judge):
+        yield "the judge", _digest(Path(judge))
+        return
     found = load_function(judge) if isinstance(judge, str) else judge
     with suppress(OSError, TypeError):  # built in, or a callable that is no function
         # A file that is named is all there for judging; a function of a program stands beside much else.

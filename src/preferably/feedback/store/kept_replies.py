@@ -3,7 +3,10 @@
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
 from typing import Any
+from weakref import finalize
 
 from sqlalchemy import select
 
@@ -12,10 +15,22 @@ from preferably.feedback.store.tables import replies
 
 
 class KeptReplies:
-    """Bodies of replies by the keys of their requests, in a store. Raises `DataError` as the store does."""
+    """Bodies of replies by the keys of their requests, in a store. Raises `DataError` as the store does.
 
-    def __init__(self, store: Store) -> None:
-        self.store = store
+    A store that is named is opened when it is first needed, and closed with this.
+    """
+
+    def __init__(self, store: Store | str | Path) -> None:
+        self.place = store
+
+    @cached_property
+    def store(self) -> Store:
+        """The store."""
+        if isinstance(self.place, Store):
+            return self.place
+        opened = Store(self.place)
+        finalize(self, opened.close)
+        return opened
 
     def known(self, keys: Sequence[str]) -> dict[str, Any]:
         """The bodies kept for some thousand requests at most, of those that there are."""
