@@ -33,7 +33,7 @@ def evaluate(
     best_of: Annotated[int | None, typer.Option(min=1, help="let --model answer with the best of so many")] = None,
     reward: Annotated[list[str] | None, typer.Option(help="what --best-of chooses by, as of `train ppo`")] = None,
     slice_by: Annotated[list[str] | None, typer.Option("--slice", help="column of the prompts to tell it by")] = None,
-    axis: Annotated[list[str] | None, typer.Option(help="NAME=module:function, a score function of one axis")] = None,
+    axis: Annotated[list[str] | None, typer.Option(help="NAME=judge, of one axis; as --judge")] = None,
     all_pairs: Annotated[bool, typer.Option("--all-pairs", help="of several models judge every two")] = False,
     judgments: Annotated[str | None, typer.Option(help="a store: people judged a part, --judge all")] = None,
     plan: Annotated[float | None, typer.Option(help="how many prompts it takes to see so many points")] = None,
