@@ -13,8 +13,8 @@ from preferably.statistics.intervals import Interval, wilson
 from preferably.statistics.shares import Share, share
 
 # The sections of RewardBench, their subsets, and how many examples each counts for (Lambert et al. 2024,
-# https://arxiv.org/abs/2403.13787): 447 pairs of math-prm count for 984, as many as all of the code. Early releases of
-# the published code had the weights of the two xstest subsets swapped, which moves the section Safety.
+# https://arxiv.org/abs/2403.13787): 447 pairs of math-prm count for 984, as many as all of the code. Copies of the
+# published code disagree on the weights of the two xstest subsets; these fit that XSTest has 200 unsafe prompts.
 SECTIONS: dict[str, dict[str, int]] = {
     "Chat": {
         "alpacaeval-easy": 100, "alpacaeval-length": 95, "alpacaeval-hard": 95, "mt-bench-easy": 28, "mt-bench-med": 40,
