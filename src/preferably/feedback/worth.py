@@ -45,9 +45,8 @@ class Worth:
 
     def as_json(self) -> dict[str, object]:
         """All of it."""
-        shares = {name: one and one.as_json() for name, one in (
-            ("agrees", self.agrees), ("first", self.first), ("longer", self.longer),
-        )}  # fmt: skip
+        leanings = {"agrees": self.agrees, "first": self.first, "longer": self.longer}
+        shares = {name: one.as_json() if one else None for name, one in leanings.items()}
         return {"judged": self.judged, "reliability": self.reliability, "seconds": self.seconds} | shares
 
 

@@ -30,4 +30,5 @@ def drawn(
 
 
 def _turn(message: Message) -> dict[str, Any]:
-    return {"role": message.role, "content": message.content} | json.loads(message.fields or "{}")
+    more: dict[str, Any] = json.loads(message.fields or "{}")
+    return {"role": message.role, "content": message.content} | more
