@@ -46,8 +46,8 @@ class Worth:
     def as_json(self) -> dict[str, object]:
         """All of it."""
         leanings = {"agrees": self.agrees, "first": self.first, "longer": self.longer}
-        shares = {name: one.as_json() if one else None for name, one in leanings.items()}
-        return {"judged": self.judged, "reliability": self.reliability, "seconds": self.seconds} | shares
+        told: dict[str, object] = {name: one.as_json() if one else None for name, one in leanings.items()}
+        return {"judged": self.judged, "reliability": self.reliability, "seconds": self.seconds, **told}
 
 
 @dataclass(frozen=True, slots=True)
