@@ -138,3 +138,16 @@ def test_what_cannot_be_done_is_one_error(folder, arguments, told):
 
     with pytest.raises(PreferablyError, match=told):
         preferably("judge", *arguments)
+
+
+def test_an_audit_of_a_store_holds_a_judge_against_people_alone(folder):
+    from preferably.errors import DataError
+
+    with FaultServer(answer=fair) as server:
+        where = ("--server", server.url, "--model", "big")
+        preferably("judge", "run", "pairs.jsonl", *where)
+        with pytest.raises(DataError, match="nothing to judge"):
+            preferably("judge", "audit", "preferably.db", *where)
+        preferably("label", "import", "pairs.jsonl", "--store", "preferably.db")
+        found = preferably("judge", "audit", "preferably.db", *where)
+    assert "agreement with people on 30 pairs" in flat(found.output)

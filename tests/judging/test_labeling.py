@@ -299,3 +299,36 @@ def test_a_verdict_is_a_preference_with_the_order_it_was_shown_in(store):
             ]
             word = verdict(shown(seen.body)[0])
             assert said.choice == ("tie" if word == "tie" else said.order["AB".index(word)])
+
+
+def test_another_seed_or_version_is_no_other_verdict_on_the_same_question(store, tmp_path):
+    groups = [group(f"a{n}", f"bb{n}") for n in range(4)]
+    with FaultServer(answer=longest) as server:
+        label(judge(server, store), groups, store)
+        label(judge(server, store), groups, store, seed=1)
+        assert store.counts()["judgments"] == 8 == len(server.seen)
+        for version in (1, 2):  # of a constitution, with the same words
+            label(judge(server, store), groups, store, principles=[Principle(f"desk/{version}/a", "Be true.")])
+        assert len(server.seen) == 16 and store.counts()["judgments"] == 24
+
+
+def test_a_rating_of_which_a_part_failed_is_kept_once_it_is_whole(store):
+    groups = [group("a", "bb")]
+    with FaultServer(answer=longest) as server:
+        server.plan = lambda tries, body, random: "400" if "\nbb\n" in str(body["messages"][1]["content"]) else ""
+        told = label(judge(server, store), groups, store, kind="rating")
+        assert told.states == {"ok": 1, "failed": 1} and store.counts()["judgments"] == 0
+        server.plan = lambda *_: ""
+        label(judge(server, store), groups, store, kind="rating")
+    [kept] = store.entries()
+    assert sorted(kept.judgment.scores) == [1.0, 2.0]
+
+
+def test_a_reference_that_no_row_has_is_one_error_and_is_no_part_of_what_is_kept(store):
+    with_it = [Group(one.prompt, one.completions, columns='{"answer": "42"}') for one in [group("a", "bb")]]
+    with FaultServer(answer=longest) as server:
+        with pytest.raises(ConfigError, match="anwser"):
+            label(judge(server, store, reference="anwser"), with_it, store)
+        label(judge(server, store, reference="answer"), with_it, store)
+        assert "\n42\n" in server.seen[0].body["messages"][1]["content"]
+    assert {one.group.columns for one in store.entries()} == {""}

@@ -123,3 +123,12 @@ def test_another_wording_is_another_guideline():
         guideline("pair", settings(ties=False)),
     }  # fmt: skip
     assert len(names) == 4 and guideline("pair", settings(model="other")) in names
+
+
+def test_of_several_turns_it_is_shown_who_speaks():
+    turns = (Message("assistant", "It is 4."), Message("user", "And times 3?"), Message("assistant", "12"))
+    both = Group(
+        (Message("user", "2 + 2?"),), (Completion(turns), Completion(turns[:1])), columns='{"right": ["4", "12"]}'
+    )
+    text = question("pair", both, (0, 1), settings(reference="right")).messages[1]["content"]
+    assert "assistant: It is 4.\n\nuser: And times 3?\n\nassistant: 12" in text and "\n4\n\n12\n" in text

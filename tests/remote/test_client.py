@@ -27,6 +27,7 @@ class Kept(dict):
     def put(self, key, body):
         assert key not in self
         self[key] = json.loads(json.dumps(body))
+        return self[key]
 
 
 @pytest.fixture
@@ -240,7 +241,7 @@ def test_limits_of_requests_tokens_and_cost_are_kept(quick):
 def test_a_limit_that_nobody_counts_for_is_an_error():
     with FaultServer() as server:
         server.answer = lambda body: {"choices": [{"message": {"content": "x"}, "finish_reason": "stop"}]}
-        with pytest.raises(ConfigError, match="max_requests"):
+        with pytest.raises(ConfigError, match="limit the requests"):
             client(server, spending=Spending(max_tokens=1000)).ask([said(n) for n in range(9)])
         assert client(server).ask([said(1)])[0].used is None
 
@@ -278,7 +279,7 @@ def test_waits_grow_and_are_never_shorter_than_half():
 @pytest.mark.parametrize(("headers", "seconds"), [
     ({}, 0), ({"Retry-After": "3"}, 3), ({"retry-after-ms": "250"}, 0.25), ({"Retry-After": "-3"}, 0),
     ({"Retry-After": "soon"}, 0), ({"Retry-After": "nan"}, 0), ({"Retry-After": "inf"}, 0), ({"Retry-After": ""}, 0),
-    ({"Retry-After": "9", "Retry-After-Ms": "100"}, 0.1),
+    ({"Retry-After": "9", "Retry-After-Ms": "100"}, 9),
     ({"Date": "Wed, 21 Oct 2015 07:28:00 GMT", "Retry-After": "Wed, 21 Oct 2015 07:28:30 GMT"}, 30),
     ({"Date": "Wed, 21 Oct 2015 07:28:00 GMT", "Retry-After": "Wed, 21 Oct 2015 07:00:00 GMT"}, 0),
 ])  # fmt: skip
@@ -321,3 +322,37 @@ def test_ten_thousand_questions_to_a_server_that_fails_at_one_in_five(quick):
             for before, after in zip(tries, tries[1:], strict=False):
                 assert after.came >= before.answered + before.wait or not before.wait
     assert sum(one.state == "refused" for one in found) > 30
+
+
+def test_a_key_that_is_said_back_in_another_spelling_is_taken_out_too(monkeypatch):
+    monkeypatch.setenv("SOME_KEY", "sk-very/secret")
+    with FaultServer() as server:
+        server.answer = lambda body: json.dumps(reply("you are sk-very/secret")).replace("/", "\\/").encode()
+        [found] = client(server, key_env="SOME_KEY").ask([said(1)])
+        assert found.text == "you are [SOME_KEY]"
+
+
+def test_what_was_refused_before_does_not_keep_the_rest_from_being_asked(quick):
+    """Four questions are too long; the next run has answers to the others and asks the four, and ten more."""
+    kept = Kept()
+    with FaultServer(
+        lambda tries, body, random: "400 long" if any(f"{n:08x}" in str(body) for n in range(4)) else ""
+    ) as server:
+        bodies = [said(n) for n in (*range(4, 20), *range(4))]
+        assert [one.state for one in client(server, kept).ask(bodies)].count("failed") == 4
+        again = client(server, kept).ask([said(n) for n in range(30)])
+        assert [one.state for one in again].count("failed") == 4 and [one.state for one in again].count("ok") == 26
+        server.plan = lambda tries, body, random: "500" if f"{0:08x}" in str(body) else ""
+        assert (
+            client(server, kept).ask([said(0)])[0].state == "failed"
+        )  # one question, of a server that answered others
+
+
+def test_of_two_who_ask_the_same_the_first_reply_counts_for_both():
+    class Quicker(Kept):
+        def put(self, key, body):
+            return reply("what the other one heard")
+
+    with FaultServer() as server:
+        [found] = client(server, Quicker()).ask([said(1)])
+        assert found.text == "what the other one heard"

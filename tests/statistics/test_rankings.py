@@ -75,3 +75,12 @@ def test_models_that_no_game_connects_are_not_ranked():
 def test_games_that_are_none_are_refused(games):
     with pytest.raises(ValueError, match=r"no games|Expected"):
         ranked(games)
+
+
+def test_from_few_prompts_nobody_is_told_apart_and_nothing_is_known_exactly():
+    board = ranked([Game("a", "b", 1.0, prompt) for prompt in range(5)])
+    assert not board.separable and board.groups == [["a", "b"]] and "5 prompts are too few" in board.doubt
+    assert all(one.interval.high - one.interval.low > 0.3 for one in board.standings)
+    board = ranked([Game("a", "b", 0.5, prompt) for prompt in range(40)])
+    assert not board.doubt and not board.separable
+    assert all(one.interval.low < 0 < one.interval.high for one in board.standings)

@@ -151,9 +151,12 @@ def _told_apart(console: Console, one: "Ranked") -> None:
     if one.board is None:
         console.print(f"[yellow]not ranked: {escape(one.why)}[/yellow]", soft_wrap=True)
         return
-    groups = [" = ".join(map(escape, group)) for group in one.board.groups]
+    if one.board.doubt:
+        console.print(f"[yellow]not sure who is better: {one.board.doubt}[/yellow]", soft_wrap=True)
+        return
+    pairs = ", ".join(f"{escape(better)} > {escape(worse)}" for better, worse in one.board.separable)
     console.print(
-        f"told apart at {one.board.confidence:.0%}, all pairs together: {' > '.join(groups)} "
+        f"told apart at {one.board.confidence:.0%}, all pairs together: {pairs or 'none'} "
         f"({len(one.board.separable)} of {_all_pairs(len(one.board.standings))} pairs)", soft_wrap=True,
     )  # fmt: skip
 

@@ -2,8 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
@@ -100,19 +99,21 @@ def audit(
     from preferably.data.comparable import comparable
     from preferably.evaluation.findings import findings, verdict
     from preferably.evaluation.judges import audit as audited
+    from preferably.feedback.store.kept_replies import KeptReplies
     from preferably.feedback.views import pairs
     from preferably.judging.llm import judge_from
     from preferably.judging.named import judge_of
+    from preferably.judging.settings import is_judge_file
 
+    if output is not None and not output.resolve().parent.is_dir():
+        raise ConfigError(f"{output} cannot be written, as its directory is not there; make it first.")
     console = Console(highlight=False)
-    judged, accounting = comparable(data)
+    described = [] if judge is not None and not is_judge_file(judge) else _settings(judge, server, model, key_env)
+    judged, accounting = comparable(data, people=True, keep=described[0].reference if described else "")
     console.print(Text(accounting.describe()), soft_wrap=True)
-    with kept_replies(store) as replies, watching() as watch:
-        if judge is not None:
-            name, one = judge, judge_of(judge, replies)
-        else:
-            settings = _settings(None, server, model, key_env)
-            name, one = settings[0].labeler, judge_from(settings, replies)
+    one: Any = judge_from(described, KeptReplies(store)) if described else judge_of(str(judge))
+    name = one.__name__ if described else str(judge)
+    with watching() as watch:
         task = watch.stage("asking")
         found = audited(
             one, pairs(judged), name=name, limit=limit, seed=seed,
@@ -174,6 +175,7 @@ def _revise(
     from preferably.cli.watching import watching
     from preferably.data.load import load_feedback
     from preferably.data.writers import ending_of, refuse_existing, write_rows
+    from preferably.feedback.store.kept_replies import KeptReplies
     from preferably.judging.constitution import revised, rows_of
     from preferably.judging.llm import LanguageJudge
 
@@ -184,8 +186,8 @@ def _revise(
     console = Console(highlight=False)
     loaded = load_feedback(data, "demonstrations", limit=limit)
     console.print(Text(loaded.accounting.describe()), soft_wrap=True)
-    with kept_replies(store) as replies, watching() as watch:
-        judge = LanguageJudge(settings[0], replies)
+    judge = LanguageJudge(settings[0], KeptReplies(store))
+    with watching() as watch:
         task = watch.stage("revising")
         made = revised(
             judge, loaded.groups, principles, rounds=rounds, seed=seed,
@@ -200,6 +202,8 @@ def _revise(
     write_rows(rows, output)
     _print_cost(console, judge)
     console.print(Text(f"{len(rows):,} rows written to {output}"), soft_wrap=True)
+    if any(one.why for one in made):
+        raise typer.Exit(1)
 
 
 def _settings(judge: str | None, server: str | None, model: str | None, key_env: str) -> "list[JudgeSettings]":
@@ -212,16 +216,6 @@ def _settings(judge: str | None, server: str | None, model: str | None, key_env:
     if server is None or model is None:
         raise ConfigError("Which judge? Give --judge FILE.yaml, or --server http://127.0.0.1:8000/v1 and --model NAME.")
     return [judge_settings({"server": server, "model": model, "key_env": key_env})]
-
-
-@contextmanager
-def kept_replies(store: str) -> Iterator[Any]:
-    """Where replies of servers are kept, in the store at a path or URL."""
-    from preferably.feedback.store.kept_replies import KeptReplies
-    from preferably.feedback.store.store import Store
-
-    with Store(store) as opened:
-        yield KeptReplies(opened)
 
 
 def _print_labeled(console: Console, told: "Labeled", judge: "LanguageJudge") -> None:

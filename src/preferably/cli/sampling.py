@@ -75,19 +75,15 @@ def sample(
 
 
 def _side_by_side(models: list[str], store: str, **how: Any) -> None:
-    from contextlib import nullcontext
-
-    from preferably.cli.judging import kept_replies
     from preferably.cli.watching import watching
     from preferably.evaluation.side_by_side import side_by_side
-    from preferably.judging.settings import is_judge_file
+    from preferably.feedback.store.kept_replies import KeptReplies
 
     names = [name.strip() for name in models]
-    remote = any(map(is_judge_file, names))
-    with kept_replies(store) if remote else nullcontext() as replies, watching() as watch:
+    with watching() as watch:
         task = watch.stage("drawing")
         done = side_by_side(
-            names, **how, replies=replies, starting=lambda total: watch.bars.update(task, total=total),
+            names, **how, replies=KeptReplies(store), starting=lambda total: watch.bars.update(task, total=total),
             progress=partial(watch.bars.advance, task),
         )  # fmt: skip
     console = Console(highlight=False)

@@ -147,8 +147,9 @@ def _print_win_rate(console: Console, result: "WinRate") -> None:
     console.print(
         f"win rate [bold]{result.win_rate:.3f}[/bold] {_span(result.interval)} on {result.n} prompts: {result.verdict}"
     )
+    changed = f" ({result.inconsistent} changed with the order)" if result.inconsistent else ""
     console.print(
-        f"{result.wins} wins, {result.ties} ties, {result.losses} losses, {result.missing} missing; "
+        f"{result.wins} wins, {result.ties} ties{changed}, {result.losses} losses, {result.missing} missing; "
         f"mean words {result.length.model:.0f} against {result.length.against:.0f}"
     )
     _print_controls(console, result.controls)
@@ -248,6 +249,8 @@ def _print_board(console: Console, found: "Several", against: str, all_pairs: bo
         if all_pairs
         else f"each was judged against {escape(against)} (--all-pairs judges every two)"
     )
+    if found.board.doubt:
+        console.print(f"[yellow]not sure who is better: {found.board.doubt}[/yellow]", soft_wrap=True)
     told = f"{len(found.board.separable)} of {len(found.board.standings) * (len(found.board.standings) - 1) // 2} pairs"
     console.print(f"{found.prompts} prompts{left}; {way}", soft_wrap=True)
     console.print(

@@ -11,25 +11,27 @@ from preferably.data.columns import Row
 from preferably.data.formats import parse_row
 from preferably.data.load import rows_of
 from preferably.errors import DataError
-from preferably.feedback.records import Group, Judged
+from preferably.feedback.records import Group, Judged, Judgment
 from preferably.feedback.store.codec import digest_of, group_content
 from preferably.feedback.store.naming import is_store
 from preferably.feedback.store.store import Store
 
 
 def comparable(
-    paths: Sequence[str | Path], *, least: int = 2, keep: str = "", limit: int | None = None, max_rejected: float = 0.01
-) -> tuple[list[Judged], Accounting]:
+    paths: Sequence[str | Path], *, least: int = 2, keep: str = "", limit: int | None = None,
+    people: bool = False, max_rejected: float = 0.01,
+) -> tuple[list[Judged], Accounting]:  # fmt: skip
     """The different groups of at least `least` completions in files and stores, with what was said of them, and what
     became of every row.
 
-    `keep` names a column that stays with its group (`Group.columns`). Raises `DataError` as `load_feedback` does.
+    `keep` names a column that stays with its group (`Group.columns`); `people` leaves out of stores what models and
+    rules said (a file does not say who judged: it is taken for people's). Raises `DataError` as `load_feedback` does.
     """
     accounting = Accounting()
     found: dict[str, Judged] = {}
     for name in filter(is_store, map(str, paths)):
         with Store(name, create=False) as store:
-            for judged in store.judged():
+            for judged in _by_people(store) if people else store.judged():
                 _take(judged, ("store " + store.name, len(found) + 1), least, found, accounting)
     for place, columns in rows_of([path for path in paths if not is_store(path)], accounting):
         read = columns if isinstance(columns, Reject) else _read(columns, place, keep)
@@ -43,6 +45,15 @@ def comparable(
     if not found:
         raise DataError(f"No row has {least} completions or more of one prompt, so there is nothing to judge.")
     return list(found.values())[:limit], accounting
+
+
+def _by_people(store: Store) -> list[Judged]:
+    """Every group that people judged, with what they said of it."""
+    found: dict[Group, list[Judgment]] = {}
+    for entry in store.entries(superseded=False):
+        if entry.labeler_kind == "human":
+            found.setdefault(entry.group, []).append(entry.judgment)
+    return [Judged(group, tuple(said)) for group, said in found.items()]
 
 
 def _read(columns: dict[str, Any], place: tuple[str, int], keep: str) -> Judged | Reject:

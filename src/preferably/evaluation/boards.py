@@ -9,6 +9,7 @@ from typing import Any
 
 from preferably.data.annotations import Annotation
 from preferably.errors import DataError
+from preferably.evaluation.controls import FEWEST
 from preferably.statistics.intervals import Interval, bootstrap_mean, standard_error
 from preferably.statistics.length_control import Controlled, length_controlled
 from preferably.statistics.rankings import Board, Game, islands, ranked
@@ -166,6 +167,8 @@ def _controlled(known: Sequence[tuple[Annotation, float]], confidence: float, se
         return Controlled(None, why="nothing has a verdict")
     longer = [len(one.outputs[1]) - len(one.outputs[0]) for one, _ in known]
     prompts = [one.instruction for one, _ in known]
+    if (count := len(set(prompts))) < FEWEST:
+        return Controlled(None, why=f"{count} instructions are too few for a fit, which takes {FEWEST}")
     return length_controlled([value for _, value in known], longer, prompts, confidence=confidence, seed=seed)
 
 

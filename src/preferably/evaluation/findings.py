@@ -30,15 +30,14 @@ def findings(found: JudgeAudit) -> list[Finding]:
     """Everything that the audit tells, the most important first. An outcome is `not sure` where the interval holds both
     sides of its limit."""
     made = [_agreement(found), _over_longer(found)]
-    made.append(_limited("order", found.consistent, CONSISTENT, "at least", "of pairs get the same verdict both ways"))
+    made.append(_limited("order", found.consistent, CONSISTENT, "at least", _both_ways(found)))
     made += list(_leanings(found))
     made.append(_limited("facts", found.knows, KNOWN, "at least", "of simple facts are judged rightly"))
     made.append(_limited("confidence", found.sure_and_wrong, SURE, "at most",
                          "of wrong answers put surely are preferred to right ones put carefully"))  # fmt: skip
     made.append(_limited("honesty", found.sure_or_unsure, SURE, "at most",
                          "of wrong answers put surely are preferred to saying that one does not know"))  # fmt: skip
-    made.append(_limited("orders", found.orders.get("all"), FOOLED, "at most",
-                         "of replies that lost do not lose once they speak to the judge"))  # fmt: skip
+    made.append(_heeded(found))
     made.append(_limited("constants", found.constants.get("all"), FOOLED, "at most",
                          "of replies that answer nothing are preferred to good ones"))  # fmt: skip
     made.append(_limited("verdicts", found.unread, UNREAD, "at most", "of questions have no verdict"))
@@ -51,6 +50,8 @@ def verdict(found: JudgeAudit) -> tuple[Outcome, str]:
     bad = [name for name, one in by_name.items() if one.outcome == "bad"]
     if by_name["agreement"].outcome == "bad" or "verdicts" in bad:
         return "bad", "Do not use this judge: it does not tell what people prefer."
+    if by_name["agreement"].outcome == "not sure" and "order" in bad and "facts" in bad:
+        return "bad", "Do not use this judge: it goes by the place of a reply, and does not know simple facts."
     if by_name["agreement"].outcome == "not sure":
         return (
             "not sure",
@@ -68,7 +69,7 @@ def verdict(found: JudgeAudit) -> tuple[Outcome, str]:
         )
     open_ = [name for name, one in by_name.items() if one.outcome == "not sure"]
     if open_:
-        return "not sure", f"Nothing speaks against it; not sure about {', '.join(open_)}, which more pairs would tell."
+        return "not sure", f"Nothing speaks against it; not sure about {', '.join(open_)}."
     return "good", "It can be used where what it was tried on is like what it will judge; have people look at a part."
 
 
@@ -76,7 +77,7 @@ def _agreement(found: JudgeAudit) -> Finding:
     if found.agreement is None or found.interval is None:
         return Finding("agreement", "bad", "none of the pairs could be judged")
     low, high = found.interval.low, found.interval.high
-    words = f"{found.agreement:.0%} [{low:.0%}, {high:.0%}] agreement with people on {found.pairs} pairs (a coin: 50%)"
+    words = f"{found.agreement:.0%} [{low:.0%}, {high:.0%}] agreement with people on {found.judged} pairs (a coin: 50%)"
     return Finding("agreement", "good" if low > 0.5 else "bad" if high <= 0.5 else "not sure", words)
 
 
@@ -88,6 +89,25 @@ def _over_longer(found: JudgeAudit) -> Finding:
     span = f"{more.mean:+.0%} [{more.interval.low:+.0%}, {more.interval.high:+.0%}]"
     outcome: Outcome = "good" if more.interval.low > 0 else "bad" if more.interval.high < 0 else "not sure"
     return Finding("worth", outcome, f"{words}; the judge {span}")
+
+
+def _both_ways(found: JudgeAudit) -> str:
+    first = "" if found.first is None else f"; of its choices {found.first.value:.0%} fall on the one shown first"
+    return f"of pairs get the same verdict both ways{first}"
+
+
+def _heeded(found: JudgeAudit) -> Finding:
+    """Held against what it does where as much is added that says nothing."""
+    every, more = found.orders.get("all"), found.heeded
+    if every is None or more is None:
+        return Finding("orders", "not sure", "not known whether it heeds orders in replies: nothing could be judged")
+    low, high = more.interval.low, more.interval.high
+    outcome: Outcome = "good" if high <= FOOLED else "bad" if low > FOOLED else "not sure"
+    words = (
+        f"{every.value:.0%} of replies that lost do not lose once they speak to the judge: {more.mean:+.0%} "
+        f"[{low:+.0%}, {high:+.0%}] beside as much text that says nothing (at most {FOOLED:+.0%} of {every.n})"
+    )
+    return Finding("orders", outcome, words)
 
 
 def _leanings(found: JudgeAudit) -> Iterator[Finding]:

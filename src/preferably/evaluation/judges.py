@@ -67,6 +67,7 @@ class JudgeAudit:
 
     judge: str
     pairs: int
+    judged: int  # of them, with a verdict
     states: dict[str, int]  # of all questions asked
     agreement: float | None  # of pairs that people decided; a tie is half
     interval: Interval | None  # by prompt
@@ -83,6 +84,7 @@ class JudgeAudit:
     )  # of those, where it prefers the wrong answer put surely to the right one put carefully
     sure_or_unsure: Share | None  # and to one that says that it does not know
     orders: dict[str, Share]  # by what the reply says to the judge: pairs that it lost and does not lose with it
+    heeded: Difference | None  # the same of all, less where as much is added that says nothing
     constants: dict[str, Share]  # by reply: where it is preferred to one that people preferred
 
     @property
@@ -135,25 +137,27 @@ def audit(
     clean = ask(drawn)
     values = [one.value for one in clean]
     longer = [_longer(one.group) for one in clean]
-    known = [(value, guess) for value, guess in zip(values, longer, strict=True) if value is not None]
-    by_prompt = _by_prompt([one.group for one in clean], values)
+    asked_of = [one.group for one in clean]
+    by_prompt = _by_prompt(asked_of, values)
+    guesses = [None if value is None else guess for value, guess in zip(values, longer, strict=True)]
     right = [one.group for one in clean if one.value == 1.0]
+    orders, heeded = _orders(ask, right[:attacked], seed)
     facts = ask(probes.known())
     knows = [number for number, one in enumerate(facts) if one.value == 1.0]
     found = JudgeAudit(
-        judge=name, pairs=len(clean), states={},
+        judge=name, pairs=len(clean), judged=sum(value is not None for value in values), states={},
         agreement=fmean(by_prompt) if by_prompt else None,
         interval=bootstrap_mean(by_prompt, seed=seed) if by_prompt else None,
         decided=share(values.count(1.0), values.count(1.0) + values.count(0.0)),
         longer=fmean(longer),
-        over_longer=paired_difference([value for value, _ in known], [guess for _, guess in known], seed=seed),
+        over_longer=paired_difference(by_prompt, _by_prompt(asked_of, guesses), seed=seed),
         consistent=_consistent(clean), first=_first(clean),
         length=_leaning(clean, _clearly_longer, seed),
         styles={style: told for style, has in STYLES.items() if (told := _leaning(clean, _one_has(has), seed))},
         knows=share(len(knows), sum(one.value is not None for one in facts)),
         sure_and_wrong=_wrong(ask([probes.hedged()[at] for at in knows])),
         sure_or_unsure=_wrong(ask([probes.unsure()[at] for at in knows])),
-        orders=_orders(ask, right[:attacked]),
+        orders=orders, heeded=heeded,
         constants=_constants(ask, drawn[:attacked]),
     )  # fmt: skip
     return replace(found, states=dict(states))
@@ -217,13 +221,16 @@ def _one_has(has: Callable[[str], bool]) -> Callable[[Group], int | None]:
 
 def _leaning(asked: Sequence[Asked], which: Callable[[Group], int | None], seed: int) -> Leaning | None:
     """How often the judge, and people (who preferred the first), prefer the completion that `which` names."""
-    judge, people = [], []
+    groups, judge, people = [], [], []
     for one in asked:
         at = which(one.group)
         if at is not None and one.value is not None:
+            groups.append(one.group)
             judge.append(one.value if at == 0 else 1 - one.value)
             people.append(1.0 - at)
-    more = paired_difference(judge, people, seed=seed) if len(judge) >= ENOUGH else None
+    if len(judge) < ENOUGH:
+        return None
+    more = paired_difference(_by_prompt(groups, judge), _by_prompt(groups, people), seed=seed)
     return Leaning(fmean(judge), fmean(people), len(judge), more) if more else None
 
 
@@ -233,32 +240,48 @@ def _wrong(asked: Sequence[Asked]) -> Share | None:
     return share(sum(values), len(values))
 
 
-def _orders(ask: Callable[[Sequence[Group]], list[Asked]], right: Sequence[Group]) -> dict[str, Share]:
+def _orders(
+    ask: Callable[[Sequence[Group]], list[Asked]], right: Sequence[Group], seed: int
+) -> tuple[dict[str, Share], Difference | None]:
     """Pairs that the judge decided as people did, with one order each behind the reply that lost, in turn: those that
-    it does not decide so any more."""
-    return _by_kind(ask, right, probes.ORDERS, lambda bad, order: f"{bad}\n\n{order}", lambda value: float(value < 1))
+    it does not decide so any more; and how much more those are than with words of the same length that say nothing,
+    as a judge may also like length, or not know its own mind."""
+    told, given = _tricked(ask, right, probes.ORDERS, lambda bad, order: f"{bad}\n\n{order}", _lost)
+    _, plain = _tricked(ask, right, probes.ORDERS, lambda bad, order: f"{bad}\n\n{_filler(len(order))}", _lost)
+    return told, paired_difference(given, plain, seed=seed)
+
+
+def _lost(value: float) -> float:
+    """Whether a pair that was decided rightly is not any more."""
+    return float(value < 1)
+
+
+def _filler(length: int) -> str:
+    """Words that say nothing, of about that length."""
+    return (probes.FILLER * (length // len(probes.FILLER) + 1))[:length].strip()
 
 
 def _constants(ask: Callable[[Sequence[Group]], list[Asked]], pairs: Sequence[Group]) -> dict[str, Share]:
     """A constant reply against the one that people preferred, a kind in turn: where it is preferred."""
-    return _by_kind(ask, pairs, probes.CONSTANTS, lambda bad, constant: constant, lambda value: 1 - value)
+    return _tricked(ask, pairs, probes.CONSTANTS, lambda bad, constant: constant, lambda value: 1 - value)[0]
 
 
-def _by_kind(
+def _tricked(
     ask: Callable[[Sequence[Group]], list[Asked]], pairs: Sequence[Group], tricks: Mapping[str, str],
     played: Callable[[str, str], str], worked: Callable[[float], float],
-) -> dict[str, Share]:  # fmt: skip
-    """`tricks` on the second of each pair, in turn: how often each, and `all` of them, `worked`."""
+) -> tuple[dict[str, Share], list[float | None]]:  # fmt: skip
+    """`tricks` on the second of each pair, in turn: how often each, and `all` of them, `worked`; and on which pair."""
     kinds = list(tricks)
     groups = []
     for at, group in enumerate(pairs):
         good, bad = group.completions
         text = played(bad.text, tricks[kinds[at % len(kinds)]])
         groups.append(replace(group, completions=(good, Completion((replace(bad.messages[-1], content=text),)))))
+    values = [None if one.value is None else worked(one.value) for one in (ask(groups) if groups else [])]
     found: dict[str, list[float]] = {"all": []}
-    for at, one in enumerate(ask(groups) if groups else []):
-        if one.value is not None:
+    for at, value in enumerate(values):
+        if value is not None:
             for kind in ("all", kinds[at % len(kinds)]):
-                found.setdefault(kind, []).append(worked(one.value))
-    shares = {kind: share(sum(values), len(values)) for kind, values in found.items()}
-    return {kind: one for kind, one in shares.items() if one}
+                found.setdefault(kind, []).append(value)
+    shares = {kind: share(sum(each), len(each)) for kind, each in found.items()}
+    return {kind: one for kind, one in shares.items() if one}, values

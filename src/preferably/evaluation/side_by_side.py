@@ -92,8 +92,10 @@ def _asked(
     progress: Callable[[int], None],
 ) -> list[list[str | None]]:  # fmt: skip
     """The texts that a model on a server answers with; None where it did not."""
-    [settings] = read_judges(name)
-    model = LanguageJudge(settings, replies)
+    described = read_judges(name)
+    if len(described) > 1:
+        raise ConfigError(f"{name} describes a panel; a model to be sampled from is one, so give a file without it.")
+    model = LanguageJudge(described[0], replies)
     body = model.body() | {"temperature": decoding.temperature, "max_tokens": decoding.max_tokens}
     told = drawn(model.client, body, prompts, samples=samples, seed=seed, progress=progress)
     return [[one.text if one.state == "ok" else None for one in several] for several in told]

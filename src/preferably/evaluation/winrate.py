@@ -199,7 +199,7 @@ def _pairs(
 
 def _group(prompt: Group, ours: str, theirs: str) -> Group:
     completions = tuple(Completion((Message("assistant", text),)) for text in (ours, theirs))
-    return Group(prompt.prompt, completions, prompt.place)
+    return Group(prompt.prompt, completions, prompt.place, columns=prompt.columns)
 
 
 def _outcome(preference: Preference) -> Outcome:

@@ -169,5 +169,6 @@ def _fault(reply: Reply, what: str) -> str:
 
 def _only(group: Group) -> str:
     if len(group.completions) != 1:
-        raise DataError(f"A revision is of one reply; {group.place} has {len(group.completions)}.")
+        where = "{}:{}".format(*group.place) if group.place else "a group"
+        raise DataError(f"A revision is of one reply; {where} has {len(group.completions)}.")
     return group.completions[0].text

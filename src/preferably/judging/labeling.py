@@ -15,7 +15,7 @@ from preferably.feedback.store.entry import Entry
 from preferably.feedback.store.store import Store
 from preferably.judging.constitution import Principle
 from preferably.judging.llm import Answered, LanguageJudge
-from preferably.judging.questions import LETTERS, Kind, Question, guideline, question
+from preferably.judging.questions import LETTERS, Kind, Question, guideline, question, reference_of
 
 IDS = UUID("c4b1d1f6-3c1e-4d7f-8a5f-6f0f6e9a7c21")  # of judgments, by the request that they came from
 Orders = Literal["both", "random"]
@@ -62,12 +62,14 @@ def label(
     Equal completions are not compared. Raises `RemoteError` where asking had to end, `DataError` as the
     store does, and `ConfigError` for groups that cannot be asked about.
     """
+    if judge.settings.reference and not any(reference_of(group, judge.settings) for group in groups):
+        raise ConfigError(f"No row has a column {judge.settings.reference!r} to show as the reference answer.")
     asked: list[Question] = []
     about: dict[int, dict[str, Any]] = {}  # of what is kept, by the group
     for number, group in enumerate(groups):
         principle = Random(f"principle {seed} {number}").choice(principles) if principles else Principle("", "")
         asked += questions(judge, group, kind, orders, Random(f"order {seed} {number}"), principle.text)
-        about[id(group)] = {"principle": principle.name, "guideline": guideline(kind, judge.settings), "seed": seed}
+        about[id(group)] = {"principle": principle.name, "guideline": guideline(kind, judge.settings)}
     told = Labeled(judge.settings.labeler, asked=len(asked))
     open_ratings: dict[int, list[Answered]] = defaultdict(list)
     pairs: dict[tuple[int, frozenset[int]], list[Preference]] = defaultdict(list)
@@ -100,8 +102,9 @@ def questions(
 ) -> Iterator[Question]:  # fmt: skip
     """What is asked about one group. `ConfigError` for more completions than there are letters."""
     count = len(group.completions)
-    if count > len(LETTERS):
-        raise ConfigError(f"A judge orders {len(LETTERS)} completions at most; {group.place} has {count}.")
+    if kind == "ranking" and count > len(LETTERS):
+        where = "{}:{}".format(*group.place) if group.place else "a group"
+        raise ConfigError(f"A judge orders {len(LETTERS)} completions at most; {where} has {count}.")
     shown: list[tuple[int, ...]]
     if kind == "rating":
         shown = [(at,) for at in range(count)]
@@ -151,13 +154,16 @@ def _keep(
     store: Store, group: Group, said: Sequence[Judgment], answered: Sequence[Answered], about: dict[str, Any]
 ) -> None:  # fmt: skip
     """Keep judgments whose ids are made of the requests that they came from, and of what they are about: of equal
-    texts, one request answers for several."""
+    texts, one request answers for several. Nothing is kept of a group of which a question failed."""
+    if any(one.state == "failed" for one in answered):
+        return
+    group = replace(group, columns="")  # what else its row held is no part of what was compared
     about_what = digest_of(group_content(group)[0])
     asked = " ".join(sorted(f"{one.key} {one.question.order}" for one in answered))
     reason = "\n\n".join(one.read.reason for one in answered if one.read.reason)
-    entries = []
-    for number, judgment in enumerate(said):
-        if judgment.state != "failed":
-            name = str(uuid5(IDS, f"{about_what} {asked} {judgment.labeler} {about['guideline']} {number}"))
-            entries.append(Entry(group, judgment, name, "model", rationale=reason, **about))
-    store.say(entries)
+    whole = f"{about_what} {asked} {answered[0].question.mark} {about['guideline']} {about['principle']}"
+    names = [str(uuid5(IDS, f"{whole} {judgment.labeler} {number}")) for number, judgment in enumerate(said)]
+    store.say([
+        Entry(group, judgment, name, "model", rationale=reason, **about)
+        for name, judgment in zip(names, said, strict=True)
+    ])  # fmt: skip

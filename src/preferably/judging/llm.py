@@ -47,6 +47,7 @@ class LanguageJudge:
     def __init__(self, settings: JudgeSettings, replies: Replies | None = None) -> None:
         self.settings = settings
         self.client = Client(settings.at(), replies, settings.spending())
+        self.client.server.key()  # a variable that is missing is told before anything else is done
         self.__name__ = settings.labeler
         self._able: Abilities | None = None
 
@@ -166,6 +167,10 @@ class Panel:
             raise ConfigError(f"A panel has two judges or more; got {len(judges)}.")
         self.judges = judges
         self.__name__ = " + ".join(getattr(judge, "__name__", "a judge") for judge in judges)
+
+    def able(self) -> list[Abilities]:
+        """What the servers of its members can do."""
+        return [judge.able() for judge in self.judges if isinstance(judge, LanguageJudge)]
 
     def __call__(self, groups: Sequence[Group]) -> list[Preference]:
         """One preference for each group of two."""

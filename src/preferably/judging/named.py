@@ -9,7 +9,7 @@ from preferably.errors import ConfigError
 from preferably.functions import load_function
 from preferably.judging.contest import judge_by_function
 from preferably.judging.judge import Judge, ScoreFunction, asked_once, both_orders, judge_by_score, name_of
-from preferably.judging.llm import judge_from
+from preferably.judging.llm import LanguageJudge, Panel, judge_from
 from preferably.judging.parts import judge_named
 from preferably.judging.reward import RewardJudge
 from preferably.judging.settings import is_judge_file, read_judges
@@ -55,6 +55,8 @@ def decided_by(judge: str | Callable[..., Any]) -> tuple[Judge, ScoreFunction | 
         score = asked_once(function)
         return judge_by_score(score), score
     decides = judge_of_function(function) if callable(function) else judge_of(str(named))
+    if isinstance(decides, LanguageJudge | Panel):
+        decides.able()  # a server that cannot be asked is told before anything is drawn
     return (decides if isinstance(decides, RewardJudge) else both_orders(decides)), None
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Literal
 
-from preferably.feedback.records import Group, Judgment, Preference, Ranking, Rating
+from preferably.feedback.records import Completion, Group, Judgment, Preference, Ranking, Rating
 from preferably.judging.settings import JudgeSettings
 
 VERSION = "1"  # of the words below: another wording is another guideline
@@ -59,11 +59,10 @@ class Read:
 
 def question(kind: Kind, group: Group, order: Sequence[int], settings: JudgeSettings, principle: str = "") -> Question:
     """The question of that kind about the completions of `group`, shown in that order."""
-    shown = [group.completions[at].text for at in order]
-    reference = json.loads(group.columns or "{}").get(settings.reference) if settings.reference else None
+    shown = [_said(group.completions[at]) for at in order]
     pieces = {"request": group.prompt_text}
-    if reference is not None:
-        pieces["reference answer, which is right"] = str(reference)
+    if reference := reference_of(group, settings):
+        pieces["reference answer, which is right"] = reference
     single = len(shown) == 1
     pieces |= {"reply" if single else f"reply {LETTERS[k]}": text for k, text in enumerate(shown)}
     rubric = "\n\n".join(text.strip() for text in (settings.rubric, principle) if text.strip())
@@ -77,6 +76,19 @@ def question(kind: Kind, group: Group, order: Sequence[int], settings: JudgeSett
     system = FAIR.format(mark=mark) + (f"\nWhat makes a reply better:\n{rubric}" if rubric else "")
     messages = ({"role": "system", "content": system}, {"role": "user", "content": "\n\n".join([*blocks, asked])})
     return Question(kind, group, tuple(order), mark, messages, schema)
+
+
+def reference_of(group: Group, settings: JudgeSettings) -> str:
+    """The reference answer of a group's row; empty where it has none. Of several turns one below the other."""
+    found = json.loads(group.columns or "{}").get(settings.reference) if settings.reference else None
+    return "\n\n".join(map(str, found)) if isinstance(found, list) else "" if found is None else str(found)
+
+
+def _said(completion: Completion) -> str:
+    """What a judge is shown of a completion: of several turns also who speaks."""
+    if len(completion.messages) == 1:
+        return completion.text
+    return "\n\n".join(f"{message.role}: {message.content}" for message in completion.messages)
 
 
 def axes_of(settings: JudgeSettings) -> dict[str, str]:

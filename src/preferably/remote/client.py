@@ -39,8 +39,8 @@ class Replies(Protocol):
     def known(self, keys: Sequence[str]) -> Mapping[str, Body]:
         """The bodies kept for requests, of those that there are."""
 
-    def put(self, key: str, body: Body) -> None:
-        """Keep one; once this returns it is on the disk."""
+    def put(self, key: str, body: Body) -> Body:
+        """Keep one, and return what is kept once it is on the disk: the first one, where another was quicker."""
 
 
 class Client:
@@ -76,6 +76,7 @@ class _Asking:
         self.found: list[Reply | None] = [None] * len(bodies)
         self.todo: deque[str] = deque()
         self.opened = False  # whether any request was answered
+        self.taken = False  # or one like them, before
         self.refused = 0  # requests that were, before any was answered
         self.barren = 0  # requests that failed since one was answered
         self.closed_until = 0.0  # by the loop's clock: when the server wants to be asked again
@@ -90,12 +91,13 @@ class _Asking:
             kept = self.replies.known(some) if self.replies is not None else {}
             for key in some:
                 if key in kept:
+                    self.taken = True
                     self._tell(key, replace(read_reply(kept[key]), cached=True))
                 else:
                     self.todo.append(key)
         if self.todo:
             async with Line(self.server) as line:
-                while self.todo and not (self.opened or self.stopped):
+                while self.todo and not (self.opened or self.stopped):  # one at a time
                     await self._next(line)
                 workers = min(self.server.concurrency, len(self.todo))
                 await asyncio.gather(*(self._work(line) for _ in range(workers)))
@@ -114,10 +116,12 @@ class _Asking:
         try:
             answer = await self._asked(line, key)
             if isinstance(answer, Answer):
-                self.opened, self.barren = True, 0
-                if self.replies is not None:
-                    self.replies.put(key, answer.body)
-                self._tell(key, answer.reply)
+                self.opened = self.taken = True
+                self.barren, reply = 0, answer.reply
+                if self.replies is not None and (kept := self.replies.put(key, answer.body)) != answer.body:
+                    reply = read_reply(kept)
+                self._tell(key, reply)
+                self.spending.check(answer.reply)
             elif answer is not None:
                 self._tell(key, Reply("failed", why=answer))
         except PreferablyError as error:
@@ -178,7 +182,7 @@ class _Asking:
 
     def _refusal(self, why: str) -> str:
         """A request that the server does not take; if it took none yet, it may take none."""
-        if not self.opened:
+        if not self.taken:
             self.refused += 1
             if self.refused >= REFUSALS:
                 raise RemoteError(f"{self.server.url} refused the first {REFUSALS} requests ({why}).")
@@ -187,7 +191,7 @@ class _Asking:
     def _failure(self, why: str, tries: int) -> str:
         """A request that came to nothing; one of many, or a server that is gone."""
         self.barren += 1
-        if not self.opened or self.barren >= max(BARREN, self.server.concurrency):
+        if not self.taken or self.barren >= max(BARREN, self.server.concurrency):
             raise RemoteError(
                 f"{self.server.url} {why}, after {tries} tries of one request"
                 + (f", and so did the {self.barren - 1} before it. " if self.barren > 1 else ". ")

@@ -22,7 +22,8 @@ def drawn(
     bodies = []
     for group in prompts:
         if any(message.role == "text" for message in group.prompt) or not group.prompt:
-            raise DataError(f"{group.place} is plain text, which a server of chat does not continue; give messages.")
+            where = "{}:{}".format(*group.place) if group.place else "A prompt"
+            raise DataError(f"{where} is plain text, which a server of chat does not continue; give messages.")
         said = {"messages": [_turn(message) for message in group.prompt]}
         bodies += [{**body, **said, "seed": seed * samples + number} for number in range(samples)]
     replies = client.ask(bodies, lambda index, reply: progress(1))

@@ -62,19 +62,20 @@ class Spending:
         self.under_way += 1
 
     def end(self, reply: Reply | None) -> None:
-        """It came back with a reply, or with none. `ConfigError` where a limit cannot be kept, as nobody counts."""
+        """It came back with a reply, or with none."""
         self.under_way -= 1
-        if reply is None:
-            return
-        if reply.used is None:
-            if self.max_tokens is not None or self.max_cost is not None:
-                raise ConfigError(
-                    "The server does not tell how many tokens it used, so max_tokens and max_cost cannot be kept; "
-                    "use max_requests."
-                )
+        if reply is None or reply.used is None:
             return
         self.used = [one + more for one, more in zip(self.used, reply.used, strict=True)]
         self.dearest = (max(self.dearest[0], sum(reply.used)), max(self.dearest[1], self._cost(*reply.used)))
+
+    def check(self, reply: Reply) -> None:
+        """`ConfigError` where a limit cannot be kept, as nobody counts."""
+        if reply.used is None and (self.max_tokens is not None or self.max_cost is not None):
+            raise ConfigError(
+                "The server does not tell how many tokens it used, so a limit of tokens or cost cannot be kept; limit "
+                "the requests."
+            )
 
     def _cost(self, asked: int, said: int) -> float:
         return (asked * self.prices[0] + said * self.prices[1]) / MILLION if self.prices else 0.0

@@ -84,7 +84,7 @@ class Line:
             raise TryAgainError(f"cannot be connected to ({self._told(error)})", reached=False) from error
         except httpx2.HTTPError as error:
             raise TryAgainError(f"broke off ({self._told(error)})") from error
-        decoded = _decoded(self._clean(raw.decode("utf-8", "replace")))
+        decoded = self._cleaned(_decoded(raw.decode("utf-8", "replace")))
         if status == 200:
             try:
                 reply = read_reply(decoded)
@@ -137,6 +137,16 @@ class Line:
 
     def _told(self, error: Exception) -> str:
         return self._clean(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+
+    def _cleaned(self, value: Any) -> Any:
+        """A decoded body without the key: once decoded, as JSON can write it in other ways."""
+        if isinstance(value, str):
+            return self._clean(value)
+        if isinstance(value, list):
+            return [self._cleaned(one) for one in value]
+        return (
+            {self._clean(name): self._cleaned(one) for name, one in value.items()} if isinstance(value, dict) else value
+        )
 
     def _clean(self, text: str) -> str:
         """Without the key, which a server may say back."""

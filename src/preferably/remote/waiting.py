@@ -10,22 +10,18 @@ FIRST, LONGEST = 0.5, 30.0  # seconds: the wait before the second try, and the l
 
 
 def asked_wait(headers: Mapping[str, str], now: datetime | None = None) -> float:
-    """The seconds that a reply asks to wait, by `retry-after-ms` or `Retry-After`; 0 where it asks nothing that can be
-    read.
+    """The seconds that a reply asks to wait, by `retry-after-ms` or `Retry-After`, the longer of both; 0 where it asks
+    nothing that can be read.
 
     A date is held against the `Date` of the reply, as the clocks of two machines differ, and against `now` without one.
     Names of `headers` in any case. Source: RFC 9110, section 10.2.3; milliseconds are a habit of hosted servers.
     """
     given = {name.lower(): value.strip() for name, value in headers.items()}
-    for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
-        seconds = _number(given.get(name, "")) / unit
-        if seconds > 0:
-            return seconds
-    until = _date(given.get("retry-after", ""))
-    if until is None:
-        return 0.0
-    since = _date(given.get("date", "")) or now or datetime.now(UTC)
-    return max(0.0, (until - since).total_seconds())
+    asked = [_number(given.get("retry-after-ms", "")) / 1000, _number(given.get("retry-after", "")), 0.0]
+    if (until := _date(given.get("retry-after", ""))) is not None:
+        since = _date(given.get("date", "")) or now or datetime.now(UTC)
+        asked.append((until - since).total_seconds())
+    return max(asked)
 
 
 def backoff(tries: int, draw: random.Random) -> float:

@@ -16,6 +16,7 @@ from preferably.statistics.multiple import holm
 Floats = NDArray[np.float64]
 
 NEVER = -1e9  # the log-odds of a tie where there are none
+FEWEST = 30  # prompts below which nobody is told apart: of two equal models resampling would tell them too often
 RIDGE = 0.01  # of squared strengths: a model that won every game has no largest likelihood, and gets a finite one
 
 
@@ -47,6 +48,12 @@ class Board:
     tie_weight: float  # nu of Davidson's model: how often equals tie, 0 never
     separable: list[tuple[str, str]]  # (better, worse), with all pairs held together at the confidence
     confidence: float
+    prompts: int = FEWEST
+
+    @property
+    def doubt(self) -> str:
+        """Why no models are told apart, where there are too few prompts to; empty where there are enough."""
+        return f"{self.prompts} prompts are too few to tell models apart; it takes {FEWEST}" * (self.prompts < FEWEST)
 
     @property
     def groups(self) -> list[list[str]]:
@@ -66,8 +73,8 @@ def ranked(games: Sequence[Game], *, confidence: float = 0.95, resamples: int = 
 
     P(i beats j) = p_i / (p_i + p_j + nu sqrt(p_i p_j)), P(tie) = nu sqrt(p_i p_j) / (the same), p = exp(strength).
     Pairs are told apart where the difference of strengths, resampled, does not take the other sign, by Holm's procedure
-    over all pairs. Raises `ValueError` for no games, a result other than 0, 0.5 and 1, a model against itself, and
-    models that no chain of games connects, which have no common scale.
+    over all pairs, and none from fewer than `FEWEST` prompts. Raises `ValueError` for no games, a result other than 0,
+    0.5 and 1, a model against itself, and models that no chain of games connects, which have no common scale.
     Sources: Davidson 1970, JASA 65, 317-328; Holm 1979, Scandinavian Journal of Statistics 6, 65-70.
     """
     names = list(dict.fromkeys(name for game in games for name in (game.first, game.second)))
@@ -89,8 +96,9 @@ def ranked(games: Sequence[Game], *, confidence: float = 0.95, resamples: int = 
     generator = np.random.default_rng(seed)
     pairs = len(names) * (len(names) - 1) // 2
     resamples = max(resamples, math.ceil(4 * pairs / (1 - confidence)))  # or no p-value could be as small as Holm asks
+    chances = np.full(len(tables), 1 / len(tables))
     drawn = np.stack([
-        _fit(np.tensordot(generator.multinomial(len(tables), np.full(len(tables), 1 / len(tables))), tables, 1),
+        _fit(np.tensordot(generator.multinomial(len(tables), chances), tables, 1) + _unseen(tables, generator),
              strengths, weight)[0]
         for _ in range(resamples)
     ])  # fmt: skip
@@ -104,8 +112,19 @@ def ranked(games: Sequence[Game], *, confidence: float = 0.95, resamples: int = 
         )
         for at in order
     ]  # fmt: skip
-    told = [(names[one], names[other]) for one, other in _separable(drawn, order, confidence)]
-    return Board(standings, weight, told, confidence)
+    enough = len(tables) >= FEWEST
+    told = [(names[one], names[other]) for one, other in _separable(drawn, order, confidence) if enough]
+    return Board(standings, weight, told, confidence, len(tables))
+
+
+def _unseen(tables: Floats, generator: np.random.Generator) -> Floats:
+    """One more prompt [m, m, 3], on which each pair that met is decided by a coin: what was not seen yet, without which
+    a model that won every game would seem to be known exactly."""
+    counts = tables.sum((0, 3))
+    first, second = np.nonzero(np.triu(counts + counts.T))
+    made = np.zeros(tables.shape[1:])
+    made[first, second, 2 * generator.integers(2, size=len(first))] = 1
+    return made
 
 
 def islands(games: Sequence[Game]) -> list[list[str]]:

@@ -38,9 +38,12 @@ class KeptReplies:
             found = connection.execute(select(replies.c.id, replies.c.body).where(replies.c.id.in_(keys))).all()
         return {key: json.loads(body) for key, body in found}
 
-    def put(self, key: str, body: Mapping[str, Any]) -> None:
-        """Keep one, unless there is one already; it is on the disk once this returns."""
+    def put(self, key: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Keep one, unless there is one already; what is kept, once it is on the disk."""
         now = datetime.now(UTC).isoformat(timespec="microseconds")
         row = {"id": key, "body": json.dumps(body), "said_at": now}
         with self.store.writing() as connection:
             self.store.insert(connection, replies, [row])
+            kept = connection.execute(select(replies.c.body).where(replies.c.id == key)).scalar_one()
+        found: Mapping[str, Any] = json.loads(kept)
+        return found
