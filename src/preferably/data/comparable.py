@@ -41,9 +41,11 @@ def comparable(
             _take(read, place, least, found, accounting)
         if limit is not None and len(found) >= limit:
             break
-    accounting.enforce(max_rejected)
+    if accounting.read:
+        accounting.enforce(max_rejected)
     if not found:
-        raise DataError(f"No row has {least} completions or more of one prompt, so there is nothing to judge.")
+        whom = " that people judged" if people else ""
+        raise DataError(f"There are no {least} completions or more of one prompt{whom}, so there is nothing to judge.")
     return list(found.values())[:limit], accounting
 
 
