@@ -108,3 +108,12 @@ def test_what_speaks_to_a_judge_is_seen(reply):
 ])  # fmt: skip
 def test_what_does_not_is_left_alone(reply):
     assert not directed("How do I cancel?", reply)
+
+
+def test_what_an_audit_tries_a_judge_with_is_seen_too():
+    """But for what is said in ordinary words: a text that only looks like the end of all replies, thanks, and praise."""
+    from preferably.evaluation import probes
+    from preferably.evaluation.judge_directed import addresses
+
+    tried = probes.ORDERS | probes.CONSTANTS
+    assert {name for name, text in tried.items() if not list(addresses(text))} == {"end", "thanks", "praise"}

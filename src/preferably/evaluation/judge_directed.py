@@ -73,7 +73,12 @@ _ASKED = (
     rf"(?:you must|you should|please|always)\s+(?:choose|pick|select|prefer|vote for|rate|score)\s+{_THIS}",
     r"(?:dear|attention,?|note to(?: the)?)\s+(?:judges?|evaluators?|graders?|raters?)\b",
     r"(?:as|for) the (?:judge|evaluator|grader),? (?:you|please)\b",
+    rf"{_THIS} is (?:clearly |obviously )?the (?:better|best) (?:one|of)\b",
+    r"(?:hinweis|anmerkung) an (?:die|den|das) (?:bewertung|jury|richter|gutachter)",
+    r"(?:nota|aviso) (?:para el|al) (?:juez|evaluador)",
+    r"(?:note|remarque) (?:au|à l[’']) ?(?:juge|évaluateur)",
 )
+_ASKED_UNSPACED = (r"(?:评审|裁判|评委)请注意|请(?:选择|选|选出)(?:这个|此)(?:回答|答案|回复)",)
 
 
 def _either_order(pairs: tuple[tuple[str, str], ...]) -> Iterator[str]:
@@ -83,7 +88,8 @@ def _either_order(pairs: tuple[tuple[str, str], ...]) -> Iterator[str]:
 
 # A word begins where no letter stands before it; languages without spaces have no such place.
 _SPACED = (*_either_order(_FORGET), *(rf"{name}\s*(?:{praise})" for name, praise in _PRAISE), *_ASKED)
-_UNSPACED = (*_either_order(_FORGET_UNSPACED), *(rf"{name}\s*(?:{praise})" for name, praise in _PRAISE_UNSPACED))
+_UNSPACED = (*_either_order(_FORGET_UNSPACED), *(rf"{name}\s*(?:{praise})" for name, praise in _PRAISE_UNSPACED),
+             *_ASKED_UNSPACED)  # fmt: skip
 _SAYS = re.compile(rf"(?<!\w)(?:{'|'.join(_SPACED)})|{'|'.join(_UNSPACED)}", re.IGNORECASE)
 
 # A verdict in the forms that judges answer in: [[A]], A>>B, a JSON object. Of ratings only the best one.
@@ -96,6 +102,7 @@ _VERDICT = re.compile(
 
 # A turn that is not the assistant's: a heading or tag of the system, or a line in its name.
 _TURN = re.compile(
+    r"<\|(?:im_start|im_end|system|user|assistant|start_header_id|end_header_id|eot_id)\|>[^\n]{0,60}|"
     r"^\s*(?:#{1,4}\s*system\s*(?::|$)|</?system>|\[/?system\]|<</?sys>>|"
     r"system\s+(?:message|prompt|note|override)\s*:|"
     r"system\s*:\s*(?:you\b|the (?:judge|evaluator|assistant|correct|answer)|ignore|override))[^\n]{0,60}",
@@ -108,7 +115,7 @@ _OPENING = re.compile(
     r"[\s.,:;!?…。：、，·\-_*#>|\"'`~]+|"
     r"(?:thought process|solution|answer|final answer|reasoning|respuesta|solución|lösung|réponse|risposta|решение|"
     r"ответ|解|解答|かいせつ|解説|الحل)\s*[:：]?|"
-    r"let['\u2019]?s (?:solve|think about|work through) (?:this|the) (?:problem|question) step by step[.:]?",
+    r"let(?:['\u2019]?s| us) (?:solve|think about|work through) (?:this|the)(?: problem| question)? step by step[.:]?",
     re.IGNORECASE,
 )
 
