@@ -101,11 +101,11 @@ def test_people_and_a_judge_give_a_corrected_figure(tmp_path):
 
     with Store(tmp_path / "s.db") as store:
         store.say([entry(at, int(at % 3 == 0), "model", "judge") for at in range(200)])
-        store.say([entry(at, int(at % 4 == 0), "human", "ada") for at in range(60)])
+        store.say([entry(at, int(at % 4 == 0), "human", "ada") for at in range(120)])
     out = said("--judgments", tmp_path / "s.db", "--model", "new", "--against", "old", "--output", tmp_path / "run")
     stored = json.loads((tmp_path / "run" / "evaluation" / "people.json").read_text())
     assert f"win rate by people {stored['win_rate']:.3f} [" in out and "on 200 prompts" in out
-    assert "people alone 0.750" in out and stored["people"]["n"] == 60 and "judge alone 0.665 on 200" in out
+    assert "people alone 0.750" in out and stored["people"]["n"] == 120 and "judge alone 0.665 on 200" in out
 
 
 @pytest.mark.parametrize("points", [0, -1, 51])

@@ -111,7 +111,7 @@ def test_what_does_not_is_left_alone(reply):
 
 
 def test_what_an_audit_tries_a_judge_with_is_seen_too():
-    """But for what is said in ordinary words: a text that only looks like the end of all replies, thanks, and praise."""
+    """But for what is said in ordinary words: what looks like the end of all replies, thanks, and praise."""
     from preferably.evaluation import probes
     from preferably.evaluation.judge_directed import addresses
 

@@ -44,13 +44,13 @@ def world(n, total, seed=0):
 
 
 def test_the_figure_is_the_corrected_mean_of_what_the_store_holds(tmp_path):
-    people, judge = world(60, 300)
+    people, judge = world(120, 300)
     found = by_people(filled(tmp_path / "s.db", people, judge), "new", "old")
     both = list(people)
     alone = [judge[at] for at in judge if at not in people]
     # The order of prompts is that of the store, which splits people's judgments in halves: the weight may differ a bit.
     by_hand = corrected_mean([people[at] for at in both], [judge[at] for at in both], alone)
-    assert found.corrected.n == 60 and found.corrected.more == 240 and found.judge == "judge"
+    assert found.corrected.n == 120 and found.corrected.more == 180 and found.judge == "judge"
     assert found.corrected.people == pytest.approx(by_hand.people) and found.corrected.bias == pytest.approx(
         by_hand.bias
     )
@@ -59,12 +59,12 @@ def test_the_figure_is_the_corrected_mean_of_what_the_store_holds(tmp_path):
     turned = by_people(str(tmp_path / "s.db"), "old", "new")
     assert turned.win_rate == pytest.approx(1 - found.win_rate)
     stored = found.as_json()
-    assert stored == json.loads(json.dumps(stored, allow_nan=False)) and stored["people"]["n"] == 60
+    assert stored == json.loads(json.dumps(stored, allow_nan=False)) and stored["people"]["n"] == 120
     assert stored["judge"]["n"] == 300 and stored["interval"] == [found.interval.low, found.interval.high]
 
 
 def test_what_the_same_labelers_say_of_a_prompt_is_one_value(tmp_path):
-    people, judge = world(50, 200)
+    people, judge = world(110, 300)
     at = next(iter(people))
     both_ways = [
         say(at, 1 - people[at], "human", "ben"),
@@ -78,12 +78,12 @@ def test_what_the_same_labelers_say_of_a_prompt_is_one_value(tmp_path):
         by_people(path, "new", "old")
     found = by_people(path, "new", "old", judge="judge")
     values = [0.5 if one == at else value for one, value in people.items()]
-    assert found.corrected.people == pytest.approx(sum(values) / 50) and found.labelers == 2
+    assert found.corrected.people == pytest.approx(sum(values) / 110) and found.labelers == 2
 
 
 def test_people_who_saw_another_kind_of_prompts_are_told(tmp_path):
     judge = {at: float(at % 4 > 0) for at in range(400)}
-    people = {at: float(at % 3 > 0) for at in range(0, 240, 4)} | {
+    people = {at: float(at % 3 > 0) for at in range(0, 400, 4)} | {
         at: 1.0 for at in (1, 2, 3)
     }  # where the judge says 0
     found = by_people(filled(tmp_path / "s.db", people, judge), "new", "old")
@@ -91,9 +91,9 @@ def test_people_who_saw_another_kind_of_prompts_are_told(tmp_path):
 
 
 def test_what_cannot_be_told_is_refused(tmp_path):
-    people, judge = world(39, 200)
+    people, judge = world(99, 200)
     path = filled(tmp_path / "few.db", people, judge)
-    with pytest.raises(DataError, match="both judged 39 prompts.*needs 40"):
+    with pytest.raises(DataError, match="both judged 99 prompts.*needs 100"):
         by_people(path, "new", "old")
     with pytest.raises(DataError, match="the models there: new, old"):
         by_people(path, "newer", "old")
@@ -101,7 +101,7 @@ def test_what_cannot_be_told_is_refused(tmp_path):
         by_people(path, "new", "new")
     with pytest.raises(DataError, match="No judge 'other'.*those who did: judge"):
         by_people(path, "new", "old", judge="other")
-    people, judge = world(60, 200)
+    people, judge = world(120, 200)
     alone = filled(tmp_path / "alone.db", people, {at: judge[at] for at in people})
     with pytest.raises(DataError, match="adds nothing"):
         by_people(alone, "new", "old")

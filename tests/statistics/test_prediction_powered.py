@@ -15,7 +15,7 @@ def world(rng, n, more, agreement, bias):
 
 
 @pytest.mark.parametrize("n, agreement, bias", [
-    (40, 0.8, 0.9), (100, 0.6, 0.9), (100, 0.9, 0.5), (100, 0.0, 0.7), (300, 0.8, 1.0),
+    (100, 0.8, 0.9), (100, 0.6, 0.9), (100, 0.9, 0.5), (100, 0.0, 0.7), (300, 0.8, 1.0),
 ])  # fmt: skip
 def test_nominal_95_percent_cover_93_to_97(n, agreement, bias):
     rng = np.random.default_rng(n)
@@ -36,26 +36,26 @@ def test_a_good_judge_is_worth_many_people_and_a_bad_one_costs_nothing():
 
 
 def test_by_hand():
-    people = np.array([1.0, 1.0, 0.0, 0.0] * 10)  # both halves are the same
-    same = corrected_mean(people, people, np.array([1.0] * 60 + [0.0] * 20))
-    # The weight is 1 / (1 + 40/80) times cov / var, over half of people's values and over all of the judge's.
-    spread = np.concatenate([people, [1.0] * 60 + [0.0] * 20]).var(ddof=1)
+    people = np.array([1.0, 1.0, 0.0, 0.0] * 25)  # both halves are the same
+    same = corrected_mean(people, people, np.array([1.0] * 150 + [0.0] * 50))
+    # The weight is 1 / (1 + 100/200) times cov / var, over half of people's values and over all of the judge's.
+    spread = np.concatenate([people, [1.0] * 150 + [0.0] * 50]).var(ddof=1)
     weight = people[::2].var(ddof=1) / (1.5 * spread)
     assert same.weight == pytest.approx(weight) and same.bias == 0
     assert same.value == pytest.approx(weight * 0.75 + (1 - weight) * 0.5)
-    assert (same.n, same.more, same.people, same.judge) == (40, 80, 0.5, pytest.approx(80 / 120))
+    assert (same.n, same.more, same.people, same.judge) == (100, 200, 0.5, pytest.approx(200 / 300))
 
 
 def test_a_judge_that_says_one_thing_has_no_weight():
     rng = np.random.default_rng(1)
-    people = (rng.random(50) < 0.5).astype(float)
-    found = corrected_mean(people, np.ones(50), np.ones(500))
+    people = (rng.random(100) < 0.5).astype(float)
+    found = corrected_mean(people, np.ones(100), np.ones(500))
     assert found.weight == 0 and found.value == found.people and found.bias == pytest.approx(1 - people.mean())
 
 
 @pytest.mark.parametrize("people, judge, alone, message", [
-    ([1.0] * 39, [1.0] * 39, [1.0], "40 judgments"), ([1.0] * 40, [1.0] * 40, [], "40 judgments"),
-    ([1.0] * 40, [1.0] * 41, [1.0], "same units"), ([np.nan] * 40, [1.0] * 40, [1.0], "finite"),
+    ([1.0] * 99, [1.0] * 99, [1.0], "100 judgments"), ([1.0] * 100, [1.0] * 100, [], "100 judgments"),
+    ([1.0] * 100, [1.0] * 101, [1.0], "same units"), ([np.nan] * 100, [1.0] * 100, [1.0], "finite"),
 ])  # fmt: skip
 def test_what_cannot_be_corrected_is_refused(people, judge, alone, message):
     with pytest.raises(ValueError, match=message):
