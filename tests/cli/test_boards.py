@@ -48,11 +48,19 @@ def test_board_prints_and_stores_and_says_what_is_missing(tmp_path, command):
     for said in (
         "41 rows read: 40 used, 1 rejected", "win rate over base, percent, by j",
         "[bad]: 1 of 20 annotations have no verdict", "one and the same output was given to 100%",
-        "told apart at 95%, all pairs together: good > base > [bad]",
+        "not sure who is better: 20 prompts are too few to tell models apart; it takes 30",
     ):  # fmt: skip
         assert said in done.stdout, done.stdout
     stored = json.loads((tmp_path / "out" / "evaluation" / "board.json").read_text())
     assert stored["schema"] == 1 and [one["model"] for one in stored["models"]] == ["good", "[bad]"]
+
+
+def test_board_names_every_pair_that_is_told_apart(tmp_path, command):
+    rows = [annotation(k, "good", 2 if k < 36 else 1) for k in range(40)]
+    lines(tmp_path / "annotations.jsonl", *rows, *(annotation(k, "bad", 2 if k < 4 else 1) for k in range(40)))
+    done = command("board", "annotations.jsonl")
+    said = "told apart at 95%, all pairs together: good > base, good > bad, base > bad (3 of 3 pairs)"
+    assert said in done.stdout, done.stdout
 
 
 def test_board_of_pairs_and_of_scores(tmp_path, command):
