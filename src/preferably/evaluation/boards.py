@@ -10,13 +10,13 @@ from typing import Any
 from preferably.data.annotations import Annotation
 from preferably.errors import DataError
 from preferably.evaluation.controls import FEWEST
+from preferably.evaluation.flags import CONSTANT, commonest_of
 from preferably.statistics.intervals import Interval, bootstrap_mean, standard_error
 from preferably.statistics.length_control import Controlled, length_controlled
 from preferably.statistics.rankings import Board, Game, islands, ranked
 
 # Telling m models apart resamples m (m - 1) / 2 x 80 times: seconds for a few models, an hour for fifty.
 MOST = 12
-CONSTANT = 0.5  # one output to more than this share of the instructions is a constant answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,7 @@ def _entry(some: Sequence[Annotation], confidence: float, seed: int) -> Entry:
         interval=interval and Interval(100 * interval.low, 100 * interval.high, confidence, interval.method,
                                        interval.note),
         controlled=_controlled(known, confidence, seed),
-        commonest=_commonest(some),
+        commonest=commonest_of([(one.instruction, one.outputs[1].strip()) for one in some]),
     )  # fmt: skip
 
 
@@ -170,14 +170,6 @@ def _controlled(known: Sequence[tuple[Annotation, float]], confidence: float, se
     if (count := len(set(prompts))) < FEWEST:
         return Controlled(None, why=f"{count} instructions are too few for a fit, which takes {FEWEST}")
     return length_controlled([value for _, value in known], longer, prompts, confidence=confidence, seed=seed)
-
-
-def _commonest(some: Sequence[Annotation]) -> float:
-    asked: dict[str, set[str]] = defaultdict(set)
-    for one in some:
-        asked[one.outputs[1].strip()].add(one.instruction)
-    most = max(map(len, asked.values()))
-    return most / len({one.instruction for one in some}) if most > 1 else 0.0
 
 
 def _percent(value: float | None) -> float | None:

@@ -76,7 +76,11 @@ def flags_of(
 
 def commonest(prompts: Sequence[Group], replies: Sequence[Sequence[str]]) -> float:
     """The share of different prompts that got the commonest reply; 0 where no reply was given to two of them."""
-    given = _given(prompts, replies)
+    return commonest_of(_given(prompts, replies))
+
+
+def commonest_of(given: Sequence[tuple[str, str]]) -> float:
+    """The same of pairs of a prompt and a reply, without white space at its ends."""
     most, _ = _widest([reply for _, reply in given], given)
     return most / len({prompt for prompt, _ in given}) if most > 1 else 0.0
 

@@ -14,7 +14,7 @@ from typing import Any
 from preferably.errors import DataError
 from preferably.evaluation import probes
 from preferably.feedback.records import Completion, Group, Preference
-from preferably.judging.judge import Judge, agreed, preferences_of
+from preferably.judging.judge import Judge, agreed, asked_twice
 from preferably.statistics.intervals import Difference, Interval, bootstrap_mean, paired_difference
 from preferably.statistics.shares import Share, share
 
@@ -79,9 +79,7 @@ class JudgeAudit:
     length: Leaning | None
     styles: dict[str, Leaning]
     knows: Share | None  # facts that it judges rightly where both answers sound sure
-    sure_and_wrong: (
-        Share | None
-    )  # of those, where it prefers the wrong answer put surely to the right one put carefully
+    sure_and_wrong: Share | None  # of those, where the wrong answer put surely beats the right one put carefully
     sure_or_unsure: Share | None  # and to one that says that it does not know
     orders: dict[str, Share]  # by what the reply says to the judge: pairs that it lost and does not lose with it
     heeded: Difference | None  # the same of all, less where as much is added that says nothing
@@ -129,7 +127,7 @@ def audit(
     states: Counter[str] = Counter()
 
     def ask(groups: Sequence[Group]) -> list[Asked]:
-        made = asked_twice(judge, groups)
+        made = [Asked(group, *said) for group, said in zip(groups, asked_twice(judge, groups), strict=True)]
         states.update(said.state for one in made for said in (one.first, one.swapped))
         progress(2 * len(groups))
         return made
@@ -161,13 +159,6 @@ def audit(
         constants=_constants(ask, drawn[:attacked]),
     )  # fmt: skip
     return replace(found, states=dict(states))
-
-
-def asked_twice(judge: Judge, groups: Sequence[Group]) -> list[Asked]:
-    """What `judge` says of every pair in both orders, all in one call."""
-    swapped = [replace(group, completions=group.completions[::-1]) for group in groups]
-    said = preferences_of(judge, [*groups, *swapped])
-    return [Asked(*each) for each in zip(groups, said[: len(groups)], said[len(groups) :], strict=True)]
 
 
 def _by_prompt(groups: Sequence[Group], values: Sequence[float | None]) -> list[float]:

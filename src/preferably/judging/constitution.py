@@ -3,10 +3,8 @@
 Source of the method: Bai et al. 2022, https://arxiv.org/abs/2212.08073.
 """
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -18,6 +16,7 @@ from preferably.data.writers import row_of
 from preferably.errors import ConfigError, DataError
 from preferably.feedback.records import Group
 from preferably.judging.llm import LanguageJudge
+from preferably.judging.material import laid_out, spoken
 from preferably.remote.reply import Reply
 
 CRITIQUE = (
@@ -149,16 +148,14 @@ def rows_of(revisions: Sequence[Revision]) -> Iterator[dict[str, Any]]:
 
 
 def _request(judge: LanguageJudge, form: str, principle: str, pieces: dict[str, str]) -> dict[str, Any]:
-    whole = json.dumps([principle, *pieces.items()]).encode("utf-8", "surrogatepass")
-    mark = sha256(whole).hexdigest()[:8]
-    blocks = [f"--- {name} {mark}\n{text}\n--- end {mark}" for name, text in pieces.items()]
+    mark, blocks = laid_out(principle, pieces)
     messages = [{"role": "system", "content": form.format(mark=mark, principle=principle)},
                 {"role": "user", "content": "\n\n".join(blocks)}]  # fmt: skip
     return judge.body() | {"messages": messages}
 
 
 def _spoken(reply: Reply) -> str:
-    return reply.text.rpartition("</think>")[2].strip()
+    return spoken(reply.text).strip()
 
 
 def _fault(reply: Reply, what: str) -> str:

@@ -143,12 +143,17 @@ def both_orders(judge: Judge) -> Judge:
     """
 
     def ask(groups: Sequence[Group]) -> list[Preference]:
-        _expect_pairs(groups)
-        swapped = [replace(group, completions=group.completions[::-1]) for group in groups]
-        answers = preferences_of(judge, [*groups, *swapped])
-        return [agreed(one, two) for one, two in zip(answers[: len(groups)], answers[len(groups) :], strict=True)]
+        return [agreed(one, two) for one, two in asked_twice(judge, groups)]
 
     return marked(ask, judge)
+
+
+def asked_twice(judge: Judge, groups: Sequence[Group]) -> list[tuple[Preference, Preference]]:
+    """What `judge` says of every pair shown as it is, and shown swapped, all in one call."""
+    _expect_pairs(groups)
+    swapped = [replace(group, completions=group.completions[::-1]) for group in groups]
+    answers = preferences_of(judge, [*groups, *swapped])
+    return list(zip(answers[: len(groups)], answers[len(groups) :], strict=True))
 
 
 def preferences_of(judge: Judge, groups: Sequence[Group]) -> list[Preference]:

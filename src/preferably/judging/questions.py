@@ -14,6 +14,7 @@ from hashlib import sha256
 from typing import Any, Literal
 
 from preferably.feedback.records import Completion, Group, Judgment, Preference, Ranking, Rating
+from preferably.judging.material import laid_out, spoken
 from preferably.judging.settings import JudgeSettings
 
 VERSION = "1"  # of the words below: another wording is another guideline
@@ -66,13 +67,12 @@ def question(kind: Kind, group: Group, order: Sequence[int], settings: JudgeSett
     single = len(shown) == 1
     pieces |= {"reply" if single else f"reply {LETTERS[k]}": text for k, text in enumerate(shown)}
     rubric = "\n\n".join(text.strip() for text in (settings.rubric, principle) if text.strip())
-    mark = sha256(json.dumps([rubric, *pieces.items()]).encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    mark, blocks = laid_out(rubric, pieces)
     schema = _schema(kind, len(shown), mark, settings)
     axes = "\n".join(f"- {name}: {meaning}" for name, meaning in axes_of(settings).items())
     asked = ASK[kind].format(
         ties=" Say tie where neither is." if settings.ties else "", form=_form(schema), scale=settings.scale, axes=axes
     )
-    blocks = [f"--- {name} {mark}\n{text}\n--- end {mark}" for name, text in pieces.items()]
     system = FAIR.format(mark=mark) + (f"\nWhat makes a reply better:\n{rubric}" if rubric else "")
     messages = ({"role": "system", "content": system}, {"role": "user", "content": "\n\n".join([*blocks, asked])})
     return Question(kind, group, tuple(order), mark, messages, schema)
@@ -139,7 +139,7 @@ def _form(schema: Mapping[str, Any]) -> str:
 
 def read_answer(question: Question, text: str, labeler: str) -> Read:
     """What the text of an answer says; a judgment of the state `invalid` where it says nothing, or several things."""
-    found = [one for one in _objects(_spoken(text)) if one.get("mark") == question.mark]
+    found = [one for one in _objects(spoken(text)) if one.get("mark") == question.mark]
     if not found:
         return nothing(question, labeler, "invalid", "no verdict in the form asked for, with the mark of this question")
     verdicts = {json.dumps({name: value for name, value in one.items() if name != "reason"}, sort_keys=True)
@@ -197,11 +197,6 @@ def _judgments(question: Question, answer: Mapping[str, Any], labeler: str) -> t
             return f"a rating on {axis} that is none: {score!r:.60}"
         made.append(Rating(axis, tuple(float(score) if at == order[0] else None for at in range(count)), labeler))
     return tuple(made)
-
-
-def _spoken(text: str) -> str:
-    """Without what a model thought before it spoke."""
-    return text.rpartition("</think>")[2]
 
 
 def _objects(text: str) -> list[dict[str, Any]]:
