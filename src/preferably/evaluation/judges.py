@@ -17,13 +17,14 @@ from preferably.feedback.records import Completion, Group, Preference
 from preferably.judging.judge import Judge, agreed, asked_twice
 from preferably.statistics.intervals import Difference, Interval, bootstrap_mean, paired_difference
 from preferably.statistics.shares import Share, share
+from preferably.statistics.style_control import style_of
 
 Told = Callable[[int], None]
 # What may be seen of a reply at a glance. One of two has it, and it is preferred more often than people do?
 STYLES: dict[str, Callable[[str], bool]] = {
-    "a list": lambda text: any(line.lstrip()[:2] in ("- ", "* ", "1.") for line in text.split("\n")),
-    "headings": lambda text: any(line.startswith("#") for line in text.split("\n")),
-    "bold words": lambda text: "**" in text,
+    "headings": lambda text: style_of(text)[1] > 0,
+    "a list": lambda text: style_of(text)[2] > 0,
+    "bold words": lambda text: style_of(text)[3] > 0,
 }
 MUCH = 0.1  # by which share of the longer one two lengths differ enough to count
 ENOUGH = 20  # cases from which a leaning is told
