@@ -13,6 +13,7 @@ so a ratio is the median over steps of (TRL's seconds / our seconds); TRL's pre-
 shown apart. Rates are over the timed steps together. Not swept: other allocators and huge pages (alike for both).
 
     python bench/dpo_vs_trl.py            an hour or more on two cores; nothing else may run beside it
+    python bench/dpo_vs_trl.py --device cuda    five minutes on one GPU: 64 pairs a step, a Llama of 0.5 billion weights
     python bench/dpo_vs_trl.py --smoke    a minute, a tiny shape, proves nothing
 """
 
@@ -25,12 +26,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from support.children import parser_of, run_child
-from support.contenders import PAIRS, child, in_our_order
+from support.contenders import child, in_our_order
 from support.machine import facts, matmul_rates, table, write_result
 from support.pairs import WORKLOADS, Shape, build_model, draw_pairs, padded_share
 
 TUNED = {"checkpointing": False, "precompute": True, "sort": True}  # of TRL best, whatever batch and precision
 LN2, TOLERANCE = math.log(2), 2e-3
+LARGER = Shape(layers=24, hidden=896, intermediate=4864, heads=14, kv_heads=2, words=151936)  # Qwen2.5-0.5B's
 TINY = Shape(layers=2, hidden=64, intermediate=96, heads=4, kv_heads=2, words=512)
 
 
@@ -40,7 +42,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--warmup", type=int, default=1, help="steps before them")
     parser.add_argument("--sweep-steps", type=int, default=2, help="timed steps of each setting in the sweep")
     parser.add_argument("--workloads", nargs="+", default=["ultrafeedback-like", "hh-like"], choices=sorted(WORKLOADS))
-    return parser.parse_args()
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    parser.add_argument("--pairs", type=int, help="pairs a step, for everybody: 8, on a GPU 64")
+    options = parser.parse_args()
+    options.pairs = options.pairs or (64 if options.device == "cuda" else 8)
+    return options
 
 
 def measured(values: dict[str, Any], first: int, count: int, pairs: list[dict[str, str]]) -> dict[str, Any]:
@@ -62,8 +68,9 @@ def measured(values: dict[str, Any], first: int, count: int, pairs: list[dict[st
 def sweep(job: dict[str, Any], options: argparse.Namespace) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Every setting for a few steps, and the fastest one."""
     rows = []
-    for bf16 in (True, False):
-        for batch in (1, 2, 4, 8) if not options.smoke else (1, 8):
+    batches = (8, 16, 32) if options.device == "cuda" else (1, 8) if options.smoke else (1, 2, 4, 8)
+    for bf16 in (True, False) if options.device == "cpu" else (True,):
+        for batch in batches:
             setting = {"batch": batch, "bf16": bf16}
             steps = options.warmup + options.sweep_steps
             got = run_child(__file__, job | setting | TUNED | {"steps": steps})
@@ -76,10 +83,13 @@ def sweep(job: dict[str, Any], options: argparse.Namespace) -> tuple[list[dict[s
 def compare(name: str, model: str, words: int, options: argparse.Namespace) -> dict[str, Any]:
     """All contenders on one workload."""
     steps = options.warmup + options.steps
-    pairs = draw_pairs(WORKLOADS[name], steps * PAIRS, words)
-    timed = slice(options.warmup * PAIRS, steps * PAIRS)
-    live_pairs, cached_pairs = in_our_order(pairs, 0, False)[timed], in_our_order(pairs, 1, True)[timed]
-    job = {"workload": name, "model": model, "words": words, "total": steps}
+    pairs = draw_pairs(WORKLOADS[name], steps * options.pairs, words)
+    timed = slice(options.warmup * options.pairs, steps * options.pairs)
+    live_pairs, cached_pairs = (
+        in_our_order(pairs, epoch, sort, options.pairs)[timed] for epoch, sort in ((0, False), (1, True))
+    )
+    about = {"device": options.device, "pairs": options.pairs}
+    job = about | {"workload": name, "model": model, "words": words, "total": steps}
     ours = run_child(__file__, job | {"contender": "ours"})
     print(f"{name}: ours {ours.get('step_seconds')}", flush=True)
     trl = job | {"contender": "trl", "steps": steps, "batch": 8, "bf16": True}
@@ -105,7 +115,9 @@ def compare(name: str, model: str, words: int, options: argparse.Namespace) -> d
         "trl_best_setting": chosen,
         "trl_best_precompute_seconds_per_pair": before,
         "sweep": tried,
-        "tokens_in_padded_batch": {str(b): padded_share(in_our_order(pairs, 0, False), b) for b in (1, 8)},
+        "tokens_in_padded_batch": {
+            str(b): padded_share(in_our_order(pairs, 0, False, options.pairs), b) for b in (1, 8)
+        },
         "ratios": ratios(contenders, before),
         "ours": {key: ours[key] for key in ("compute", "packed", "threads", "losses")},
         "trl": {key: default[key] for key in ("weights", "optimizer", "threads")},
@@ -139,14 +151,15 @@ def main() -> None:
         return
     if options.smoke:
         options.steps, options.workloads = 2, ["smoke"]
-    shape = TINY if options.smoke else Shape()
+    shape = TINY if options.smoke else LARGER if options.device == "cuda" else Shape()
     environment = facts() | {"matmul_gflops": matmul_rates()}
     with TemporaryDirectory() as folder:
         model = build_model(Path(folder), shape)
         results = {name: compare(name, folder, shape.words, options) for name in options.workloads}
     environment["matmul_gflops_after"] = matmul_rates()
     given = {key: value for key, value in vars(options).items() if key not in ("child", "result")}
-    write_result("dpo_vs_trl", environment, given | {"pairs_per_step": PAIRS, "model": model}, {"workloads": results})
+    name = "dpo_vs_trl" if options.device == "cpu" else "dpo_vs_trl_gpu"
+    write_result(name, environment, given | {"pairs_per_step": options.pairs, "model": model}, {"workloads": results})
     for name, result in results.items():
         if "failed" in result:
             raise SystemExit(f"{name}: a contender failed")

@@ -15,8 +15,8 @@ SRC = ROOT / "src" / "preferably"
 # docs/design.md, from top to bottom; names of one tuple stand beside each other.
 LAYERS = [
     ("errors",), ("functions",), ("methods",), ("config",), ("objectives",), ("statistics",), ("feedback",), ("data",),
-    ("remote",), ("batches",), ("models",), ("judging",), ("training",), ("evaluation",), ("reporting",), ("api",),
-    ("pipeline",), ("quickstart",), ("cli",),
+    ("remote",), ("labeling",), ("batches",), ("models",), ("judging",), ("training",), ("evaluation",), ("reporting",),
+    ("api",), ("pipeline",), ("quickstart",), ("cli",),
 ]  # fmt: skip
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 ALONE = {
@@ -27,7 +27,18 @@ ALONE = {
     "objectives": set(),
     "statistics": set(),
 }
-NO_TORCH = ["errors", "functions", "methods", "config", "statistics", "feedback", "data", "remote", "reporting"]
+NO_TORCH = [
+    "errors",
+    "functions",
+    "methods",
+    "config",
+    "statistics",
+    "feedback",
+    "data",
+    "remote",
+    "labeling",
+    "reporting",
+]
 HEAVY = {"torch", "transformers", "tokenizers", "peft", "safetensors"}
 
 

@@ -10,13 +10,28 @@ from typing import Any
 from support.machine import peak_rss_gb
 from support.pairs import WORKLOADS, draw_pairs
 
-PAIRS = 8  # per optimizer step, for everybody
 RATE, BETA = 1e-6, 0.1  # the defaults of both
 
 
 def job_pairs(job: dict[str, Any]) -> list[dict[str, str]]:
     """The pairs of a job: as many for every contender of a workload; a shorter job uses the first steps' only."""
-    return draw_pairs(WORKLOADS[job["workload"]], job["total"] * PAIRS, job["words"])
+    return draw_pairs(WORKLOADS[job["workload"]], job["total"] * job["pairs"], job["words"])
+
+
+def peak_gb(device: str) -> float:
+    """The most memory held so far, in 10^9 bytes: of the process, or of what tensors took on the GPU."""
+    import torch
+
+    return torch.cuda.max_memory_allocated() / 1e9 if device == "cuda" else peak_rss_gb()
+
+
+def waited(device: str) -> float:
+    """The time, once the device has done all that it was given."""
+    import torch
+
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter()
 
 
 def run_ours(job: dict[str, Any]) -> dict[str, Any]:
@@ -38,11 +53,13 @@ def run_ours(job: dict[str, Any]) -> dict[str, Any]:
     with TemporaryDirectory() as folder:
         run = train(
             settings({
-                "method": "dpo", "model": job["model"], "output": f"{folder}/run", "epochs": 2, "batch_size": PAIRS,
+                "method": "dpo", "model": job["model"], "output": f"{folder}/run", "epochs": 2,
+                "batch_size": job["pairs"],
                 "learning_rate": RATE, "beta": BETA, "held_out": 0, "sample_prompts": 0, "keep": 1,
-                "eval_every": 10**6, "save_every": 10**6, "max_length": 1024, "device": "cpu",
+                "eval_every": 10**6, "save_every": 10**6, "max_length": 1024, "device": job["device"],
+                **job.get("settings", {}),
             }),
-            groups=groups, progress=Progress(step=lambda step, metrics: held.append(peak_rss_gb())),
+            groups=groups, progress=Progress(step=lambda step, metrics: held.append(peak_gb(job["device"]))),
         )  # fmt: skip
         lines = [json.loads(line) for line in (run.path / "timing.jsonl").read_text().splitlines()]
         metrics = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
@@ -68,17 +85,17 @@ def _text(text: str) -> Any:
     return Completion((Message("text", text),))
 
 
-def in_our_order(pairs: list[dict[str, str]], epoch: int, sort: bool) -> list[dict[str, str]]:
+def in_our_order(pairs: list[dict[str, str]], epoch: int, sort: bool, size: int) -> list[dict[str, str]]:
     """The pairs as our run meets them in `epoch`, so that step k holds the same pairs for everybody.
 
     `sort` puts like lengths together inside a step, which saves a padding contender work.
     """
     from preferably.data.order import batch_indices
 
-    steps = len(pairs) // PAIRS
+    steps = len(pairs) // size
     out: list[dict[str, str]] = []
     for step in range(steps):
-        chosen = [pairs[i] for i in batch_indices(epoch * steps + step, PAIRS, len(pairs), seed=0)]
+        chosen = [pairs[i] for i in batch_indices(epoch * steps + step, size, len(pairs), seed=0)]
         out += sorted(chosen, key=_padded_length) if sort else chosen
     return out
 
@@ -92,8 +109,8 @@ def trl_settings(job: dict[str, Any], folder: str) -> Any:
     from trl import DPOConfig
 
     return DPOConfig(
-        output_dir=folder, use_cpu=True, seed=0, per_device_train_batch_size=job["batch"],
-        gradient_accumulation_steps=PAIRS // job["batch"], max_steps=job["steps"], learning_rate=RATE,
+        output_dir=folder, use_cpu=job["device"] == "cpu", seed=0, per_device_train_batch_size=job["batch"],
+        gradient_accumulation_steps=job["pairs"] // job["batch"], max_steps=job["steps"], learning_rate=RATE,
         beta=BETA, bf16=job["bf16"], gradient_checkpointing=job["checkpointing"],
         precompute_ref_log_probs=job["precompute"], train_sampling_strategy="sequential",
         logging_first_step=True, save_strategy="no", report_to="none", disable_tqdm=True,
@@ -102,7 +119,7 @@ def trl_settings(job: dict[str, Any], folder: str) -> Any:
 
 
 def run_trl(job: dict[str, Any]) -> dict[str, Any]:
-    """TRL's DPOTrainer on the same pairs in the same order, in batches of `batch` accumulated to PAIRS."""
+    """TRL's DPOTrainer on the same pairs in the same order, in batches of `batch` accumulated to `pairs`."""
     import torch
     from datasets import Dataset
     from transformers import AutoTokenizer, TrainerCallback
@@ -114,14 +131,14 @@ def run_trl(job: dict[str, Any]) -> dict[str, Any]:
 
     class Clock(TrainerCallback):
         def on_train_begin(self, *arguments: Any, **more: Any) -> None:
-            spent["last"] = time.perf_counter()
-            held.append(peak_rss_gb())
+            spent["last"] = waited(job["device"])
+            held.append(peak_gb(job["device"]))
 
         def on_step_end(self, *arguments: Any, **more: Any) -> None:
-            now = time.perf_counter()
+            now = waited(job["device"])
             seconds.append(now - spent["last"])
             spent["last"] = now
-            held.append(peak_rss_gb())
+            held.append(peak_gb(job["device"]))
 
     class Trainer(DPOTrainer):
         def _precompute_ref_logps(self, *arguments: Any, **more: Any) -> Any:
@@ -130,7 +147,8 @@ def run_trl(job: dict[str, Any]) -> dict[str, Any]:
             spent["precompute"] += time.perf_counter() - began
             return done
 
-    rows = in_our_order(job_pairs(job), epoch=int(job["precompute"]), sort=job["sort"])[: job["steps"] * PAIRS]
+    pairs = in_our_order(job_pairs(job), int(job["precompute"]), job["sort"], job["pairs"])
+    rows = pairs[: job["steps"] * job["pairs"]]
     began = time.perf_counter()
     with TemporaryDirectory() as folder:
         trainer = Trainer(

@@ -31,6 +31,7 @@ def facts() -> dict[str, Any]:
         "cpu": _processor(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "load_at_start": round(os.getloadavg()[0], 2),
         "bf16_matmul": bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()),
         "system": platform.platform(),

@@ -217,7 +217,7 @@ def _print_message(console: Console, message: "Message", name: str, full: bool) 
 
 def _said(judged: "Judged") -> list[str]:
     from preferably.data.accounting import printable
-    from preferably.feedback.records import Label, Preference, Ranking
+    from preferably.feedback.records import Flag, Label, Preference, Ranking
 
     lines = []
     for said in judged.judgments:
@@ -228,6 +228,8 @@ def _said(judged: "Judged") -> list[str]:
             line = f"ranks {', '.join(map(str, said.ranks))} (1 is the best)"
         elif isinstance(said, Label):
             line = "good" if said.desirable else "bad"
+        elif isinstance(said, Flag):
+            line = f"flagged as {said.name}" if said.raised else f"no longer flagged as {said.name}"
         else:
             scores = ", ".join("-" if score is None else f"{score:g}" for score in said.scores)
             line = f"{said.axis}: {scores}"

@@ -15,6 +15,7 @@ from preferably.data.suspicious import Watch
 from preferably.errors import ConfigError, DataError
 from preferably.feedback import views
 from preferably.feedback.records import (
+    Flag,
     Group,
     Judged,
     Judgment,
@@ -195,10 +196,10 @@ class _Loading:
             said: list[tuple[Judgment, Place]] = []
             for judgment, number in zip(judged.judgments, numbers, strict=True):
                 self.shapes["judgment"] += 1
-                if judgment.state == "ok":
+                if judgment.state == "ok" and not isinstance(judgment, Flag):
                     said.append((judgment, (name, number)))
                 else:
-                    reason = f"the judgment is {judgment.state}"
+                    reason = "a flag decides nothing" if judgment.state == "ok" else f"the judgment is {judgment.state}"
                     self.accounting.reject(Reject(name, number, "state", "unjudged", reason))
             self.known |= {judgment.axis for judgment, _ in said if isinstance(judgment, Rating)}
             kinds = SPEAKS.get(self.feedback)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from preferably.data.accounting import Reject
 from preferably.data.json_values import problem_in
 from preferably.data.writers import spoken
-from preferably.feedback.records import Label, Preference, Ranking
+from preferably.feedback.records import Flag, Label, Preference, Ranking, Rating
 
 if TYPE_CHECKING:
     from preferably.feedback.store.entry import Entry
@@ -28,8 +28,9 @@ def store_rows(name: str) -> Iterator[tuple[int, dict[str, Any] | Reject]]:
     with Store(name, create=False) as store:
         for entry in store.entries(superseded=False):
             number, state = entry.number, entry.judgment.state
-            if state != "ok":
-                yield number, Reject(name, number, "state", "unjudged", f"the judgment is {state}")
+            if state != "ok" or isinstance(entry.judgment, Flag):
+                why = f"the judgment is {state}" if state != "ok" else "a flag decides nothing"
+                yield number, Reject(name, number, "state", "unjudged", why)
                 continue
             row = _row_of(entry)
             problem = problem_in(row)
@@ -50,7 +51,7 @@ def _row_of(entry: "Entry") -> dict[str, Any]:
         row |= {"completions": answers, "ranks": list(said.ranks)}
     elif isinstance(said, Label):
         row |= {"completion": answers[said.completion], "label": said.desirable}
-    else:
+    elif isinstance(said, Rating):
         row |= {"completions": answers, "ratings": [{said.axis: score} for score in said.scores]}
     row |= {"labeler": said.labeler or None, "labeler_group": said.labeler_group or None}
     row |= {"source": group.source or None, "tools": json.loads(group.tools or "null")}

@@ -120,7 +120,19 @@ class Label:
     state: State = "ok"
 
 
-Judgment = Preference | Ranking | Rating | Label
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """A labeler's word about the prompt or its completions that decides nothing: it is ambiguous, harmful, holds
+    personal data. A flag that is taken back is one that is not `raised` and supersedes the first."""
+
+    name: str
+    raised: bool = True
+    labeler: str = ""
+    labeler_group: str = ""  # what kind of labeler, in the words of the file
+    state: State = "ok"
+
+
+Judgment = Preference | Ranking | Rating | Label | Flag
 
 
 def moved(judgment: Judgment, to: Sequence[int]) -> Judgment:
@@ -135,7 +147,7 @@ def moved(judgment: Judgment, to: Sequence[int]) -> Judgment:
         return replace(judgment, ranks=ranks, order=shown)
     if isinstance(judgment, Rating):
         return replace(judgment, scores=tuple(judgment.scores[index] for index in back))
-    return replace(judgment, completion=to[judgment.completion])
+    return replace(judgment, completion=to[judgment.completion]) if isinstance(judgment, Label) else judgment
 
 
 @dataclass(frozen=True, slots=True)

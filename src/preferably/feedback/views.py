@@ -10,9 +10,18 @@ from dataclasses import dataclass, field, replace
 from itertools import combinations
 from statistics import fmean
 
-from preferably.feedback.records import Group, Judged, Label, Preference, Ranking, Rating
+from preferably.feedback.records import Flag, Group, Judged, Judgment, Label, Preference, Ranking, Rating
 
 Axis = str | Mapping[str, float] | None  # which ratings count: of one axis, of several by their weights, or all alike
+
+
+SETTLED = "adjudication"  # the labeler group of those who settle what others disagree on
+
+
+def deciding(said: Sequence[Judgment]) -> Sequence[Judgment]:
+    """Those of the judgments that count for what a group comes to: all, unless somebody was asked to settle it."""
+    settled = [one for one in said if one.labeler_group == SETTLED and not isinstance(one, Flag)]
+    return settled or said
 
 
 @dataclass(slots=True)
@@ -69,7 +78,7 @@ class _Votes:
 def _votes(item: Judged, axis: Axis) -> _Votes:
     """What was said of the completions; where a labeler ordered them, that outweighs what ratings would make of it."""
     votes = _Votes()
-    said = [judgment for judgment in item.judgments if judgment.state == "ok"]
+    said = deciding([judgment for judgment in item.judgments if judgment.state == "ok"])
     for judgment in said if not isinstance(axis, str) else ():
         if isinstance(judgment, Preference):
             one, other = judgment.order
@@ -175,7 +184,7 @@ def labelled(judged: Iterable[Judged], axis: str | None = None) -> list[Group]:
 def _thumbs(item: Judged) -> Counter[int]:
     """Thumbs up less thumbs down of every completion that has any."""
     thumbs: Counter[int] = Counter()
-    for judgment in item.judgments:
+    for judgment in deciding(item.judgments):
         if isinstance(judgment, Label) and judgment.state == "ok":
             thumbs[judgment.completion] += 1 if judgment.desirable else -1
     return thumbs

@@ -12,10 +12,10 @@ from alembic.migration import MigrationContext
 from sqlalchemy import text
 
 from preferably.errors import ConfigError, DataError
+from preferably.feedback.store.labeling_tables import metadata  # all of them: these and those of judgments
 from preferably.feedback.store.naming import is_store
 from preferably.feedback.store.opening import VERSIONS, wal_is_safe
 from preferably.feedback.store.store import Store
-from preferably.feedback.store.tables import metadata
 
 
 def test_the_migrations_make_the_tables_that_the_code_knows(store):

@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 from preferably.feedback.records import (
     Completion,
+    Flag,
     Group,
     Judgment,
     Label,
@@ -119,6 +120,8 @@ def _misfit(said: Judgment, group: Group) -> str | None:
             return (
                 f"says {said.desirable!r:.40} of completion {said.completion!r:.40} of {count}; expected true or false"
             )
+    if isinstance(said, Flag) and not (isinstance(said.raised, bool) and isinstance(said.name, str) and said.name):
+        return f"raises the flag {said.name!r:.80}; expected its name, and true or false"
     return None
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from preferably.feedback.records import (
     Completion,
+    Flag,
     Group,
     Judgment,
     Label,
@@ -22,7 +23,9 @@ from preferably.feedback.records import (
     Rating,
 )  # fmt: skip
 
-KINDS: dict[str, type[Judgment]] = {"preference": Preference, "ranking": Ranking, "rating": Rating, "label": Label}
+KINDS: dict[str, type[Judgment]] = {
+    "preference": Preference, "ranking": Ranking, "rating": Rating, "label": Label, "flag": Flag,
+}  # fmt: skip
 ABOUT = ("labeler", "labeler_group", "state", "order")  # fields of a judgment that have columns of their own
 
 

@@ -17,11 +17,16 @@ from preferably.errors import DataError
 from preferably.feedback.records import Group
 from preferably.feedback.store.codec import group_of, judgment_of
 from preferably.feedback.store.entry import Entry
+from preferably.feedback.store.labeling_tables import demographics, invitations, people, sessions, tasks, turns
 from preferably.feedback.store.opening import file_of, reason
 from preferably.feedback.store.store import PAGE, Store
 from preferably.feedback.store.tables import items, judgments, replies
 
-TABLES = {items: items.c.id, judgments: judgments.c.number, replies: replies.c.id}  # and what orders their rows
+TABLES = {  # and what orders their rows; those that are named by others come first
+    items: items.c.id, judgments: judgments.c.number, replies: replies.c.id, people: people.c.id,
+    invitations: invitations.c.id, sessions: sessions.c.id, tasks: tasks.c.number, turns: turns.c.id,
+    demographics: demographics.c.person,
+}  # fmt: skip
 ABOUT = ("seed", "guideline", "principle", "rationale", "seconds", "supersedes", "said_at", "labeler_kind")
 BESIDE = ("-wal", "-shm", "-journal")  # files of SQLite beside a database, which belong to it
 
@@ -138,10 +143,11 @@ def _row_copy(old: Store, new: Store) -> None:
             for rows in _pages(source, table):
                 target.execute(table.insert(), rows)
         if target.dialect.name == "postgresql":  # the next number follows the last one that was copied
-            target.execute(text(
-                "SELECT setval(pg_get_serial_sequence('judgments', 'number'), GREATEST(MAX(number), 1), "
-                "MAX(number) IS NOT NULL) FROM judgments"
-            ))  # fmt: skip
+            for name in ("judgments", "tasks"):
+                target.execute(text(
+                    f"SELECT setval(pg_get_serial_sequence('{name}', 'number'), GREATEST(MAX(number), 1), "
+                    f"MAX(number) IS NOT NULL) FROM {name}"
+                ))  # fmt: skip
         if _fingerprint(source) != _fingerprint(target):
             raise DataError(f"The copy in {new.name} would differ from {old.name}; nothing of it was kept.")
 

@@ -59,6 +59,11 @@ class Store:
         there with another content, a correction of what is not there, is somebody else's or about another group, or is
         corrected already; and where the database fails.
         """
+        with self.writing() as connection:
+            return self.say_in(connection, entries)
+
+    def say_in(self, connection: Connection, entries: Sequence[Entry]) -> list[int]:
+        """`say` as a part of a transaction (`writing`): kept once that is left."""
         sent: list[str] = []
         by_id: dict[str, dict[str, Any]] = {}
         contents: dict[str, str] = {}
@@ -71,18 +76,17 @@ class Store:
             sent.append(row["id"])
             contents[row["item"]] = content
         rows = list(by_id.values())
-        with self.writing() as connection:
-            # Sorted: of two that insert the same items in other orders, each would wait for the other.
-            self.insert(connection, items, [{"id": key, "content": contents[key]} for key in sorted(contents)])
-            _check_corrections(connection, rows)
-            self.insert(connection, judgments, rows)
-            known = {found["id"]: found for found in _found(connection, [row["id"] for row in rows])}
-            for row in rows:
-                if known[row["id"]]["digest"] != row["digest"]:
-                    raise DataError(
-                        f"The judgment {row['id']!r} is there already and says something else; "
-                        "a correction has an id of its own and names the one it supersedes."
-                    )
+        # Sorted: of two that insert the same items in other orders, each would wait for the other.
+        self.insert(connection, items, [{"id": key, "content": contents[key]} for key in sorted(contents)])
+        _check_corrections(connection, rows)
+        self.insert(connection, judgments, rows)
+        known = {found["id"]: found for found in _found(connection, [row["id"] for row in rows])}
+        for row in rows:
+            if known[row["id"]]["digest"] != row["digest"]:
+                raise DataError(
+                    f"The judgment {row['id']!r} is there already and says something else; "
+                    "a correction has an id of its own and names the one it supersedes."
+                )
         return [known[name]["number"] for name in sent]
 
     def entries(self, *, superseded: bool = True) -> Iterator[Entry]:

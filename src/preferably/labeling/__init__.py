@@ -1,0 +1,1 @@
+"""The labeling app: people compare completions in the browser, and what they say goes into the store."""
