@@ -14,6 +14,7 @@ from preferably.models.policy import Policy
 from preferably.models.sampler import Decoding
 from preferably.training.rollouts import Engine
 
+DEVICE = "cuda"
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no GPU for CUDA")
 
 SHAPES = [(5, [4, 7]), (1, [1, 3]), (12, [9]), (3, [10, 12, 1]), (1, [1]), (20, [2, 15]), (2, [1, 1, 1])]
@@ -44,7 +45,16 @@ def test_in_bfloat16_the_packed_forward_stays_near_float32(tiny):
     model = tiny.build("llama").cuda()
     exact = Policy(model)(collate(groups))
     rounded = Policy(model, compute=torch.bfloat16)(collate(groups))
-    assert rounded.dtype == torch.float32 and 0 < float((rounded - exact).abs().max()) < 0.2
+    assert rounded.dtype == torch.float32 and 0 < float((rounded - exact).detach().abs().max()) < 0.2
+
+
+def test_two_sums_of_a_long_completion_are_one(tiny):
+    """A float32 that many threads add to in any order is off by some thousandths of a nat at 6,000."""
+    batch = collate(tiny.groups([(4, [500, 400])])).to(torch.device("cuda"))
+    logps = -12 + torch.randn(900, generator=torch.Generator().manual_seed(0)).cuda()
+    exact = torch.stack([part.double().sum() for part in logps.split([500, 400])]).float()
+    for _ in range(20):
+        assert torch.equal(batch.sums(logps), exact)
 
 
 def pairs_of(count=24):
@@ -81,19 +91,18 @@ def test_training_takes_the_course_that_it_takes_on_the_processor(model, tmp_pat
 
 @pytest.mark.parametrize("method", ["ppo", "grpo", "rloo"])
 def test_the_online_loop_learns_what_is_paid_for(model, tmp_path, method):
-    (tmp_path / "pays.py").write_text(
-        "def b(prompts, completions):\n    return [t.count('b') / 12 for t in completions]"
-    )
+    pays = "def b(prompts, completions):\n    return [t.count('b') / 12 for t in completions]\n"
+    (tmp_path / "pays.py").write_text(pays)
     prompts = [Group((Message("text", f"q{i} "),)) for i in range(64)]
-    how = {"batch_size": 8, "sample_tokens": 12, "epochs": 5, "device": "cuda", "missing_eos_penalty": 0.0}
-
+    how = {"batch_size": 8, "sample_tokens": 12, "epochs": 5, "device": DEVICE, "missing_eos_penalty": 0.0}
     run = preferably.train(
         method, model=model, data=prompts, output=tmp_path / "out", reward=f"{tmp_path / 'pays.py'}:b",
-        **QUIET | how | {"learning_rate": 1e-2},
+        **QUIET | how | {"learning_rate": 1e-2, "kl_coef": 0.0},
     )  # fmt: skip
     lines = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
     scores = [line["objective/scores"] for line in lines if "objective/scores" in line]
-    assert sum(scores[-5:]) / 5 > sum(scores[:5]) / 5 + 0.1
+    print([round(score, 3) for score in scores])
+    assert sum(scores[-5:]) > 2 * sum(scores[:5]) + 0.1
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])

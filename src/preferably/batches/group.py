@@ -45,7 +45,10 @@ class Batch:
     def sums(self, logps: Tensor) -> Tensor:
         """[N]: log-probs [C] summed over each completion's trained tokens, in float32 or wider, nats."""
         values = torch.where(self.train, logps, 0.0)
-        return torch.zeros(self.completions, dtype=logps.dtype, device=logps.device).index_add(0, self.segment, values)
+        # A GPU adds in any order, so that two sums of one thing differ by their rounding, unless there is none.
+        wide = torch.float64 if logps.is_cuda else logps.dtype
+        zeros = torch.zeros(self.completions, dtype=wide, device=logps.device)
+        return zeros.index_add(0, self.segment, values.to(wide)).to(logps.dtype)
 
 
 def collate(groups: Sequence[TokenGroup]) -> Batch:
