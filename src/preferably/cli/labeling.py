@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from preferably.cli import label_serving
 from preferably.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -16,10 +17,13 @@ if TYPE_CHECKING:
     from preferably.feedback.worth import Agreement
     from preferably.statistics.shares import Share
 
-app = typer.Typer(help="The store of judgments: what people, judges and rules said.", no_args_is_help=True)
+app = typer.Typer(help="The store of judgments, and the app in which people judge.", no_args_is_help=True)
+app.command("serve")(label_serving.serve)
+app.command("queue")(label_serving.queue)
+app.command("invite")(label_serving.invite)
 
-DEFAULT = "preferably.db"
-StoreName = Annotated[str, typer.Option(help="a file, or postgresql://user@host/name")]
+DEFAULT = label_serving.DEFAULT
+StoreName = label_serving.StoreName
 
 
 @app.command("import")

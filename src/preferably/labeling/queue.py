@@ -90,14 +90,14 @@ class Queue:
         contents: dict[str, str] = {}
         now = self.clock.now()
         for task in asked:
-            if fault := _fault_of(task):
+            if fault := fault_of(task):
                 raise DataError(f"{fault}: {task.group.prompt_text!r:.80}.")
             content, moved_to = group_content(task.group)
             item = digest_of(content)
             contents[item] = text_of(content)
             gold = dict(task.gold) if task.gold else None
-            if gold and isinstance(choice := gold["expected"].get("choice"), int):
-                gold["expected"] = {"choice": moved_to[choice]}
+            if gold is not None:
+                gold["expected"] = _moved(gold["expected"], moved_to)
             name = digest_of([batch, item, task.kind])
             rows.setdefault(name, {
                 "id": name, "batch": batch, "item": item, "kind": task.kind, "overlap": task.overlap,
@@ -283,11 +283,20 @@ class Queue:
         return Receipt(answer, turn.late, right, turn.gold.get("why", "") if turn.gold else "")
 
 
+def _moved(expected: Mapping[str, Any], to: Sequence[int]) -> dict[str, Any]:
+    """What is expected of gold, in the places that the stored group has for its completions."""
+    moved = {name: [to[place] for place in value] if name == "best" else value for name, value in expected.items()}
+    if isinstance(choice := moved.get("choice"), int):
+        moved["choice"] = to[choice]
+    return moved
+
+
 def _count(connection: Connection) -> int:
     return connection.execute(select(func.count()).select_from(tasks)).scalar_one()
 
 
-def _fault_of(task: Task) -> str | None:
+def fault_of(task: Task) -> str | None:
+    """Why a task cannot be asked, as a sentence without its full stop; None for one that can."""
     count = len(task.group.completions)
     if task.kind == "pair" and count != 2:
         return f"A pair has two completions, this group has {count}"
