@@ -73,12 +73,14 @@ Page = Callable[Concatenate[Visit, ...], Response]
 def body_of(request: Request, raw: bytes) -> dict[str, Any]:
     """The fields of a form, or a JSON object. Raises `ConfigError` for what is neither."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if not raw:
+        return {}
     try:
         if kind == "application/json":
             found = json.loads(raw)
             if isinstance(found, dict):
                 return found
-        if kind == "application/x-www-form-urlencoded" or not raw:
+        if kind == "application/x-www-form-urlencoded":
             return dict(parse_qsl(raw.decode("utf-8"), keep_blank_values=True))
     except ValueError as error:
         raise ConfigError(f"The request cannot be read: {error}.") from None

@@ -1,7 +1,9 @@
 """The server of the app: on this machine unless told otherwise; it ends only once votes on their way are in."""
 
 import ipaddress
+import signal
 import socket
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -31,8 +33,8 @@ class Address:
             alone = self.host == "localhost"
         if not alone and not (self.https and self.names):
             raise ConfigError(
-                f"Others can reach {self.host}, and sessions could be read on the way. Put a proxy with HTTPS before it "
-                "and say so: --behind-https --name label.example.org; or leave --host out, and come by an SSH tunnel."
+                f"Others can reach {self.host}, and could read sessions on their way: a proxy with HTTPS must stand "
+                "before it. Say --behind-https --name label.example.org; or leave --host out and use an SSH tunnel."
             )
 
     def url(self, port: int) -> str:
@@ -57,5 +59,8 @@ def serve(desk: Desk, address: Address, ready: Callable[[str], None]) -> None:
         proxy_headers=address.https, timeout_graceful_shutdown=DRAIN, timeout_keep_alive=30, limit_concurrency=2000,
         h11_max_incomplete_event_size=64 << 10,
     )  # fmt: skip
+    if threading.current_thread() is threading.main_thread():
+        # Uvicorn raises the signal again once it has ended in order; to have been told to end is no failure.
+        signal.signal(signal.SIGTERM, lambda *_: None)
     ready(address.url(listening.getsockname()[1]))
     uvicorn.Server(config).run(sockets=[listening])

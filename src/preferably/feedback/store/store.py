@@ -3,9 +3,10 @@
 import json
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, Select, exists, func, select
@@ -40,6 +41,8 @@ class Store:
         """Open the store at a path or URL. Raises `ConfigError` and `DataError` (`opening.opened`)."""
         self.engine = opened(name, create=create)
         self.name = shown(self.engine.url)
+        # SQLite lets one writer in by chance, of many that wait: threads of this process stand in line instead.
+        self._line = Lock() if self.engine.dialect.name == "sqlite" else nullcontext()
 
     def close(self) -> None:
         """Give back its connections."""
@@ -152,7 +155,11 @@ class Store:
         if reading and self.engine.dialect.name == "postgresql":
             options["isolation_level"] = "REPEATABLE READ"  # all statements see the same moment, as in SQLite
         try:
-            with self.engine.connect().execution_options(**options) as connection, connection.begin():
+            with (
+                nullcontext() if reading else self._line,
+                self.engine.connect().execution_options(**options) as connection,
+                connection.begin(),
+            ):
                 yield connection
         except IntegrityError as error:  # what was looked at before was changed by somebody in between
             raise DataError(
