@@ -58,7 +58,7 @@ def alpaca_eval(
         found = run_alpaca_eval(
             data, judge, output, model=model, outputs=outputs, name=name,
             decoding=Decoding(temperature, max_tokens=max_tokens), limit=limit, seed=seed,
-            progress=lambda done: watch.bars.advance(task, done), **_loading(model, device, dtype),
+            progress=lambda done: watch.bars.advance(task, done), note=watch.note, **_loading(model, device, dtype),
         )  # fmt: skip
     _show_judged(found, "instructions", output / "alpaca_eval" / "annotations.json")
 
@@ -89,7 +89,7 @@ def mt_bench(
         found = run_mt_bench(
             data, against, judge, output, model=model, outputs=outputs, name=name,
             decoding=Decoding(temperature, max_tokens=max_tokens), limit=limit, seed=seed,
-            progress=lambda done: watch.bars.advance(task, done), **_loading(model, device, dtype),
+            progress=lambda done: watch.bars.advance(task, done), note=watch.note, **_loading(model, device, dtype),
         )  # fmt: skip
     _show_judged(found, "turns", output / "mt_bench" / "judgments.jsonl")
 
@@ -136,7 +136,8 @@ def ifeval(
         done = run_ifeval(
             data, model=model, responses=responses, language=language, output=output,
             decoding=Decoding(temperature, max_tokens=max_tokens), limit=limit, seed=seed,
-            progress=lambda prompts: watch.bars.advance(task, prompts), **_loading(model, device, dtype),
+            progress=lambda prompts: watch.bars.advance(task, prompts), note=watch.note,
+            **_loading(model, device, dtype),
         )  # fmt: skip
     console = Console(highlight=False)
     _show_rejects(console, done.accounting)

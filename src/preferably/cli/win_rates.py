@@ -32,7 +32,7 @@ def one(model: str, against: str, prompts: str, judge: str, target: str | None, 
         task = watch.stage("answering")
         result = api.evaluate(
             model, against=against, data=prompts, judge=judge, output=target,
-            progress=lambda done: watch.bars.advance(task, done), **how,
+            progress=lambda done: watch.bars.advance(task, done), note=watch.note, **how,
         )  # fmt: skip
     console = Console(highlight=False)
     _print_win_rate(console, result)
@@ -65,7 +65,7 @@ def several(
         task = watch.stage("answering")
         found = api.evaluate_several(
             models, against=against, data=prompts, judge=judge, output=target, all_pairs=all_pairs,
-            progress=lambda done: watch.bars.advance(task, done), **how,
+            progress=lambda done: watch.bars.advance(task, done), note=watch.note, **how,
         )  # fmt: skip
     console = Console(highlight=False)
     _print_board(console, found, against, all_pairs)

@@ -9,6 +9,7 @@ from preferably.data.mt_bench import Duel, Question
 from preferably.data.outputs import Answers, Output
 from preferably.errors import DataError
 from preferably.evaluation.compare import Tell, answers, with_room
+from preferably.evaluation.kept_answers import KeptAnswers
 from preferably.feedback.records import Completion, Group, Message, Preference
 from preferably.judging.judge import Inconsistent, Judge, both_orders, preferences_of
 from preferably.models.loading import Loaded
@@ -22,12 +23,14 @@ def answered(
     *,
     seed: int = 0,
     progress: Tell | None = None,
+    kept: KeptAnswers | None = None,
 ) -> list[str | None]:
     """One answer to each conversation, without the white space at its ends; None where there is no room for one."""
     groups = [Group(tuple(turns)) for turns in asked]
-    kept, _ = with_room(groups, [loaded], decoding.max_tokens)
-    drawn = answers(loaded, kept, decoding, seed=seed, progress=progress) if kept else []
-    said = {id(group): samples[0].text.strip() for group, samples in zip(kept, drawn, strict=True)}
+    fit, _ = with_room(groups, [loaded], decoding.max_tokens)
+    kept = kept or KeptAnswers(None)
+    drawn = kept.texts(answers, loaded, fit, decoding, seed=seed, progress=progress) if fit else []
+    said = {id(group): one for group, (one,) in zip(fit, drawn, strict=True)}
     return [said.get(id(group)) for group in groups]
 
 
@@ -60,7 +63,7 @@ def annotated(baseline: Sequence[Output], model: Sequence[Output], judge: Judge,
 
 def conversed(
     loaded: Loaded, questions: Sequence[Question], model: str, decoding: Decoding, *, seed: int = 0,
-    progress: Tell | None = None,
+    progress: Tell | None = None, kept: KeptAnswers | None = None,
 ) -> list[Answers]:  # fmt: skip
     """A model's answers, turn by turn, its own earlier ones before each; a question ends where there is no room.
 
@@ -70,7 +73,8 @@ def conversed(
     for turn in range(max((len(question.turns) for question in questions), default=0)):
         open_ = [at for at, question in enumerate(questions) if len(question.turns) > turn == len(said[at])]
         asked = [_conversation(questions[at].turns[: turn + 1], said[at]) for at in open_]
-        for at, text in zip(open_, answered(loaded, asked, decoding, seed=seed + turn, progress=progress), strict=True):
+        texts = answered(loaded, asked, decoding, seed=seed + turn, progress=progress, kept=kept)
+        for at, text in zip(open_, texts, strict=True):
             if text is not None:
                 said[at].append(text)
     found = [
