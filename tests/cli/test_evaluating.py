@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from fault_server import FaultServer
 from typer.testing import CliRunner
 
 from preferably import api
@@ -92,6 +93,26 @@ def test_several_models_are_a_table(tmp_path, tiny):
     assert "of 3 pairs told apart" in out and "every two were judged" in out and "8 prompts" in out
     stored = json.loads((tmp_path / "out" / "evaluation" / "board.json").read_text())
     assert len(stored["pairs"]) == 3 and stored["all_pairs"] is True
+
+
+def test_a_language_model_says_what_it_took_and_the_report_names_it(tmp_path, tiny):
+    model, rows = tiny.write_model(tmp_path / "model"), [{"prompt": f"{at}? "} for at in range(4)]
+    (tmp_path / "prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with FaultServer() as server:
+        (tmp_path / "judge.yaml").write_text(
+            f"server: {server.url}\nmodel: big\nlogprobs: no\nprices: [1, 1]\nreplies: {tmp_path / 'replies.db'}\n"
+        )
+        given = ("--model", model, "--against", model, "--data", tmp_path / "prompts.jsonl", "--max-tokens", 3,
+                 "--temperature", 1, "--judge", tmp_path / "judge.yaml", "--output", tmp_path / "run")  # fmt: skip
+        out = said(*given)
+        asked = len(server.seen)
+        assert f"requests, {110 * asked} tokens, a cost of {110e-6 * asked:.4g}" in out
+        assert "no structured output" in out and len(server.seen) == asked
+        again = said(*given)
+        assert "the answers of" in again and "were there already" in again and "0 requests, 0 tokens" in again
+    stored = json.loads((tmp_path / "run" / "evaluation" / "win_rate.json").read_text())["judged_by"]
+    assert [(one["model"], one["rubric"]) for one in stored] == [("big", "")]
+    assert f"{tmp_path / 'judge.yaml'} (big)" in (tmp_path / "run" / "report.html").read_text()
 
 
 def test_people_and_a_judge_give_a_corrected_figure(tmp_path):

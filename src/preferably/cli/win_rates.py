@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from preferably.cli import deciders
 from preferably.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -161,6 +162,8 @@ def _print_win_rate(console: Console, result: "WinRate") -> None:
     _print_axes(console, result.axes)
     _print_slices(console, result.slices)
     _print_flags(console, result.flags)
+    for found in (result, *result.axes.values()):
+        deciders.show(console, found.judged_by)
 
 
 def _print_controls(console: Console, controls: "Controls") -> None:
@@ -260,6 +263,7 @@ def _print_board(console: Console, found: "Several", against: str, all_pairs: bo
     for (name, _), pair in found.pairs.items():
         for flag in (flag for flag in pair.flags if flag.warns and flag.side == "model"):
             console.print(Text(f"warning ({flag.kind}): {name}: {flag.message}.", style="yellow"), soft_wrap=True)
+    deciders.show(console, found.judged_by)
 
 
 def _print_people(console: Console, found: "ByPeople") -> None:

@@ -12,6 +12,7 @@ from preferably.evaluation.compare import Tell, answers, with_room
 from preferably.evaluation.kept_answers import KeptAnswers, Note, silent
 from preferably.evaluation.winrate import VALUE, WinRate, win_rate
 from preferably.feedback.records import Group
+from preferably.judging.described import Decider, judged_by
 from preferably.judging.judge import Judge, ScoreFunction, name_of
 from preferably.judging.named import decided_by
 from preferably.models.loading import Loaded, load, model_directory
@@ -31,6 +32,11 @@ class Several:
     prompts: int
     too_long: int  # prompts that leave some model no room to answer, left out for all
 
+    @property
+    def judged_by(self) -> tuple[Decider, ...]:
+        """The models that decided, and what asking them took for all pairs."""
+        return [*self.pairs.values()][-1].judged_by
+
     def as_json(self, *, judge: str, decoding: dict[str, Any], against: str, all_pairs: bool) -> dict[str, Any]:
         """The contents of `board.json`."""
         board = self.board
@@ -43,7 +49,8 @@ class Several:
             "schema": 1, "models": models, "groups": board.groups,
             "separable": [list(pair) for pair in board.separable], "tie_weight": board.tie_weight,
             "confidence": board.confidence, "prompts": self.prompts, "too_long": self.too_long, "against": against,
-            "all_pairs": all_pairs, "judge": judge, "decoding": decoding,
+            "all_pairs": all_pairs, "judge": judge,
+            "judged_by": judged_by(self.judged_by), "decoding": decoding,
             "pairs": [_pair(names, found) for names, found in self.pairs.items()],
         }  # fmt: skip
 

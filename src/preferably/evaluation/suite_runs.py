@@ -21,6 +21,7 @@ from preferably.evaluation.reward_bench import RewardBench, reward_bench
 from preferably.evaluation.suites import annotated, answered, conversed, duelled
 from preferably.feedback.records import Message
 from preferably.functions import load_function
+from preferably.judging.described import Decider, deciders, judged_by
 from preferably.judging.named import ready_judge
 from preferably.models.loading import Loaded, load, load_reward, model_directory
 from preferably.models.sampler import Decoding
@@ -36,6 +37,7 @@ class Judged:
     board: BoardFile
     too_long: int  # questions, or turns of them, that leave the model no room to answer
     unmatched: int  # answers of one side to what the other side did not answer
+    judged_by: list[Decider]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,9 @@ def run_alpaca_eval(
     with kept.judging():
         found = annotated(baseline, ours, said, annotator=judge)
     write_files([([one.as_row() for one in found], files), ([one.as_row() for one in ours], made)])
-    result = Judged(board_of(found, account, seed=seed), too_long, _unmatched(baseline, ours) - too_long)
+    result = Judged(
+        board_of(found, account, seed=seed), too_long, _unmatched(baseline, ours) - too_long, deciders(said)
+    )
     _store(output, "alpaca_eval", result.board.as_json() | _left_out(result) | _decoded(decoding, seed))
     return result
 
@@ -113,7 +117,8 @@ def run_mt_bench(
     write_files([([one.as_row() for one in found], files), ([one.as_row() for one in ours], made)])
     told = records(found, questions, against=theirs[0].model, seed=seed)
     turns = sum(len(one.turns) for one in (*ours, *theirs))
-    result = Judged(BoardFile("pairs", (), tuple(told), (), (), account), too_long, turns - 2 * len(found))
+    board = BoardFile("pairs", (), tuple(told), (), (), account)
+    result = Judged(board, too_long, turns - 2 * len(found), deciders(said))
     _store(output, "mt_bench", result.board.as_json() | _left_out(result) | _decoded(decoding, seed))
     return result
 
@@ -201,7 +206,7 @@ def _unmatched(baseline: Sequence[Output], ours: Sequence[Output]) -> int:
 
 
 def _left_out(result: Judged) -> dict[str, Any]:
-    return {"too_long": result.too_long, "unmatched": result.unmatched}
+    return {"too_long": result.too_long, "unmatched": result.unmatched, "judged_by": judged_by(result.judged_by)}
 
 
 def _decoded(decoding: Decoding, seed: int) -> dict[str, Any]:

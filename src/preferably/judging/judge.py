@@ -28,7 +28,7 @@ Judge = Callable[[Sequence[Group]], list[Preference]]
 Asked = TypeVar("Asked", bound=Callable[..., Any])
 
 # Attributes by which a judge, or the score function that it is made of, says what it is.
-KIND, PRIOR = "labeler_kind", "length_prior"
+KIND, PRIOR, BEHIND = "labeler_kind", "length_prior", "made_of"
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,4 +239,10 @@ def has_length_prior(judge: object) -> bool:
 def marked(asked: Asked, like: object) -> Asked:
     """`asked`, a function that was made of the judge or score function `like`, as one of its kind."""
     vars(asked).update({name: getattr(like, name) for name in (KIND, PRIOR) if hasattr(like, name)})
+    vars(asked)[BEHIND] = behind(like)
     return asked
+
+
+def behind(judge: object) -> object:
+    """The judge or score function that `judge` was made of; itself where it was not made of another."""
+    return getattr(judge, BEHIND, judge)
