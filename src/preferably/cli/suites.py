@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from preferably.cli import boards, deciders
+from preferably.cli import boards, deciders, flagged
 from preferably.cli.evaluating import Device, Dtype
 
 if TYPE_CHECKING:
@@ -158,6 +158,7 @@ def _show_judged(found: "Judged", what: str, written: Path) -> None:
     for text, count in left_out.items():
         if count:
             console.print(f"[yellow]{count:,} {text}[/yellow]", soft_wrap=True)
+    flagged.show(console, found.flags)
     deciders.show(console, found.judged_by)
     console.print(f"written  {written}", soft_wrap=True)
 

@@ -11,12 +11,11 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from preferably.cli import deciders
+from preferably.cli import deciders, flagged
 from preferably.errors import ConfigError
 
 if TYPE_CHECKING:
     from preferably.evaluation.controls import Controls
-    from preferably.evaluation.flags import Flag
     from preferably.evaluation.people import ByPeople
     from preferably.evaluation.several import Several
     from preferably.evaluation.slices import Slice
@@ -161,7 +160,7 @@ def _print_win_rate(console: Console, result: "WinRate") -> None:
         )
     _print_axes(console, result.axes)
     _print_slices(console, result.slices)
-    _print_flags(console, result.flags)
+    flagged.show(console, result.flags)
     for found in (result, *result.axes.values()):
         deciders.show(console, found.judged_by)
 
@@ -225,17 +224,6 @@ def _print_slices(console: Console, slices: Sequence["Slice"]) -> None:
         console.print(Text(said, style="dim"), soft_wrap=True)
 
 
-def _print_flags(console: Console, flags: Sequence["Flag"]) -> None:
-    from preferably.data.accounting import printable
-
-    for flag in (flag for flag in flags if flag.warns):
-        side = {"model": "the model", "against": "what it is compared with"}[flag.side]
-        line = Text.assemble((f"warning ({flag.kind}): ", "yellow"), f"{side}: {flag.message}.")
-        console.print(line, soft_wrap=True)
-        for example in flag.examples:
-            console.print(Text(f"  {printable(example)}", style="dim"), soft_wrap=True)
-
-
 def _print_board(console: Console, found: "Several", against: str, all_pairs: bool) -> None:
     table = _table("model", "strength", "95%", f"against {against}", "95%", "group")
     for standing in found.board.standings:
@@ -261,8 +249,7 @@ def _print_board(console: Console, found: "Several", against: str, all_pairs: bo
         "the group above; strengths are nats of log-odds.", soft_wrap=True,
     )  # fmt: skip
     for (name, _), pair in found.pairs.items():
-        for flag in (flag for flag in pair.flags if flag.warns and flag.side == "model"):
-            console.print(Text(f"warning ({flag.kind}): {name}: {flag.message}.", style="yellow"), soft_wrap=True)
+        flagged.show(console, pair.flags, {"model": name})
     deciders.show(console, found.judged_by)
 
 

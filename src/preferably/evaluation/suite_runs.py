@@ -14,11 +14,12 @@ from preferably.data.writers import refuse_existing, write_files
 from preferably.errors import ConfigError, DataError
 from preferably.evaluation.board_files import BoardFile, board_of
 from preferably.evaluation.compare import Tell
+from preferably.evaluation.flags import Flag
 from preferably.evaluation.following import Detector, Following, following
 from preferably.evaluation.kept_answers import KeptAnswers, Note, silent
 from preferably.evaluation.mt_bench import records
 from preferably.evaluation.reward_bench import RewardBench, reward_bench
-from preferably.evaluation.suites import annotated, answered, conversed, duelled
+from preferably.evaluation.suites import annotated, answered, conversed, duelled, flags_of_outputs, flags_of_turns
 from preferably.feedback.records import Message
 from preferably.functions import load_function
 from preferably.judging.described import Decider, deciders, judged_by
@@ -37,6 +38,7 @@ class Judged:
     board: BoardFile
     too_long: int  # questions, or turns of them, that leave the model no room to answer
     unmatched: int  # answers of one side to what the other side did not answer
+    flags: tuple[Flag, ...]  # replies that deserve a look, of those that were compared
     judged_by: list[Decider]
 
 
@@ -78,9 +80,8 @@ def run_alpaca_eval(
     with kept.judging():
         found = annotated(baseline, ours, said, annotator=judge)
     write_files([([one.as_row() for one in found], files), ([one.as_row() for one in ours], made)])
-    result = Judged(
-        board_of(found, account, seed=seed), too_long, _unmatched(baseline, ours) - too_long, deciders(said)
-    )
+    board, unmatched = board_of(found, account, seed=seed), _unmatched(baseline, ours) - too_long
+    result = Judged(board, too_long, unmatched, flags_of_outputs(found), deciders(said))
     _store(output, "alpaca_eval", result.board.as_json() | _left_out(result) | _decoded(decoding, seed))
     return result
 
@@ -118,7 +119,7 @@ def run_mt_bench(
     told = records(found, questions, against=theirs[0].model, seed=seed)
     turns = sum(len(one.turns) for one in (*ours, *theirs))
     board = BoardFile("pairs", (), tuple(told), (), (), account)
-    result = Judged(board, too_long, turns - 2 * len(found), deciders(said))
+    result = Judged(board, too_long, turns - 2 * len(found), flags_of_turns(questions, ours, theirs), deciders(said))
     _store(output, "mt_bench", result.board.as_json() | _left_out(result) | _decoded(decoding, seed))
     return result
 
@@ -206,7 +207,8 @@ def _unmatched(baseline: Sequence[Output], ours: Sequence[Output]) -> int:
 
 
 def _left_out(result: Judged) -> dict[str, Any]:
-    return {"too_long": result.too_long, "unmatched": result.unmatched, "judged_by": judged_by(result.judged_by)}
+    told = {"flags": [one.as_json() for one in result.flags], "judged_by": judged_by(result.judged_by)}
+    return {"too_long": result.too_long, "unmatched": result.unmatched} | told
 
 
 def _decoded(decoding: Decoding, seed: int) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from preferably.data.mt_bench import Duel, Question
 from preferably.data.outputs import Answers, Output
 from preferably.errors import DataError
 from preferably.evaluation.compare import Tell, answers, with_room
+from preferably.evaluation.flags import Flag, flags_of
 from preferably.evaluation.kept_answers import KeptAnswers
 from preferably.feedback.records import Completion, Group, Message, Preference
 from preferably.judging.judge import Inconsistent, Judge, both_orders, preferences_of
@@ -95,12 +96,7 @@ def duelled(
     two share no question.
     """
     ours, theirs = ({one.question: one for one in side} for side in (first, second))
-    met = [
-        (question, turn)
-        for question in questions
-        if question.id in ours and question.id in theirs
-        for turn in range(1, 1 + min(len(question.turns), *(len(side[question.id].turns) for side in (ours, theirs))))
-    ]
+    met = _met(questions, ours, theirs)
     if not met:
         raise DataError("The two models share no question of the file that both answered.")
     groups = [_shown(question, turn, ours, theirs) for question, turn in met]
@@ -109,6 +105,36 @@ def duelled(
     return [
         Duel(question.id, turn, names, _winners(one), annotator)
         for (question, turn), one in zip(met, said, strict=True)
+    ]
+
+
+def flags_of_outputs(found: Sequence[Annotation]) -> tuple[Flag, ...]:
+    """What deserves a look of the outputs that were compared."""
+    asked = [Group((Message("user", one.instruction),)) for one in found]
+    base, ours = ([[one.outputs[side]] for one in found] for side in (0, 1))
+    return flags_of(asked, ours, base)
+
+
+def flags_of_turns(
+    questions: Sequence[Question], first: Sequence[Answers], second: Sequence[Answers]
+) -> tuple[Flag, ...]:
+    """The same of the answers to turns that both answered: `first` is the model."""
+    ours, theirs = ({one.question: one for one in side} for side in (first, second))
+    met = _met(questions, ours, theirs)
+    asked = [Group((Message("user", "\n".join(question.turns[:turn])),)) for question, turn in met]
+    said = ([[side[question.id].turns[turn - 1]] for question, turn in met] for side in (ours, theirs))
+    return flags_of(asked, *said)
+
+
+def _met(
+    questions: Sequence[Question], ours: Mapping[str, Answers], theirs: Mapping[str, Answers]
+) -> list[tuple[Question, int]]:
+    """The turns, from 1, that both answered."""
+    return [
+        (question, turn)
+        for question in questions
+        if question.id in ours and question.id in theirs
+        for turn in range(1, 1 + min(len(question.turns), *(len(side[question.id].turns) for side in (ours, theirs))))
     ]
 
 
