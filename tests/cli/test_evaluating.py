@@ -127,6 +127,7 @@ def test_people_and_a_judge_give_a_corrected_figure(tmp_path):
     stored = json.loads((tmp_path / "run" / "evaluation" / "people.json").read_text())
     assert f"win rate by people {stored['win_rate']:.3f} [" in out and "on 200 prompts" in out
     assert "people alone 0.750" in out and stored["people"]["n"] == 120 and "judge alone 0.665 on 200" in out
+    assert f"by people at equal style {stored['style_controlled']['win_rate']:.3f} [" in out
 
 
 @pytest.mark.parametrize("points", [0, -1, 51])

@@ -265,6 +265,9 @@ def _print_people(console: Console, found: "ByPeople") -> None:
         soft_wrap=True,
     )
     console.print(f"with the judge, {said.n} prompts are worth {said.worth:.0f} of people alone", soft_wrap=True)
+    rate, why = found.style.win_rate, found.style.why
+    told = f"not sure, as {why}" if rate is None else f"{rate:.3f} {_span(found.style.interval)}"
+    console.print(f"by people at equal style {told}", soft_wrap=True)
     if found.people_alone:
         console.print(f"{found.people_alone} prompts that people judged and the judge did not are left out")
     if found.doubt:

@@ -119,6 +119,9 @@ def by_people(record: Record) -> list[tuple[str, Any]]:
         _figure("people alone", people, count(number(people, "n"))),
         _figure(f"{text(judge, 'name') or 'the judge'} alone", judge, count(number(judge, "n")), _off(judge)),
     ]
+    if style := part(record, "style_controlled"):
+        why = text(style, "why")
+        rows.insert(1, _figure("by people, at equal style", style, "", f"not sure: {why}" if why else ""))
     return [(" against ".join(names(record)), rows)]
 
 
