@@ -8,7 +8,7 @@ from fault_server import FaultServer
 from preferably.evaluation.winrate import win_rate
 from preferably.feedback.records import Completion, Group, Message
 from preferably.judging.described import asked_through, deciders, judged_by
-from preferably.judging.judge import behind, both_orders, judge_by_score
+from preferably.judging.judge import behind, both_orders, judge_by_score, says_odds
 from preferably.judging.llm import LanguageJudge, Panel, judge_from
 from preferably.judging.reward import RewardJudge
 from preferably.judging.settings import judge_settings
@@ -30,7 +30,7 @@ def group(*texts):
 def test_a_language_model_is_named_with_what_it_took():
     with FaultServer() as server:
         judge = LanguageJudge(settings(server, prices=[1e6, 2e6], rubric="be brief", name="ada", temperature=0.5))
-        assert behind(both_orders(judge)) is judge
+        assert behind(both_orders(judge)) is judge and says_odds(both_orders(judge))
         prompts = [Group((Message("user", str(at)),)) for at in range(3)]
         found = win_rate(prompts, [["a"]] * 3, [["b"]] * 3, both_orders(judge))
     [one] = found.judged_by
@@ -54,7 +54,7 @@ def test_the_digest_is_of_what_verdicts_depend_on():
 def test_members_of_a_panel_reward_models_and_functions():
     with FaultServer() as server:
         panel = judge_from([settings(server, name=name) for name in ("ada", "ben")])
-        assert isinstance(panel, Panel)
+        assert isinstance(panel, Panel) and not says_odds(both_orders(panel))
         assert [one.name for one in deciders(both_orders(panel))] == ["ada", "ben"]
         assert asked_through(both_orders(panel)) == list(panel.judges)
     reward = RewardJudge.__new__(RewardJudge)

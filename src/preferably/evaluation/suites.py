@@ -12,7 +12,16 @@ from preferably.evaluation.compare import Tell, answers, with_room
 from preferably.evaluation.flags import Flag, flags_of
 from preferably.evaluation.kept_answers import KeptAnswers
 from preferably.feedback.records import Completion, Group, Message, Preference
-from preferably.judging.judge import Inconsistent, Judge, both_orders, preferences_of
+from preferably.judging.judge import (
+    Inconsistent,
+    Judge,
+    agreed,
+    asked_twice,
+    both_orders,
+    chance_of,
+    preferences_of,
+    says_odds,
+)
 from preferably.models.loading import Loaded
 from preferably.models.sampler import Decoding
 
@@ -39,8 +48,9 @@ def annotated(baseline: Sequence[Output], model: Sequence[Output], judge: Judge,
     """What `judge`, called `annotator`, says of both outputs for every instruction that both have.
 
     Each pair is shown in both orders. Verdicts that change with the order are a draw, and so are equal outputs, which
-    are not asked about. A pair that the judge failed at, refused or was unsure about has no preference. `DataError`
-    where the two share no instruction.
+    are not asked about; but where both verdicts say how sure they are, the preference is 1 plus the mean chance of the
+    model's output, as AlpacaEval's weighted annotators have it. A pair that the judge failed at, refused or was unsure
+    about has no preference. `DataError` where the two share no instruction.
     """
     theirs = {one.instruction: one for one in baseline}
     pairs = [(theirs[one.instruction], one) for one in model if one.instruction in theirs]
@@ -51,8 +61,9 @@ def annotated(baseline: Sequence[Output], model: Sequence[Output], judge: Judge,
         for other, one in pairs
     ]
     different = [index for index, (other, one) in enumerate(pairs) if other.output != one.output]
-    said = preferences_of(both_orders(judge), [groups[index] for index in different])
-    found: dict[int, float | None] = {index: _preference(one) for index, one in zip(different, said, strict=True)}
+    said, sure = asked_twice(judge, [groups[index] for index in different]), says_odds(judge)
+    tell = _weighted if sure else lambda *two: _preference(agreed(*two))
+    found: dict[int, float | None] = {index: tell(*two) for index, two in zip(different, said, strict=True)}
     return [
         Annotation(
             one.instruction, other.generator, one.generator, (other.output, one.output), found.get(index, DRAW),
@@ -166,6 +177,15 @@ def _preference(said: Preference) -> float | None:
     if said.state != "ok" or said.choice in ("unsure", None):
         return None
     return 1.0 + said.choice if isinstance(said.choice, int) else DRAW
+
+
+def _weighted(first: Preference, swapped: Preference) -> float | None:
+    """1 plus the mean chance of the second over both orders; the plain preference where a verdict does not say how sure
+    it is, or there is none."""
+    one, other = chance_of(first), chance_of(swapped)
+    if one is None or other is None:
+        return _preference(agreed(first, swapped))
+    return 1 + ((1 - one) + other) / 2
 
 
 def _winners(said: Preference) -> tuple[str, str]:
