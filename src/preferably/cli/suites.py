@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from preferably.cli import boards
+from preferably.cli import boards, deciders, flagged
 from preferably.cli.evaluating import Device, Dtype
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def alpaca_eval(
         found = run_alpaca_eval(
             data, judge, output, model=model, outputs=outputs, name=name,
             decoding=Decoding(temperature, max_tokens=max_tokens), limit=limit, seed=seed,
-            progress=lambda done: watch.bars.advance(task, done), **_loading(model, device, dtype),
+            progress=lambda done: watch.bars.advance(task, done), note=watch.note, **_loading(model, device, dtype),
         )  # fmt: skip
     _show_judged(found, "instructions", output / "alpaca_eval" / "annotations.json")
 
@@ -89,7 +89,7 @@ def mt_bench(
         found = run_mt_bench(
             data, against, judge, output, model=model, outputs=outputs, name=name,
             decoding=Decoding(temperature, max_tokens=max_tokens), limit=limit, seed=seed,
-            progress=lambda done: watch.bars.advance(task, done), **_loading(model, device, dtype),
+            progress=lambda done: watch.bars.advance(task, done), note=watch.note, **_loading(model, device, dtype),
         )  # fmt: skip
     _show_judged(found, "turns", output / "mt_bench" / "judgments.jsonl")
 
@@ -136,7 +136,8 @@ def ifeval(
         done = run_ifeval(
             data, model=model, responses=responses, language=language, output=output,
             decoding=Decoding(temperature, max_tokens=max_tokens), limit=limit, seed=seed,
-            progress=lambda prompts: watch.bars.advance(task, prompts), **_loading(model, device, dtype),
+            progress=lambda prompts: watch.bars.advance(task, prompts), note=watch.note,
+            **_loading(model, device, dtype),
         )  # fmt: skip
     console = Console(highlight=False)
     _show_rejects(console, done.accounting)
@@ -157,6 +158,8 @@ def _show_judged(found: "Judged", what: str, written: Path) -> None:
     for text, count in left_out.items():
         if count:
             console.print(f"[yellow]{count:,} {text}[/yellow]", soft_wrap=True)
+    flagged.show(console, found.flags)
+    deciders.show(console, found.judged_by)
     console.print(f"written  {written}", soft_wrap=True)
 
 

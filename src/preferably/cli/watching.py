@@ -54,9 +54,13 @@ class Watch:
     def warn(self, code: str, message: str, advice: str) -> None:
         """Say a warning: what it means and what to change."""
         if code == "note":
-            self.console.print(f"[dim]note: {escape(message)}[/dim]", soft_wrap=True)
+            self.note(message)
             return
         self.console.print(f"[yellow]warning ({code}):[/yellow] {escape(message)}; {escape(advice)}.", soft_wrap=True)
+
+    def note(self, text: str) -> None:
+        """Say what is good to know."""
+        self.console.print(f"[dim]note: {escape(text)}[/dim]", soft_wrap=True)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from preferably.evaluation.flags import CONSTANT, Flag, commonest, flags_of
 from preferably.evaluation.slices import Slice, slices_of
 from preferably.feedback.records import Completion, Group, Message, Preference
 from preferably.feedback.store.entry import LabelerKind
+from preferably.judging.described import Decider, deciders, judged_by
 from preferably.judging.judge import Judge, inconsistencies, kind_of, preferences_of
 from preferably.statistics.intervals import Interval, bootstrap_mean
 from preferably.statistics.planning import points_seen
@@ -50,6 +51,7 @@ class WinRate:
     length: LengthEffect
     duplicates: tuple[float, float]  # model, against: the share of prompts that got the commonest reply (0: all differ)
     labeler_kind: LabelerKind = "rule"  # of the judge
+    judged_by: tuple[Decider, ...] = ()  # the models that it asks, and what that took so far
     controls: Controls = field(default_factory=Controls)  # the win rate at equal length, and at equal style
     slices: tuple[Slice, ...] = ()  # of the prompts, by the columns that were asked for
     flags: tuple[Flag, ...] = ()  # replies that deserve a look
@@ -116,11 +118,14 @@ class WinRate:
             "model": model,
             "against": against,
             "duplicates": {"model": self.duplicates[0], "against": self.duplicates[1]},
+            "judged_by": judged_by(self.judged_by),
             "labeler_kind": self.labeler_kind,
             "inconsistent": self.inconsistent,
             "spread": self.spread,
             "slices": [one.as_json() for one in self.slices],
-            "axes": [{"axis": name, **one.figure()} for name, one in self.axes.items()],
+            "axes": [
+                {"axis": name, **one.figure(), "judged_by": judged_by(one.judged_by)} for name, one in self.axes.items()
+            ],
             "flags": [one.as_json() for one in self.flags],
             **self.controls.as_json(),
         }
@@ -172,6 +177,7 @@ def win_rate(
         length=_length_effect([(len(ours.split()), len(theirs.split())) for _, ours, theirs in pairs], flat),
         duplicates=(commonest(prompts, model), commonest(prompts, against)),
         labeler_kind=kind_of(judge),
+        judged_by=tuple(deciders(judge)),
         controls=controls_of(
             judge, [one for _, one, _ in pairs], [one for _, _, one in pairs], [VALUE.get(out) for out in flat],
             numbers, **how,

@@ -54,10 +54,16 @@ def decided_by(judge: str | Callable[..., Any]) -> tuple[Judge, ScoreFunction | 
     if callable(function) and _needed(function) == 2:
         score = asked_once(function)
         return judge_by_score(score), score
-    decides = judge_of_function(function) if callable(function) else judge_of(str(named))
-    if isinstance(decides, LanguageJudge | Panel):
-        decides.able()  # a server that cannot be asked is told before anything is drawn
+    decides = judge_of_function(function) if callable(function) else ready_judge(str(named))
     return (decides if isinstance(decides, RewardJudge) else both_orders(decides)), None
+
+
+def ready_judge(name: str) -> Judge:
+    """`judge_of`, of which a server that cannot be asked is told now, before anything is drawn."""
+    judge = judge_of(name)
+    if isinstance(judge, LanguageJudge | Panel):
+        judge.able()
+    return judge
 
 
 def _names_function(name: str) -> bool:

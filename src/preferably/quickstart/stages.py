@@ -12,7 +12,8 @@ import torch
 
 from preferably.config import settings
 from preferably.evaluation.asking import ask
-from preferably.evaluation.compare import answers, texts
+from preferably.evaluation.compare import answers
+from preferably.evaluation.kept_answers import texts
 from preferably.evaluation.readiness import Readiness
 from preferably.feedback.records import Completion, Group, Judged, Message
 from preferably.feedback.store.entry import Entry

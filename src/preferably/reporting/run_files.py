@@ -161,6 +161,12 @@ def part(record: object, key: str) -> Record:
     return value if isinstance(value, dict) else {}
 
 
+def records(record: Record, key: str) -> Iterator[Record]:
+    """The objects of the list under `key`; none where there is no list."""
+    values = record.get(key)
+    yield from (each for each in values if isinstance(each, dict)) if isinstance(values, list) else ()
+
+
 def interval_of(record: Record) -> tuple[float, float] | None:
     """The interval of a win rate, where two finite bounds are stored."""
     bounds = record.get("interval")
