@@ -20,10 +20,13 @@ if TYPE_CHECKING:
     from preferably.evaluation.several import Several
     from preferably.evaluation.slices import Slice
     from preferably.evaluation.winrate import WinRate
+    from preferably.judging.people import PeopleJudge
     from preferably.statistics.intervals import Interval
 
 
-def one(model: str, against: str, prompts: str, judge: str, target: str | None, how: dict[str, Any]) -> None:
+def one(
+    model: str, against: str, prompts: str, judge: "str | PeopleJudge", target: str | None, how: dict[str, Any]
+) -> None:
     """The win rate of one model, and its report."""
     from preferably import api
     from preferably.cli.watching import watching
@@ -40,6 +43,24 @@ def one(model: str, against: str, prompts: str, judge: str, target: str | None, 
         console.print(f"report  {Path(target) / 'report.html'}", soft_wrap=True)
 
 
+def judge_named(name: str, overlap: int, wait: bool) -> "str | PeopleJudge":
+    """The judge's name; or people, with what is told while they are waited for."""
+    from preferably.judging.people import PeopleJudge, named_store
+
+    store = named_store(name)
+    if store is None:
+        return name
+    console, told = Console(stderr=True, highlight=False), [-1]
+
+    def waiting(done: int, of: int) -> bool:
+        if wait and done != told[0]:
+            told[0] = done
+            console.print(f"{done:,} of {of:,} pairs are judged by people (preferably label serve --store {store})")
+        return wait
+
+    return PeopleJudge(store, overlap=overlap, wait=waiting)
+
+
 def axes_of(named: Sequence[str]) -> dict[str, str]:
     """The score functions of `NAME=module:function`, by name."""
     found: dict[str, str] = {}
@@ -52,8 +73,8 @@ def axes_of(named: Sequence[str]) -> dict[str, str]:
 
 
 def several(
-    models: Sequence[str], against: str, prompts: str, judge: str, target: str | None, all_pairs: bool, more: bool,
-    how: dict[str, Any],
+    models: Sequence[str], against: str, prompts: str, judge: "str | PeopleJudge", target: str | None, all_pairs: bool,
+    more: bool, how: dict[str, Any],
 ) -> None:  # fmt: skip
     """Several models, ranked."""
     from preferably import api

@@ -65,7 +65,7 @@ def evaluate_several(
     *,
     against: str | Path | Loaded,
     data: str | Path | Sequence[Group],
-    judge: str | ScoreFunction,
+    judge: str | ScoreFunction | Judge,
     output: str | Path | None = None,
     all_pairs: bool = False,
     temperature: float = 0.7,

@@ -9,10 +9,11 @@ from preferably.errors import DataError
 from preferably.evaluation.controls import Controls, controls_of
 from preferably.evaluation.flags import CONSTANT, Flag, commonest, flags_of
 from preferably.evaluation.slices import Slice, slices_of
-from preferably.feedback.records import Completion, Group, Message, Preference
+from preferably.feedback.records import Group, Preference
 from preferably.feedback.store.entry import LabelerKind
 from preferably.judging.described import Decider, deciders, judged_by
 from preferably.judging.judge import Judge, inconsistencies, kind_of, preferences_of
+from preferably.judging.parts import answered
 from preferably.statistics.intervals import Interval, bootstrap_mean
 from preferably.statistics.planning import points_seen
 
@@ -153,7 +154,7 @@ def win_rate(
     `DataError` for no prompts and for numbers of replies that do not match; what `judge` raises passes through.
     """
     pairs = list(_pairs(prompts, model, against))
-    groups = [_group(prompt, ours, theirs) for prompt, ours, theirs in pairs]
+    groups = [answered(prompt, (ours, theirs)) for prompt, ours, theirs in pairs]
     preferences = preferences_of(judge, groups)
     flat = [_outcome(preference) for preference in preferences]
     rest = iter(flat)
@@ -201,11 +202,6 @@ def _pairs(
             raise DataError(f"Prompt {row} needs as many replies, at least one, on both sides; got {sizes}.")
         for one, other in zip(ours, theirs, strict=True):
             yield prompt, one, other
-
-
-def _group(prompt: Group, ours: str, theirs: str) -> Group:
-    completions = tuple(Completion((Message("assistant", text),)) for text in (ours, theirs))
-    return Group(prompt.prompt, completions, prompt.place, columns=prompt.columns)
 
 
 def _outcome(preference: Preference) -> Outcome:
