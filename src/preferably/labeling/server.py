@@ -4,7 +4,8 @@ import ipaddress
 import signal
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import uvicorn
@@ -46,6 +47,27 @@ class Address:
 
 def serve(desk: Desk, address: Address, ready: Callable[[str], None]) -> None:
     """Answer until SIGTERM or Ctrl-C; `ready` is told the URL. Raises `ConfigError` where the port cannot be had."""
+    listening = _bound(address)
+    # Uvicorn raises the signal again once it has ended in order; to have been told to end is no failure.
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    ready(address.url(listening.getsockname()[1]))
+    _server(desk, address).run(sockets=[listening])
+
+
+@contextmanager
+def serving(desk: Desk, address: Address) -> Iterator[str]:
+    """The server in a thread of this process, while the block lasts; its URL. Raises as `serve`."""
+    listening, server = _bound(address), _server(desk, address)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread.start()
+    try:
+        yield address.url(listening.getsockname()[1])
+    finally:
+        server.should_exit = True
+        thread.join(2 * DRAIN)
+
+
+def _bound(address: Address) -> socket.socket:
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -54,13 +76,13 @@ def serve(desk: Desk, address: Address, ready: Callable[[str], None]) -> None:
     except (OSError, OverflowError) as error:
         listening.close()
         raise ConfigError(f"Cannot serve on port {address.port} of {address.host}: {error}; give another.") from None
-    config = uvicorn.Config(
+    listening.listen(2048)
+    return listening
+
+
+def _server(desk: Desk, address: Address) -> uvicorn.Server:
+    return uvicorn.Server(uvicorn.Config(
         app_of(desk, hosts=address.names), log_level="warning", access_log=False, server_header=False,
         proxy_headers=address.https, timeout_graceful_shutdown=DRAIN, timeout_keep_alive=30, limit_concurrency=2000,
         h11_max_incomplete_event_size=64 << 10,
-    )  # fmt: skip
-    if threading.current_thread() is threading.main_thread():
-        # Uvicorn raises the signal again once it has ended in order; to have been told to end is no failure.
-        signal.signal(signal.SIGTERM, lambda *_: None)
-    ready(address.url(listening.getsockname()[1]))
-    uvicorn.Server(config).run(sockets=[listening])
+    ))  # fmt: skip
