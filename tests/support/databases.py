@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -18,16 +19,13 @@ OWNER = "postgres"  # a server of PostgreSQL refuses to run as root
 
 
 def binary(name):
-    found = shutil.which(name) or next((str(one / name) for one in BINARIES[::-1] if (one / name).exists()), None)
-    if found is None:
-        pytest.skip(f"{name} of PostgreSQL is not installed")
-    return found
+    """The path of a program of PostgreSQL; None where it is not installed."""
+    return shutil.which(name) or next((str(one / name) for one in BINARIES[::-1] if (one / name).exists()), None)
 
 
-@pytest.fixture(scope="session")
-def database_server(tmp_path_factory):
-    """The URL of a server of our own, without the name of a database."""
-    initdb, postgres = binary("initdb"), binary("postgres")
+@contextmanager
+def postgresql():
+    """A server of our own while the block lasts: its URL, with {} for the name of a database."""
     folder = Path("/tmp") / f"preferably-pg-{uuid4().hex[:8]}"  # a path to a socket has at most 107 characters
     folder.mkdir(mode=0o755)
     who = {"user": OWNER, "group": OWNER} if os.geteuid() == 0 else {}
@@ -35,11 +33,10 @@ def database_server(tmp_path_factory):
         shutil.chown(folder, OWNER, OWNER)
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": folder, **who}
     data = folder / "data"
-    subprocess.run(
-        [initdb, "-D", data, "-A", "trust", "-U", "tester", "-E", "UTF8", "--no-locale"], check=True, **quiet
-    )
+    making = [binary("initdb"), "-D", data, "-A", "trust", "-U", "tester", "-E", "UTF8", "--no-locale"]
+    subprocess.run(making, check=True, **quiet)
     options = ["-c", "listen_addresses=", "-c", f"unix_socket_directories={folder}"]
-    process = subprocess.Popen([postgres, "-D", data, *options], **quiet)
+    process = subprocess.Popen([binary("postgres"), "-D", data, *options], **quiet)
     try:
         for _ in range(200):
             if (folder / ".s.PGSQL.5432").exists() and process.poll() is None:
@@ -52,23 +49,34 @@ def database_server(tmp_path_factory):
         shutil.rmtree(folder)
 
 
+def made_in(server):
+    """The URL of a new, empty database."""
+    import psycopg
+
+    name = f"t{uuid4().hex[:12]}"
+    for _ in range(100):
+        try:
+            with psycopg.connect(server.format("postgres"), autocommit=True) as connection:
+                connection.execute(f"CREATE DATABASE {name}")
+            return server.format(name)
+        except psycopg.OperationalError:  # it is starting up
+            time.sleep(0.05)
+    raise AssertionError("the server does not start")
+
+
+@pytest.fixture(scope="session")
+def database_server():
+    """The URL of a server of our own, without the name of a database."""
+    if not (binary("initdb") and binary("postgres")):
+        pytest.skip("PostgreSQL is not installed")
+    with postgresql() as server:
+        yield server
+
+
 @pytest.fixture
 def new_database(database_server):
     """Makes an empty database and gives its URL."""
-    import psycopg
-
-    def make():
-        name = f"t{uuid4().hex[:12]}"
-        for _ in range(100):
-            try:
-                with psycopg.connect(database_server.format("postgres"), autocommit=True) as connection:
-                    connection.execute(f"CREATE DATABASE {name}")
-                return database_server.format(name)
-            except psycopg.OperationalError:  # it is starting up
-                time.sleep(0.05)
-        raise AssertionError("the server does not start")
-
-    return make
+    return lambda: made_in(database_server)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
