@@ -1,5 +1,6 @@
 """What is asked of whom: nobody twice, no more than are wanted, nothing lost when somebody does not come back."""
 
+import os
 import threading
 from uuid import uuid4
 
@@ -14,6 +15,9 @@ from preferably.labeling.answers import AnswerError
 from preferably.labeling.clock import Clock
 from preferably.labeling.project import project_of
 from preferably.labeling.queue import AnsweredError, NotYoursError, Queue, Task
+
+
+TASKS = int(os.environ.get("PREFERABLY_TASKS", "400"))
 
 
 class SetClock(Clock):
@@ -242,7 +246,7 @@ def test_rankings_ratings_and_edits_come_to_what_was_meant(store):
     assert made[0].completions[0].origin.model == "edited by ada"
 
 
-@pytest.mark.parametrize("overlap, people, count", [(1, 64, 400), (3, 16, 60)])
+@pytest.mark.parametrize("overlap, people, count", [(1, 64, TASKS), (3, 16, 60)])
 def test_many_at_one_instant_get_no_task_too_often(place, overlap, people, count):
     with Store(place) as store:
         queue = Queue(store, project_of({}))
