@@ -16,7 +16,6 @@ from preferably.labeling.clock import Clock
 from preferably.labeling.project import project_of
 from preferably.labeling.queue import AnsweredError, NotYoursError, Queue, Task
 
-
 TASKS = int(os.environ.get("PREFERABLY_TASKS", "400"))
 
 
