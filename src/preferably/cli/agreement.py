@@ -13,10 +13,13 @@ if TYPE_CHECKING:
     from preferably.feedback.labelers import Labeler
     from preferably.feedback.worth import Worth
     from preferably.statistics.agreement import Coefficient
+    from preferably.statistics.intervals import Interval
     from preferably.statistics.shares import Share
 
 SHOWN = 10  # disputed prompts
-LINE = 72  # characters of a prompt
+LINE = 70  # characters of a prompt
+NAME = 16  # characters of a name
+COLUMNS = 3  # groups beside each other
 NONE = "-"
 
 
@@ -44,11 +47,10 @@ def _agreement(console: Console, found: "Worth") -> None:
     console.print(table)
     if len(found.meetings) > 1:
         console.print()
-        table = _table("by the part that they have", "questions", "raw", "", "beyond chance", "")
+        table = _table("who with whom", "questions", "raw", "beyond chance")
         for one in found.meetings:
-            who = f"{one.first} with {one.second}" if one.first != one.second else f"{one.first} with each other"
-            raw, more = one.raw, one.corrected
-            table.add_row(who, f"{raw.units:,}", *_figure(raw), *_figure(more))
+            who = f"{one.first}, {one.second}" if one.first != one.second else f"{one.first}, each other"
+            table.add_row(who, f"{one.raw.units:,}", _figure(one.raw), _figure(one.corrected))
         console.print(table)
         for one in found.meetings:
             for figure in (one.raw, one.corrected):
@@ -61,15 +63,15 @@ def _labelers(console: Console, found: "Worth") -> None:
     shown = found.labelers
     leads = any(one.leads for one in shown)
     gold = any(one.gold for one in shown)
-    columns = ["judged", "agrees", *(["leads"] if leads else []), "reliable", "", *(["gold"] if gold else [])]
-    table = _table("labeler", *columns, "first", "longer", "seconds")
+    columns = ["judged", "agrees", *(["leads"] if leads else []), "reliable", *(["gold"] if gold else [])]
+    table = _table("labeler", *columns, "first", "longer", "secs", width=NAME)
     for person in shown:
-        reliable = person.reliability
-        span = f"{100 * reliable.interval.low:.0f}-{100 * reliable.interval.high:.0f}" if reliable else ""
+        told = person.reliability
+        reliable = "" if told is None else f"{told.value:.0%} {_ends(told.interval)}"
         mark = Text("!", style="yellow") if person.findings else Text(" ")
         table.add_row(
             Text.assemble(mark, _name(person)), f"{person.judged:,}", _share(person.agrees),
-            *([_share(person.leads)] if leads else []), f"{reliable.value:.0%}" if reliable else NONE, span,
+            *([_share(person.leads)] if leads else []), reliable or NONE,
             *([_share(person.gold)] if gold else []), _leaning(person.habits.first), _leaning(person.habits.longer),
             NONE if person.habits.seconds is None else f"{person.habits.seconds:.0f}",
         )  # fmt: skip
@@ -90,8 +92,8 @@ def _labelers(console: Console, found: "Worth") -> None:
     ])  # fmt: skip
     if found.gini is not None and len(shown) > 2:
         share, many = found.top or (0.0, 0)
-        who = "the busiest one" if many == 1 else f"the {many} busiest"
-        _note(console, f"{who} gave {share:.0%} of the judgments by people (Gini {found.gini:.2f})")
+        who = "The busiest one" if many == 1 else f"The {many} busiest"
+        _note(console, f"{who} gave {share:.0%} of the judgments by people; Gini's coefficient {found.gini:.2f}")
 
 
 def _findings(console: Console, found: "Worth") -> None:
@@ -102,7 +104,7 @@ def _findings(console: Console, found: "Worth") -> None:
         told = [one for one in found.labelers if one.random and one.random.verdict == "sound"]
         console.print("Nothing that could not be an accident.")
         if told:
-            _note(console, f"{len(told)} of {len(found.labelers)} are surely not answering at random")
+            _note(console, f"{len(told)} of {len(found.labelers)} gave so many that random answers would show.")
     table = _grid()
     for name, text in found.findings:
         table.add_row(Text(name or "(nobody named)"), Text(text))
@@ -112,35 +114,41 @@ def _findings(console: Console, found: "Worth") -> None:
     unknown = [one for one in found.labelers if one.random is None]
     if short:
         needed = sorted(one.random.needed or 0 for one in short if one.random)
-        _note(console, f"{len(short)} with too few answers that others gave too to tell whether they look: it takes "
-                       f"about {needed[len(needed) // 2]}")  # fmt: skip
+        few = "one has" if len(short) == 1 else f"{len(short)} have"
+        _note(console, f"Whether somebody answers at random: {few} too few answers that others gave too to tell; it "
+                       f"takes about {needed[len(needed) // 2]}.")  # fmt: skip
     if unknown and len(unknown) == len(found.labelers):
-        _note(console, "who is reliable is told of 30 answers that others gave too, by three labelers or more")
+        _note(console, "Who is reliable is told from 30 answers that others gave too, by three labelers or more.")
 
 
 def _groups(console: Console, groups: "Groups") -> None:
     _head(console, "Groups of labelers")
-    table = _table("group", "labelers", "judged", "longer", "", "without them, verdicts")
+    table = _table("group", "people", "judged", "longer", "without it: reversed", "lost", "gained", width=NAME)
     for one in groups.groups:
         gone = one.without
         table.add_row(
-            Text(one.name), f"{one.labelers:,}", f"{one.judged:,}", _share(one.longer), _span(one.longer),
-            f"{gone.changed + gone.lost:,} of {gone.verdicts:,} change",
+            Text(one.name), f"{one.labelers:,}", f"{one.judged:,}", _rate(one.longer), f"{gone.changed:,}",
+            f"{gone.lost:,}", f"{gone.gained:,}",
         )  # fmt: skip
     console.print(table)
+    _note(console, f"Of {groups.groups[0].without.verdicts:,} questions with a majority, those of which it would be "
+                   "reversed or lost without the group's verdicts; gained: those that would get one.")  # fmt: skip
     console.print()
-    table = _table("agreement", "questions", "raw", "", "beyond chance", "")
+    table = _table("agreement", "questions", "raw", "beyond chance")
     for met in groups.agreement:
-        who = f"{met.first}, {met.second}" if met.first != met.second else f"{met.first}, within"
-        table.add_row(Text(who), f"{met.raw.units:,}", *_figure(met.raw), *_figure(met.corrected))
+        who = f"{met.first}, {met.second}" if met.first != met.second else f"{met.first}, each other"
+        table.add_row(Text(who), f"{met.raw.units:,}", _figure(met.raw), _figure(met.corrected))
     console.print(table)
     if groups.win_rates:
         console.print()
-        table = _table("win rate of", "all", *(column for one in groups.groups for column in (_cut(one.name, 14), "")))
+        shown = groups.groups[:COLUMNS]
+        table = _table("win rate of", "all", *(Text(_cut(one.name, NAME)) for one in shown), width=NAME)
         for model, rate in groups.win_rates.items():
-            cells = [cell for one in groups.groups for cell in _rate(one.win_rates.get(model))]
-            table.add_row(Text(model), f"{rate:.0%}", *cells)
+            table.add_row(Text(model), f"{rate:.0%}", *(_rate(one.win_rates.get(model)) for one in shown))
         console.print(table)
+        _note(console, "All: of the majorities; by group: of its own verdicts, a tie half, with 95%.")
+        if len(groups.groups) > COLUMNS:
+            _note(console, f"{len(groups.groups) - COLUMNS} more groups: --json")
 
 
 def _prompts(console: Console, found: "Worth") -> None:
@@ -177,9 +185,9 @@ def _grid() -> Table:
     return table
 
 
-def _table(first: str, *columns: str) -> Table:
+def _table(first: str, *columns: str | Text, width: int = 28) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    table.add_column(first, overflow="ellipsis", no_wrap=True, max_width=28)
+    table.add_column(first, overflow="ellipsis", no_wrap=True, max_width=width)
     for name in columns:
         table.add_column(name, justify="right", no_wrap=True)
     return table
@@ -195,8 +203,8 @@ def _note(console: Console, text: str) -> None:
 
 
 def _name(person: "Labeler") -> str:
-    name = _cut(person.name, 20) or "(nobody named)"
-    return name if person.role == "labeler" else f"{name} ({person.role})"
+    role = "" if person.role == "labeler" else f" ({person.role})"
+    return _cut(person.name or "(no name)", NAME - 1 - len(role)) + role
 
 
 def _cut(text: str, most: int) -> str:
@@ -206,27 +214,26 @@ def _cut(text: str, most: int) -> str:
 def _coefficient(one: "Coefficient") -> str:
     if one.value is None:
         return f"not defined: {one.why}"
-    value, span = _figure(one)
-    return f"{value} {span}" if span else f"{value} ({one.why})"
+    return _figure(one) + ("" if one.interval else f" ({one.why})")
 
 
-def _figure(one: "Coefficient") -> tuple[str, str]:
+def _figure(one: "Coefficient") -> str:
+    """The text is rich's."""
     if one.value is None:
-        return NONE, ""
-    span = f"\\[{one.interval.low:.2f}, {one.interval.high:.2f}]" if one.interval else ""
-    return f"{one.value:.2f}", span
+        return NONE
+    return f"{one.value:.2f}" + (f" \\[{one.interval.low:.2f}, {one.interval.high:.2f}]" if one.interval else "")
 
 
 def _share(found: "Share | None") -> str:
     return NONE if found is None else f"{found.value:.0%}"
 
 
-def _span(found: "Share | None") -> str:
-    return "" if found is None else f"{100 * found.interval.low:.0f}-{100 * found.interval.high:.0f}"
+def _ends(interval: "Interval") -> str:
+    return f"{100 * interval.low:.0f}-{100 * interval.high:.0f}"
 
 
-def _rate(found: "Share | None") -> tuple[str, str]:
-    return _share(found), _span(found)
+def _rate(found: "Share | None") -> str:
+    return NONE if found is None else f"{found.value:.0%} {_ends(found.interval)}"
 
 
 def _leaning(found: "Leaning | None") -> str:

@@ -95,7 +95,7 @@ def copy(
 @app.command()
 def agreement(
     store: StoreName = DEFAULT,
-    lead: Annotated[list[str], typer.Option(help="a labeler who counts as a lead; may be given again")] = [],  # noqa: B006
+    lead: Annotated[list[str] | None, typer.Option(help="a labeler who counts as a lead; may be given again")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="everything, for programs")] = False,
 ) -> None:
     """What the labels are worth: who agrees, who is reliable, who leans or drifts, which prompts are disputed."""
@@ -104,7 +104,7 @@ def agreement(
     from preferably.feedback.store.store import Store
 
     with Store(store, create=False) as opened:
-        found = worth_in(opened, leads=lead)
+        found = worth_in(opened, leads=lead or [])
     if as_json:
         typer.echo(json.dumps(found.as_json(), ensure_ascii=False, indent=2))
     else:

@@ -95,5 +95,3 @@ def _by_record(labelers: np.ndarray, records: np.ndarray, values: np.ndarray) ->
         found[labeler][record].append(value)
     means = {labeler: {record: fmean(some) for record, some in own.items()} for labeler, own in found.items()}
     return defaultdict(dict, means)
-
-

@@ -68,7 +68,7 @@ class Disputes:
 def disputes_of(
     questions: Questions, said: Sequence[Said], groups: Mapping[str, str], random: Sequence[str] = ()
 ) -> Disputes:
-    """The prompts of `said`, which `questions` are of; `groups` are those of the labelers, `random` who looks random."""
+    """The prompts of `said`, which `questions` are of; `groups` are those of labelers, `random` who looks random."""
     flags = _flags(said)
     counts = questions.counts
     totals = counts.sum(1)
@@ -195,7 +195,8 @@ class _Reasons:
         return ""
 
     def _odd_one(self, record: int, dispute: Dispute, judged: Judged) -> str:
-        """One against two or more who are of one mind, on every question that is disputed."""
+        """One against three or more who are of one mind, on every question that is disputed; or against two, if at
+        random."""
         odd: set[str] = set()
         for unit in self.by_record.get(record, ()):
             counts = Counter(code for _, code in self.said[unit])
@@ -204,7 +205,10 @@ class _Reasons:
             (_, most), *rest = counts.most_common()
             if most < 2 or [n for _, n in rest] != [1] or rest[0][0] == TIE:
                 return ""
-            odd |= {name for name, code in self.said[unit] if code == rest[0][0]}
+            alone = next(name for name, code in self.said[unit] if code == rest[0][0])
+            if most < 3 and alone not in self.random:
+                return ""
+            odd.add(alone)
         if len(odd) != 1:
             return ""
         name = odd.pop()

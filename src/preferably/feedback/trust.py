@@ -37,9 +37,9 @@ def trust_of(records: Sequence[Judged]) -> Trust:
     many, known = busy(questions)
     if known < CROWD:
         raise DataError(
-            f"aggregate: posterior weighs labelers by what others say of the same pairs, and needs {CROWD} labelers with "
-            f"{FEWEST} shared verdicts each; this data has {known}. Take aggregate: majority, or let more people judge the "
-            "same pairs."
+            f"aggregate: posterior weighs labelers by what others say of the same pairs, and needs {CROWD} labelers "
+            f"with {FEWEST} shared verdicts each; this data has {known}. Take aggregate: majority, or let more people "
+            "judge the same pairs."
         )
     fit = one_coin(_pooled(questions, many), prior=PRIOR)
     found = dict(zip(questions.names, fit.accuracy.tolist(), strict=False))

@@ -1,4 +1,4 @@
-"""What labelers' judgments are worth: how far they agree, who is reliable, what is disputed, whose preferences they are."""
+"""What labelers' judgments are worth: how far they agree, who is reliable, what is disputed, and by whom."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -69,8 +69,9 @@ def worth_of(
 ) -> Worth:
     """How far the labelers in `said` agree, and what each of them is worth.
 
-    `said` are judgments that ended in a verdict, and flags, in the order of time. A question is which of two completions
-    is better (or neither), or whether a completion is good; intervals are by record, `seed` draws their resamples.
+    `said` are judgments and flags in the order of time; those that ended in no verdict are left out. A question is
+    which of two completions is better (or neither), or whether one is good; intervals are by record, `seed` draws their
+    resamples.
     `roles` are those of people (`lead`, `admin`), `gold` how tasks of known answer were done, by labeler.
     """
     said = [one for one in said if one.judgment.state == "ok"]

@@ -145,8 +145,8 @@ def gwet(codes: ArrayLike, *, scale: Scale = "nominal") -> Coefficient:
 def between(codes: ArrayLike, *, first: int) -> Coefficient:
     """The chance-corrected agreement of the first `first` labelers with the others: (P - Pe) / (1 - Pe).
 
-    P is the mean over units that both sides judged of sum_k a_ik b_ik, a and b the shares of verdicts k on each side, so
-    `raw_between`; Pe = sum_k a_k b_k of their means. Of one labeler a side it is Cohen's kappa.
+    P is the mean over units that both sides judged of sum_k a_ik b_ik, a and b the shares of verdicts k on each side
+    (`raw_between`), Pe = sum_k a_k b_k of their means. Of one labeler a side it is Cohen's kappa.
     Source: Schouten 1982, Statistica Neerlandica 36, 45-61.
     """
     name, (ours, theirs) = "kappa", _sides(codes, first)

@@ -137,7 +137,7 @@ class _Curve:
         return slope, np.diag((self.counts + 2 * self.prior) * p * (1 - p)) - missing
 
     def best(self, theta: Floats, fixed: int) -> tuple[Floats, float]:
-        """The largest likelihood with one logit as it is, from `theta` by Newton's steps, damped where they overshoot."""
+        """The largest likelihood with one logit as it is, from `theta` by Newton's steps, damped if they overshoot."""
         keep = np.flatnonzero(self.told & (np.arange(len(theta)) != fixed))
         value = self.value(theta)
         for _ in range(20):

@@ -1,4 +1,4 @@
-"""Whether much comes of few. These describe the whole of what was counted, not a sample of it, so they have no interval."""
+"""Whether much comes of few. These describe all that was counted, no sample of it, so they have no interval."""
 
 from collections.abc import Sequence
 from math import ceil

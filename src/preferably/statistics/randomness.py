@@ -97,5 +97,3 @@ def _told(one: _Slope, usual: float) -> Random:
     if verdict == "not told":
         needed = int(np.ceil(n * ((bound * at_half - float(ndtri(MISS)) * at_none) / half) ** 2))
     return Random(verdict, one.edge, n, p, miss, usual, needed)
-
-
