@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from preferably.feedback.records import Completion, Group, Judged, Label, Message, Preference
 from preferably.feedback.questions import Said
+from preferably.feedback.records import Completion, Group, Judged, Label, Message, Preference
 from preferably.feedback.worth import worth_of
 
 

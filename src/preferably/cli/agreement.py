@@ -48,14 +48,14 @@ def _agreement(console: Console, found: "Worth") -> None:
     if len(found.meetings) > 1:
         console.print()
         table = _table("who with whom", "questions", "raw", "beyond chance")
-        for one in found.meetings:
-            who = f"{one.first}, {one.second}" if one.first != one.second else f"{one.first}, each other"
-            table.add_row(who, f"{one.raw.units:,}", _figure(one.raw), _figure(one.corrected))
+        for met in found.meetings:
+            who = f"{met.first}, {met.second}" if met.first != met.second else f"{met.first}, each other"
+            table.add_row(who, f"{met.raw.units:,}", _figure(met.raw), _figure(met.corrected))
         console.print(table)
-        for one in found.meetings:
-            for figure in (one.raw, one.corrected):
+        for met in found.meetings:
+            for figure in (met.raw, met.corrected):
                 if figure.value is None:
-                    _note(console, f"{one.first} with {one.second}: {figure.name} is not defined, {figure.why}")
+                    _note(console, f"{met.first} with {met.second}: {figure.name} is not defined, {figure.why}")
 
 
 def _labelers(console: Console, found: "Worth") -> None:

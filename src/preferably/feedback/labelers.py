@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 from preferably.feedback.course import Course, Gold, courses_of
-from preferably.feedback.habits import Habits, habits_of
+from preferably.feedback.habits import Habits, Leaning, Run, habits_of
 from preferably.feedback.meetings import agreeing
 from preferably.feedback.questions import Questions, Said
 from preferably.feedback.records import Flag
@@ -84,7 +84,7 @@ class Labeler:
         if own.too_fast and own.too_fast.interval.low > HASTE:
             found.append(f"{own.too_fast.value:.0%} of {own.too_fast.n} judgments took less time than reading takes")
         if self.course and self.course.told:
-            one, since = self.course.drift, f" since about {self.course.since[:10]}" if self.course.since else ""
+            one, since = self.course, f" since about {self.course.since[:10]}" if self.course.since else ""
             what = "worse" if one.after < one.before else "better"
             by = "of gold" if self.course.by == "gold" else "by what others say"
             found.append(f"{what}{since}: right in {one.before:.0%} before, {one.after:.0%} after, {by}")
@@ -137,10 +137,10 @@ def _reliability(fit: Coins | None, labeler: int) -> Reliability | None:
 
 def _together(found: Sequence[Labeler]) -> list[Labeler]:
     """The same with what is told of each when all are held together."""
-    first = _held([one.habits.first and one.habits.first.p for one in found])
-    longer = _held([one.habits.longer and one.habits.longer.p for one in found])
-    runs = _held([one.habits.run and one.habits.run.p for one in found])
-    courses = _held([one.course and one.course.drift.p for one in found])
+    first = _held([one.habits.first for one in found])
+    longer = _held([one.habits.longer for one in found])
+    runs = _held([one.habits.run for one in found])
+    courses = _held([one.course for one in found])
     made = []
     for at, one in enumerate(found):
         own = one.habits
@@ -155,7 +155,7 @@ def _together(found: Sequence[Labeler]) -> list[Labeler]:
     return made
 
 
-def _held(p_values: Sequence[float | None]) -> list[bool]:
-    """Which stand by Holm's procedure; those without a p-value do not."""
-    told = iter(holm([p for p in p_values if p is not None]))
-    return [p is not None and next(told) for p in p_values]
+def _held(tests: Sequence[Leaning | Run | Course | None]) -> list[bool]:
+    """Which stand by Holm's procedure; what was not tested does not."""
+    told = iter(holm([one.p for one in tests if one is not None]))
+    return [one is not None and next(told) for one in tests]

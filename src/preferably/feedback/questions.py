@@ -63,7 +63,8 @@ class Questions:
     @property
     def decided(self) -> NDArray[np.bool_]:
         """[m]: whether a verdict is for one side."""
-        return self.codes != TIE
+        found: NDArray[np.bool_] = self.codes != TIE
+        return found
 
     def sides(self) -> Verdicts:
         """The verdicts for a side, without ties."""

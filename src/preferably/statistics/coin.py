@@ -5,6 +5,7 @@ as a list, so that what labelers with few verdicts say can be put down to one co
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -113,7 +114,7 @@ class _Curve:
         free = ~used.turnable[places]
         # A share is one labeler more, who says of each unit that cannot be turned that side 1 is right.
         own = csr_array(free.astype(np.float64)[:, None])
-        self.signs = csr_array(hstack([signs, own]))
+        self.signs: Any = csr_array(hstack([signs, own]))  # scipy's types of sparse products are loose
         self.counts = np.append(np.bincount(used.labelers, minlength=r), free.sum()).astype(np.float64)
         self.prior = np.append(np.full(r, prior), 0.0 if free.any() else 1.0)
         self.told = self.counts > 0

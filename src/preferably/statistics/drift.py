@@ -7,27 +7,21 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import kolmogorov
 
-from preferably.statistics.shares import Share, share
-
 FEWEST = 40  # values below which nothing is said
 PERMUTED = 1000  # values up to which the test is by permutation
 RESAMPLES = 4000
 
 
 @dataclass(frozen=True, slots=True)
-class Drift:
-    """The mean of the first half and of the second, and how sure it is that they are of two kinds."""
+class Change:
+    """How sure it is that values changed on the way."""
 
-    early: Share
-    late: Share
     p: float  # of no change anywhere
-    at: int  # how many came before the most likely change
-    before: float  # the mean of these
-    after: float  # and of the others
+    at: int  # how many came before the most likely change, 1 to n - 1
 
 
-def drift(values: Sequence[float], *, seed: int = 0) -> Drift | None:
-    """Whether the mean of `values` (0 to 1, in order) changed; None of fewer than `FEWEST`, and of values all alike.
+def change(values: Sequence[float], *, seed: int = 0) -> Change | None:
+    """Whether the mean of `values` (in order) changed; None of fewer than `FEWEST`, and of values all alike.
 
     The statistic is the largest |sum of (x - mean)| over all beginnings (Page 1955, Biometrika 42, 523-527, without a
     known start). Up to `PERMUTED` values it is held against random orders of the same values, which is exact where
@@ -49,9 +43,7 @@ def drift(values: Sequence[float], *, seed: int = 0) -> Drift | None:
             drawn = generator.permuted(np.tile(x, (min(rows, RESAMPLES - start), 1)), axis=1)
             above += int((np.abs(_sums(drawn)).max(1) >= seen * (1 - 1e-9)).sum())
         p = above / (RESAMPLES + 1)
-    early, late = share(float(x[: n // 2].sum()), n // 2), share(float(x[n // 2 :].sum()), n - n // 2)
-    assert early and late, "fewer than two values"
-    return Drift(early, late, p, at, float(x[:at].mean()), float(x[at:].mean()))
+    return Change(p, at)
 
 
 def _sums(rows: NDArray[np.float64]) -> NDArray[np.float64]:
