@@ -44,6 +44,7 @@ class TokenGroup:
     label: bool | None = None  # whether the one completion is desirable, where that is what was said
     ranks: tuple[tuple[int, ...], ...] = ()  # A x K: on each axis the rank of each completion, 1 is the best, 0 none
     strength: float | None = None  # by how much the first of two is better
+    probability: float | None = None  # that it is better at all; None where that is taken for sure
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +102,11 @@ def encode(
                 rejects.append(fitted)
             else:
                 truncated += fitted is not whole
-                said = groups[fitted.row]
-                ranks = tuple(ranks for _, ranks in said.by_axis) or ((said.ranks,) if said.ranks else ())
-                made.append(replace(fitted, label=said.label, ranks=ranks, strength=said.strength))
+                one = groups[fitted.row]
+                ranks = tuple(ranks for _, ranks in one.by_axis) or ((one.ranks,) if one.ranks else ())
+                made.append(
+                    replace(fitted, label=one.label, ranks=ranks, strength=one.strength, probability=one.probability)
+                )
     if accounting:
         _account(accounting, {_place(groups, group.row) for group in made}, rejects)
         for file, line in encoder.spelled:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preferably.feedback.records import Completion, Flag, Group, Judged, Judgment
-from preferably.feedback.views import SETTLED, verdicts
+from preferably.feedback.views import SETTLED, Axis, verdicts
 from preferably.statistics.coin import Verdicts
 
 Whole = NDArray[np.int64]
@@ -80,8 +80,8 @@ def questions_of(said: Iterable[Said]) -> Questions:
     return questions_in([Judged(group, tuple(some)) for group, some in by_group.items()])
 
 
-def questions_in(records: Sequence[Judged]) -> Questions:
-    """The same of records."""
+def questions_in(records: Sequence[Judged], axis: Axis = None) -> Questions:
+    """The same of records; of ratings, `axis` counts."""
     names: dict[str, int] = {}
     places: list[tuple[int, ...]] = []
     record: list[int] = []
@@ -90,7 +90,7 @@ def questions_in(records: Sequence[Judged]) -> Questions:
     for number, item in enumerate(records):
         plain = Judged(item.group, tuple(one for one in item.judgments if one.labeler_group != SETTLED))
         by_question: dict[tuple[int, ...], list[tuple[int, int]]] = defaultdict(list)
-        for name, answers in verdicts(plain).items():
+        for name, answers in verdicts(plain, axis).items():
             labeler = names.setdefault(name, len(names))
             for question, verdict in answers.items():
                 by_question[question].append((labeler, verdict + 1))

@@ -8,6 +8,7 @@ import numpy as np
 from preferably.errors import DataError
 from preferably.feedback.questions import Questions, questions_in
 from preferably.feedback.records import Judged
+from preferably.feedback.views import Axis
 from preferably.statistics.coin import Coins, Verdicts, one_coin
 
 FEWEST = 30  # answers to what others answered too, below which a labeler is counted among the others
@@ -27,13 +28,13 @@ class Trust:
         return self.accuracy.get(name, self.others)
 
 
-def trust_of(records: Sequence[Judged]) -> Trust:
+def trust_of(records: Sequence[Judged], axis: Axis = None) -> Trust:
     """What the verdicts in `records` tell of their labelers, one coin each (`statistics.coin`).
 
     Labelers with fewer than `FEWEST` shared answers have one coin in common. Ties say nothing. Raises `DataError` where
     verdicts alone cannot tell who is right.
     """
-    questions = questions_in([record for record in records if len(record.group.completions) > 1])
+    questions = questions_in([record for record in records if len(record.group.completions) > 1], axis)
     many, known = busy(questions)
     if known < CROWD:
         raise DataError(

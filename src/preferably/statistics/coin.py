@@ -41,7 +41,8 @@ class Verdicts:
     @property
     def signs(self) -> Floats:
         """[m]: 1 for side 1, -1 for side 0."""
-        return 2.0 * self.sides - 1
+        found: Floats = np.where(self.sides == 1, 1.0, -1.0)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +101,8 @@ def log_odds(verdicts: Verdicts, accuracy: ArrayLike, share: float = 0.5) -> Flo
     n = len(verdicts.turnable)
     weight = logit(np.asarray(accuracy, dtype=np.float64))[verdicts.labelers] * verdicts.signs
     unjudged = np.bincount(verdicts.units, minlength=n) == 0
-    found: Floats = np.bincount(verdicts.units, weight, n) + np.where(verdicts.turnable | unjudged, 0.0, logit(share))
-    return found
+    start = np.where(verdicts.turnable | unjudged, 0.0, logit(share))
+    return np.asarray(np.bincount(verdicts.units, weight, n) + start, dtype=np.float64)
 
 
 class _Curve:
@@ -115,7 +116,7 @@ class _Curve:
         # A share is one labeler more, who says of each unit that cannot be turned that side 1 is right.
         own = csr_array(free.astype(np.float64)[:, None])
         self.signs: Any = csr_array(hstack([signs, own]))  # scipy's types of sparse products are loose
-        self.counts = np.append(np.bincount(used.labelers, minlength=r), free.sum()).astype(np.float64)
+        self.counts: Floats = np.append(np.bincount(used.labelers, minlength=r), free.sum()).astype(np.float64)
         self.prior = np.append(np.full(r, prior), 0.0 if free.any() else 1.0)
         self.told = self.counts > 0
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from preferably.config import TrainSettings
 from preferably.data.accounting import Accounting
-from preferably.data.load import read_feedback
+from preferably.data.load import Aggregate, read_feedback
 from preferably.data.splits import refuse_leakage, split_by_prompt
 from preferably.data.tokens import TokenGroup, encode
 from preferably.data.writers import row_of
@@ -36,7 +36,7 @@ def read_data(
     if groups is None:
         if not settings.data:
             raise DataError("There is nothing to train on: give --data FILE.")
-        groups = _read(settings.data, settings, accounting, run)
+        groups = _read(settings.data, settings, accounting, run, settings.aggregate)
     else:
         if settings.row.scores:
             groups = [_ranked(group, row, settings) for row, group in enumerate(groups)]
@@ -98,10 +98,14 @@ def _length(settings: TrainSettings, loaded: Loaded, tell: Callable[[str], objec
 
 
 def _read(
-    paths: Sequence[str], settings: TrainSettings, accounting: Accounting, run: RunDirectory | None
+    paths: Sequence[str],
+    settings: TrainSettings,
+    accounting: Accounting,
+    run: RunDirectory | None,
+    aggregate: Aggregate = "majority",
 ) -> list[Group]:
     """The groups in `paths`. Their rows are added to `accounting`, and that is on the disk before they are refused."""
-    read = read_feedback(paths, settings.row.feedback, axes=tuple(settings.axes))
+    read = read_feedback(paths, settings.row.feedback, axes=tuple(settings.axes), aggregate=aggregate)
     accounting.merge(read.accounting)
     try:
         read.accounting.enforce(settings.max_rejected)
