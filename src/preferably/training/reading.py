@@ -38,6 +38,7 @@ def read_data(
             raise DataError("There is nothing to train on: give --data FILE.")
         groups = _read(settings.data, settings, accounting, run, settings.aggregate)
     else:
+        _refuse_soft(groups, settings)
         if settings.row.scores:
             groups = [_ranked(group, row, settings) for row, group in enumerate(groups)]
         for _ in {group.place or row for row, group in enumerate(groups)}:  # groups of one row share their place
@@ -126,6 +127,22 @@ def _ranked(group: Group, row: int, settings: TrainSettings) -> Group:
     if group.ranks or len(group.completions) == 2:
         return replace(group, ranks=group.ranks or (1, 2))
     raise DataError(f"Group {row} has {len(group.completions)} completions and no ranks; give Group.ranks.")
+
+
+def _refuse_soft(groups: Sequence[Group], settings: TrainSettings) -> None:
+    """`ConfigError` for groups made in memory with probabilities that the method would not read."""
+    if settings.aggregate != "majority":
+        raise ConfigError(
+            "aggregate is about data that is read from files and stores; of records in memory make the groups by "
+            "feedback.views.pairs(records, trust=feedback.trust.trust_of(records))."
+        )
+    if any(group.probability is not None for group in groups) and (
+        not settings.row.soft or settings.label_smoothing or settings.axes
+    ):
+        raise ConfigError(
+            f"{settings.method} does not read Group.probability here; dpo, ipo, hinge and reward do, without "
+            "label_smoothing and axes. Make the groups without trust."
+        )
 
 
 def _share(held_out: float) -> float | int:
