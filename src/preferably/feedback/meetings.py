@@ -23,7 +23,7 @@ from preferably.statistics.agreement import (
 )
 from preferably.statistics.shares import Share, share
 
-RESAMPLES = 500
+RESAMPLES = 400
 
 
 @dataclass(frozen=True, slots=True)
