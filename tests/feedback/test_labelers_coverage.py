@@ -1,10 +1,10 @@
-"""On simulated labelers that are known, estimates come back within their intervals: bench/labelers.py, fewer times."""
+"""On labelers that are known, estimates come back within their intervals: bench/known_labelers.py, fewer times."""
 
 import importlib.util
 from pathlib import Path
 
-FILE = Path(__file__).resolve().parents[2] / "bench" / "labelers.py"
-SPEC = importlib.util.spec_from_file_location("bench_labelers", FILE)
+FILE = Path(__file__).resolve().parents[2] / "bench" / "known_labelers.py"
+SPEC = importlib.util.spec_from_file_location("bench_known_labelers", FILE)
 worlds = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(worlds)
 

@@ -10,8 +10,8 @@ import pytest
 from preferably.statistics.coin import one_coin
 from preferably.statistics.randomness import FALSE_ALARM, MISS, who_is_random
 
-FILE = Path(__file__).resolve().parents[2] / "bench" / "labelers.py"
-SPEC = importlib.util.spec_from_file_location("bench_labelers", FILE)
+FILE = Path(__file__).resolve().parents[2] / "bench" / "known_labelers.py"
+SPEC = importlib.util.spec_from_file_location("bench_known_labelers", FILE)
 worlds = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(worlds)
 

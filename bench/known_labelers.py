@@ -12,8 +12,8 @@
 An interval must cover 93 to 97%, an exact one 95% or more; alarms must come in 5% at most (and two standard deviations
 of so many repeats more).
 
-    python bench/labelers.py            about four minutes on a core
-    python bench/labelers.py --smoke    seconds, proves nothing
+    python bench/known_labelers.py            about five minutes on a core
+    python bench/known_labelers.py --smoke    seconds, proves nothing
 """
 
 import argparse
@@ -83,7 +83,9 @@ def agreement(n: int, labelers: float, leads: float, repeats: int) -> tuple[Row,
     """Of two labelers with one lead, all answering; the truth is a coin, so chance is a half."""
     found: dict[str, list[bool]] = {"raw": [], "kappa": []}
     raw = labelers * leads + (1 - labelers) * (1 - leads)
-    for seed in range(repeats):  # resamples are drawn with other seeds, as the same one would draw what goes with the data
+    for seed in range(
+        repeats
+    ):  # resamples are drawn with other seeds, as the same one would draw what goes with the data
         rng = np.random.default_rng(seed)
         truth = rng.integers(0, 2, (n, 1))
         right = rng.random((n, 3)) < np.array([labelers, labelers, leads])
@@ -208,7 +210,7 @@ def rows(scale: float) -> Iterator[Row]:
         return max(int(repeats * scale), 2)
 
     for n, each, labelers in ((300, 3, 6), (1000, 3, 10), (1000, 2, 5), (300, 5, 8), (100, 4, 5), (2000, 3, 20)):
-        got = reliability(n, each, labelers, times(1200 // labelers))
+        got = reliability(n, each, labelers, times(800 // labelers))
         yield _row("reliability", got, n=n, each=each, labelers=labelers)
     for n in (20, 100, 400):
         for chance in (0.5, 0.8, 0.95):
