@@ -169,8 +169,9 @@ def _prompts(console: Console, found: "Worth") -> None:
         table.add_row(f"{one.disagreement:.0%}", Text(_cut(" ".join(one.group.prompt_text.split()), LINE)))
         table.add_row("", Text(f"{one.labelers} labelers; {reasons}", style="dim"))
         console.print(table)
-    console.print()
-    _legend(console, [("%", "of pairs of verdicts that are unlike; --json lists up to 50, with completions")])
+    if shown:
+        console.print()
+        _legend(console, [("%", "of pairs of verdicts that are unlike; --json lists more of them")])
 
 
 def _head(console: Console, text: str) -> None:
@@ -180,7 +181,7 @@ def _head(console: Console, text: str) -> None:
 
 def _grid() -> Table:
     table = Table.grid(padding=(0, 2))
-    table.add_column(no_wrap=True, overflow="ellipsis", max_width=28)
+    table.add_column(no_wrap=True, overflow="ellipsis", max_width=29)
     table.add_column(overflow="fold")
     return table
 

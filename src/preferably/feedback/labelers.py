@@ -75,10 +75,11 @@ class Labeler:
             )
         if self.random and self.random.verdict == "contrary":
             found.append(f"prefers what others find worse, on {self.random.n} shared answers: sides mixed up?")
-        for leaning, words in ((own.first, ("shown first", "shown second")), (own.longer, ("longer", "shorter"))):
+        ways = ((own.first, ("one shown first", "one shown second")), (own.longer, ("longer one", "shorter one")))
+        for leaning, words in ways:
             if leaning and leaning.told:
-                share, word = leaning.share.value, words[leaning.share.value < 0.5]
-                found.append(f"takes the one {word} in {max(share, 1 - share):.0%} of {leaning.share.n} choices")
+                share, which = leaning.share.value, words[leaning.share.value < 0.5]
+                found.append(f"takes the {which} in {max(share, 1 - share):.0%} of {leaning.share.n} choices")
         if own.run and own.run.told:
             found.append(f"chose the same side {own.run.length} times running (by chance: {own.run.p:.1g})")
         if own.too_fast and own.too_fast.interval.low > HASTE:
