@@ -114,7 +114,7 @@ def test_what_agreement_prints_reads_at_eighty_columns(place):
         store.say(entries)
     said = command(place, "label", "agreement", "--lead", "ada", columns=80)
     assert max(map(len, said.splitlines())) <= 80, said
-    for words in ("labelers, leads", "ada (lead)", "looks random", "took less time than reading takes", "Kenya, UK",
+    for words in ("labelers, leads", "ada (lead)", "looks random", "took less time than reading takes", "UK, Kenya",
                   "win rate of", "The most disputed:", "flagged as ambiguous by 1", "without it"):  # fmt: skip
         assert words in said
 
