@@ -162,7 +162,7 @@ def test_few_labelers_are_told_why_not(tmp_path):
 
 @pytest.mark.parametrize("method", ["dpo", "reward"])
 def test_a_run_learns_from_soft_labels(tmp_path, tiny_model_directory, method):
-    file = write(tmp_path / "rows.jsonl", rows(60))
+    file = write(tmp_path / "rows.jsonl", rows(100))
     options = {"max_steps": 2, "batch_size": 4, "device": "cpu", "aggregate": "posterior"}
     run = preferably.train(method, model=tiny_model_directory, data=file, output=tmp_path / "run", **options,
                            **({"sample_prompts": 0} if method == "dpo" else {}))  # fmt: skip
@@ -170,7 +170,9 @@ def test_a_run_learns_from_soft_labels(tmp_path, tiny_model_directory, method):
     first = next(line["loss"] for line in lines if "loss" in line)
     assert first == pytest.approx(math.log(2), abs=1e-5) if method == "dpo" else math.isfinite(first)
     account = json.loads((run.path / "data.json").read_text())
-    assert (account["read"], account["used"]) == (180, 180)
+    assert (account["read"], account["used"]) == (300, 300)
+    counted = account["trust"]["labelers"]
+    assert set(counted) == set(PEOPLE) and counted["ada"] > counted["gus"] and 0.5 < account["trust"]["others"] < 1
 
 
 def test_groups_made_in_memory_are_not_read_halfway(tmp_path, tiny_model_directory):

@@ -57,6 +57,7 @@ class Loaded:
     accounting: Accounting
     records: list[Judged]
     shapes: Counter[str]
+    trust: Trust | None = None  # what labelers counted for, where they counted by what they are worth
 
 
 def load_feedback(
@@ -128,7 +129,7 @@ def read_feedback(
 
     loading.groups.sort(key=where)
     loading.records.sort(key=lambda record: where(record.group))
-    return Loaded(loading.groups, loading.accounting, loading.records, loading.shapes)
+    return Loaded(loading.groups, loading.accounting, loading.records, loading.shapes, loading.trust)
 
 
 def rows_of(paths: Sequence[str | Path], account: Accounting) -> Iterator[tuple[Place, dict[str, Any] | Reject]]:

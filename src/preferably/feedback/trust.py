@@ -27,6 +27,10 @@ class Trust:
         """The chance of a labeler."""
         return self.accuracy.get(name, self.others)
 
+    def as_json(self) -> dict[str, object]:
+        """`labelers` by name, and `others`."""
+        return {"labelers": dict(self.accuracy), "others": self.others}
+
 
 def trust_of(records: Sequence[Judged], axis: Axis = None) -> Trust:
     """What the verdicts in `records` tell of their labelers, one coin each (`statistics.coin`).

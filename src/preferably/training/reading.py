@@ -13,6 +13,7 @@ from preferably.data.tokens import TokenGroup, encode
 from preferably.data.writers import row_of
 from preferably.errors import ConfigError, DataError
 from preferably.feedback.records import Group
+from preferably.feedback.trust import Trust
 from preferably.models.loading import Loaded
 from preferably.training.offline import TrainData
 from preferably.training.run_directory import RunDirectory
@@ -32,11 +33,11 @@ def read_data(
     Only the tokenizer and the context of `loaded` count. The account goes to data.json of `run`, also where this fails;
     `tell` is told that of files in words.
     """
-    from_files, accounting = groups is None, Accounting()
+    from_files, accounting, trust = groups is None, Accounting(), None
     if groups is None:
         if not settings.data:
             raise DataError("There is nothing to train on: give --data FILE.")
-        groups = _read(settings.data, settings, accounting, run, settings.aggregate)
+        groups, trust = _read(settings.data, settings, accounting, run, settings.aggregate)
     else:
         _refuse_soft(groups, settings)
         if settings.row.scores:
@@ -45,12 +46,13 @@ def read_data(
             accounting.use()
     held_out: list[Group] = []
     if settings.held_out_data:
-        held_out = _read(settings.held_out_data, settings, accounting, run)
+        held_out, _ = _read(settings.held_out_data, settings, accounting, run)
         refuse_leakage(groups, held_out)
     length = _length(settings, loaded, tell)
     options: dict[str, Any] = {"max_length": length, "truncation": settings.truncation, "accounting": accounting}
     first, second = (encode(part, loaded.tokenizer, **options) for part in (groups, held_out))
     account: dict[str, Any] = {"max_length": length, "truncated": first.truncated + second.truncated}
+    account |= {"trust": trust.as_json()} if trust else {}
     if run is not None:
         run.write_json("data.json", accounting.as_json() | account)
     accounting.enforce(settings.max_rejected)
@@ -104,8 +106,9 @@ def _read(
     accounting: Accounting,
     run: RunDirectory | None,
     aggregate: Aggregate = "majority",
-) -> list[Group]:
-    """The groups in `paths`. Their rows are added to `accounting`, and that is on the disk before they are refused."""
+) -> tuple[list[Group], Trust | None]:
+    """The groups in `paths`, and what their labelers counted for, if by that. Their rows are added to `accounting`, and
+    that is on the disk before they are refused."""
     read = read_feedback(paths, settings.row.feedback, axes=tuple(settings.axes), aggregate=aggregate)
     accounting.merge(read.accounting)
     try:
@@ -114,7 +117,7 @@ def _read(
         if run is not None:
             run.write_json("data.json", accounting.as_json())
         raise
-    return read.groups
+    return read.groups, read.trust
 
 
 def _ranked(group: Group, row: int, settings: TrainSettings) -> Group:
