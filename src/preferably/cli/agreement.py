@@ -167,7 +167,8 @@ def _prompts(console: Console, found: "Worth") -> None:
         table.add_column()
         reasons = "; ".join(one.reasons) or "the data show no reason"
         table.add_row(f"{one.disagreement:.0%}", Text(_cut(" ".join(one.group.prompt_text.split()), LINE)))
-        table.add_row("", Text(f"{one.labelers} labelers; {reasons}", style="dim"))
+        who = "1 labeler" if one.labelers == 1 else f"{one.labelers} labelers"
+        table.add_row("", Text(f"{who}; {reasons}", style="dim"))
         console.print(table)
     if shown:
         console.print()
