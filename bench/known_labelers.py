@@ -13,10 +13,12 @@ An interval must cover 93 to 97%, an exact one 95% or more; alarms must come in 
 of so many repeats more).
 
     python bench/known_labelers.py            about three minutes on a core
+    python bench/known_labelers.py --only course
     python bench/known_labelers.py --smoke    seconds, proves nothing
 """
 
 import argparse
+import json
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -37,6 +39,7 @@ from preferably.statistics.multiple import holm
 from preferably.statistics.randomness import who_is_random
 
 LOW, HIGH = 0.93, 0.97
+FIGURES = ("reliability", "shares", "agreement", "course", "alarms", "random", "labels", "hard")
 Row = dict[str, Any]
 
 
@@ -203,37 +206,41 @@ def _mean(values: Sequence[float]) -> float:
     return round(float(np.mean(values)), 4)
 
 
-def rows(scale: float) -> Iterator[Row]:
-    """Every row of the result; `scale` of the repeats."""
+def rows(scale: float, figures: Sequence[str]) -> Iterator[Row]:
+    """The rows of `figures`; `scale` of the repeats."""
 
     def times(repeats: int) -> int:
         return max(int(repeats * scale), 2)
 
-    for n, each, labelers in ((300, 3, 6), (1000, 3, 10), (1000, 2, 5), (100, 4, 5)):
+    for n, each, labelers in (
+        ((300, 3, 6), (1000, 3, 10), (1000, 2, 5), (100, 4, 5)) if "reliability" in figures else ()
+    ):
         got = reliability(n, each, labelers, times(800 // labelers))
         yield _row("reliability", got, n=n, each=each, labelers=labelers)
-    for n in (20, 100, 400):
+    for n in (20, 100, 400) if "shares" in figures else ():
         for chance in (0.5, 0.8, 0.95):
             yield _row("shares", shares(n, chance), exact=True, n=n, chance=chance)
-    for n in (50, 200):
+    for n in (50, 200) if "agreement" in figures else ():
         for name, got in zip(("raw", "kappa"), agreement(n, 0.75, 0.9, times(400)), strict=True):
-            yield _row(f"agreement, {name}", got, n=n)
-    for n, each, labelers, drop in ((600, 3, 6, 0.0), (600, 3, 6, 0.3), (1000, 3, 6, 0.3)):
+            yield _row("agreement", got, measure=name, n=n)
+    for n, each, labelers, drop in (
+        ((600, 3, 6, 0.0), (600, 3, 6, 0.3), (1000, 3, 6, 0.3)) if "course" in figures else ()
+    ):
         got = course(n, each, labelers, drop, times(100))
         yield _row(
             "course", got, alarm=got["others told"], repeats=times(100), n=n, each=each, labelers=labelers, drop=drop
         )
-    for leaning in (0.0, 0.3):
+    for leaning in (0.0, 0.3) if "alarms" in figures else ():
         got = alarms(400, 3, 6, leaning, times(150))
         worst = max(got["first of others"], got["run of others"])
         yield _row("alarms", got, alarm=worst, repeats=times(150), n=400, each=3, labelers=6, leaning=leaning)
-    for n, each in ((500, 3), (1000, 3), (1500, 3), (2000, 3), (600, 5), (2000, 2)):
+    for n, each in ((500, 3), (1000, 3), (1500, 3), (2000, 3), (600, 5), (2000, 2)) if "random" in figures else ():
         got = random_voters(n, each, 20, times(150))
         yield _row("random", got, alarm=got["false alarms"], repeats=times(150), n=n, each=each, labelers=20)
     crowds = ((3, (0.95, 0.9, 0.6, 0.55, 0.6)), (3, (0.8,) * 6), (5, (0.95, 0.9, 0.7, 0.6, 0.55, 0.5, 0.5)))
-    for each, chances in crowds:
+    for each, chances in crowds if "labels" in figures else ():
         yield _row("labels", labels(1000, each, chances, times(60)), each=each, chances=str(chances))
-    for n, each, labelers, spread in ((1000, 3, 10, 0.5), (1000, 3, 10, 1.0)):
+    for n, each, labelers, spread in ((1000, 3, 10, 0.5), (1000, 3, 10, 1.0)) if "hard" in figures else ():
         got = reliability(n, each, labelers, times(20), spread)
         yield {"figure": "hard", "n": n, "each": each, "labelers": labelers, "spread": spread} | got
 
@@ -252,19 +259,24 @@ def _row(
 
 
 def main() -> None:
-    from support.machine import facts, table, write_result
+    from support.machine import RESULTS, facts, table, write_result
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--smoke", action="store_true")
-    smoke = parser.parse_args().smoke
+    parser.add_argument("--only", nargs="+", choices=FIGURES, help="these figures; the others stay as they were")
+    given = parser.parse_args()
     environment, found = facts(), []
-    for row in rows(0.02 if smoke else 1.0):
+    if given.only and not given.smoke:
+        kept = json.loads((RESULTS / "labelers.json").read_text(encoding="utf-8"))["rows"]
+        found = [row for row in kept if row["figure"] not in given.only]
+    for row in rows(0.02 if given.smoke else 1.0, given.only or FIGURES):
         found.append(row)
         print(row, flush=True)
-    for figure in dict.fromkeys(row["figure"] for row in found):
+    found.sort(key=lambda row: FIGURES.index(row["figure"]))
+    for figure in FIGURES:
         print(table([row for row in found if row["figure"] == figure]))
     checked = [row for row in found if "holds" in row]
-    write_result("labelers", environment, {"smoke": smoke}, {
+    write_result("labelers", environment, {"smoke": given.smoke}, {
         "rows": found, "held": sum(row["holds"] for row in checked), "of": len(checked),
     })  # fmt: skip
 

@@ -23,7 +23,7 @@ def test_no_change_is_told_in_one_of_twenty(n):
 def test_the_place_by_hand():
     """Sums of x - 1/2 are largest after the ones."""
     found = change([1.0] * 20 + [0.0] * 20)
-    assert found.at == 20 and found.p == pytest.approx(1 / 4001)
+    assert found.at == 20 and found.p == pytest.approx(1 / 2001)
 
 
 def test_too_little_says_nothing():

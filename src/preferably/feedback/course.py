@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Literal
 
@@ -12,9 +12,10 @@ from scipy.special import logit
 from preferably.feedback.questions import Questions, Said
 from preferably.feedback.records import Flag, Group
 from preferably.feedback.views import SETTLED
-from preferably.statistics.coin import Coins
-from preferably.statistics.drift import FEWEST, change
+from preferably.statistics.coin import Coins, one_coin
+from preferably.statistics.drift import FEWEST, Change, change
 from preferably.statistics.edge import chance_right
+from preferably.statistics.multiple import holm
 from preferably.statistics.shares import Share, share
 
 Gold = Mapping[str, Sequence[tuple[str, bool]]]  # by labeler: when each task of known answer was done, and if rightly
@@ -47,8 +48,9 @@ class Course:
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """A judgment: when, and how right; by others with what pulls to either side (`statistics.edge`)."""
+    """A judgment: its place among all, when, how right; by others what pulls to either side (`statistics.edge`)."""
 
+    place: int
     time: str
     value: float
     pulls: tuple[float, ...] = ()
@@ -57,35 +59,75 @@ class _Step:
 def courses_of(
     questions: Questions, said: Sequence[Said], fit: Coins | None, gold: Gold, *, seed: int = 0
 ) -> dict[str, Course]:
-    """Of each labeler with enough judgments in order, the course."""
-    found: dict[str, Course] = {}
+    """Of each labeler with enough judgments in order, the course.
+
+    Whoever is told to have changed counts as two labelers from then on, and the others are held against the two: what
+    one does must not look like a change of all who meet them. The surest change comes first.
+    """
     when = _times(said)
-    by_others = _agreeing(questions) if fit is None else _pulls(questions, fit)
-    for at, name in enumerate(questions.names):
-        golden = sorted(gold.get(name, ()))
-        if len(golden) >= FEWEST:
-            course = _course("gold", [_Step(time, float(right)) for time, right in golden], seed)
-        else:
-            own = [(*when[name, questions.records[record].group], values) for record, values in by_others[at].items()]
-            steps = [
-                _Step(time, fmean(values), tuple(values) if fit else ()) for _, time, values in sorted(own)
-            ]  # fmt: skip
-            course = _course("others", steps, seed)
-        if course:
-            found[name] = course
-    return found
+    found: dict[str, Course] = {}
+    changes: dict[str, tuple[float, int]] = {}  # how sure, and the place
+    split: dict[int, int] = {}
+    while True:
+        by_others = _agreeing(questions) if fit is None else _pulls(questions, _apart(questions, fit, split, when))
+        for at, name in enumerate(questions.names):
+            steps = [_Step(0, time, float(right)) for time, right in sorted(gold.get(name, ()))]
+            by: Literal["gold", "others"] = "gold" if len(steps) >= FEWEST else "others"
+            if at in split or (by == "gold" and split):
+                continue
+            if by == "others":
+                own = [(*when[name, questions.records[one].group], values) for one, values in by_others[at].items()]
+                steps = _steps(sorted(own), fit is not None)
+            changed = change([step.value for step in steps], seed=seed)
+            course = changed and _course(by, steps, changed)
+            found.pop(name, None)
+            if changed and course:
+                found[name] = course
+                changes[name] = (changed.size if by == "others" else -1.0, steps[changed.at].place)
+        told = [name for name, sure in zip(found, holm([one.p for one in found.values()]), strict=True) if sure]
+        new = [name for name in told if changes[name][0] >= 0 and questions.names.index(name) not in split]
+        if fit is None or not new:
+            return found
+        surest = max(new, key=lambda name: changes[name][0])
+        split[questions.names.index(surest)] = changes[surest][1]
 
 
-def _course(by: Literal["gold", "others"], steps: Sequence[_Step], seed: int) -> Course | None:
-    found = change([step.value for step in steps], seed=seed)
-    if found is None:
-        return None
+def _steps(own: Sequence[tuple[int, str, list[float]]], by_pulls: bool) -> list[_Step]:
+    """Judgments by others. Of pulls x w the value is x w - e w^2 with e the edge of all of them: of one who does not
+    change it is 0 in the mean, however sure the others are, who may change."""
+    if not by_pulls:
+        return [_Step(place, time, fmean(values)) for place, time, values in own]
+    whole = chance_right([values for _, _, values in own])
+    edge = 2 * whole.value - 1 if whole else 0.0
+    return [
+        _Step(place, time, fmean(pull - edge * pull**2 for pull in values), tuple(values))
+        for place, time, values in own
+    ]
+
+
+def _apart(
+    questions: Questions, fit: Coins, split: Mapping[int, int], when: Mapping[tuple[str, Group], tuple[int, str]]
+) -> Coins:
+    """The fit with some labelers as two: before the place where they changed, and from there on."""
+    if not split:
+        return fit
+    one = fit.verdicts
+    labelers = one.labelers.copy()
+    for number, (at, place) in enumerate(split.items()):
+        for verdict in np.flatnonzero(one.labelers == at).tolist():
+            group = questions.records[questions.record[one.units[verdict]]].group
+            if when[questions.names[at], group][0] >= place:
+                labelers[verdict] = one.count + number
+    return one_coin(replace(one, labelers=labelers, count=one.count + len(split)), prior=fit.prior)
+
+
+def _course(by: Literal["gold", "others"], steps: Sequence[_Step], change: Change) -> Course | None:
     half = len(steps) // 2
-    parts = (steps[:half], steps[half:], steps[: found.at], steps[found.at :])
+    parts = (steps[:half], steps[half:], steps[: change.at], steps[change.at :])
     early, late, before, after = map(_share, parts)
     if not (early and late and before and after):
         return None
-    return Course(by, early, late, found.p, before.value, after.value, steps[found.at].time)
+    return Course(by, early, late, change.p, before.value, after.value, steps[change.at].time)
 
 
 def _share(steps: Sequence[_Step]) -> Share | None:

@@ -6,12 +6,14 @@ are left out. What is not defined on the data (one category in use, no unit judg
 never 0, 1 or NaN. Raw agreement comes first: coefficients correct it for chance, each by its own idea of chance.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtr, stdtrit
 
 from preferably.statistics.intervals import Interval
 
@@ -171,10 +173,10 @@ def with_interval(
     resamples: int = 1000, seed: int = 0, clusters: ArrayLike | None = None,
 ) -> Coefficient:  # fmt: skip
     """`coefficient` of `codes` with a percentile bootstrap interval over units, or over `clusters` [n] of units that go
-    together.
+    together, at normal quantiles widened by sqrt(n/(n-1)) t / z, as in `intervals.bootstrap_mean`.
 
-    Resamples in which the coefficient is not defined are left out; where these are more than a tenth there is no
-    interval, and `why` says so.
+    Resamples in which the coefficient is not defined are left out; where these are more than a tenth, or where there is
+    only one unit to draw, there is no interval, and `why` says so.
     """
     table, found = _table(codes), coefficient(codes)
     if found.value is None:
@@ -183,12 +185,16 @@ def with_interval(
     kept = (table >= 0).sum(1) > 1
     twice = table[kept]
     of = np.arange(len(twice)) if clusters is None else np.asarray(clusters)[kept]
+    n = len(np.unique(of))
+    if n < 2:
+        return Coefficient(found.name, found.value, found.units, "no interval: one case does not tell how cases differ")
     drawn = (coefficient(twice[rows]).value for rows in _resamples(of, resamples, generator))
     values = [value for value in drawn if value is not None]
     if len(values) < FEWEST * resamples:
         why = f"no interval: in {resamples - len(values)} of {resamples} resamples it is not defined"
         return Coefficient(found.name, found.value, found.units, why)
-    low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
+    tail = float(ndtr(-math.sqrt(n / (n - 1)) * stdtrit(n - 1, (1 + confidence) / 2)))
+    low, high = np.quantile(values, [tail, 1 - tail])
     interval = Interval(float(low), float(high), confidence, "bootstrap")
     return Coefficient(found.name, found.value, found.units, interval=interval)
 

@@ -9,7 +9,7 @@ from scipy.special import kolmogorov
 
 FEWEST = 40  # values below which nothing is said
 PERMUTED = 1000  # values up to which the test is by permutation
-RESAMPLES = 4000
+RESAMPLES = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,7 @@ class Change:
 
     p: float  # of no change anywhere
     at: int  # how many came before the most likely change, 1 to n - 1
+    size: float  # of the statistic, in standard deviations of the values times the root of their number
 
 
 def change(values: Sequence[float], *, seed: int = 0) -> Change | None:
@@ -43,7 +44,7 @@ def change(values: Sequence[float], *, seed: int = 0) -> Change | None:
             drawn = generator.permuted(np.tile(x, (min(rows, RESAMPLES - start), 1)), axis=1)
             above += int((np.abs(_sums(drawn)).max(1) >= seen * (1 - 1e-9)).sum())
         p = above / (RESAMPLES + 1)
-    return Change(p, at)
+    return Change(p, at, seen / float(x.std() * np.sqrt(n)))
 
 
 def _sums(rows: NDArray[np.float64]) -> NDArray[np.float64]:
