@@ -66,6 +66,13 @@ class Visit:
     token: str  # that forms carry
     body: Mapping[str, Any]  # of a form, or a JSON object
 
+    def page(self, template: str, status_code: int = 200, **values: object) -> Response:
+        """A page for this person."""
+        page: Response = self.request.app.state.pages.page(
+            template, status_code, person=self.person, token=self.token, here=self.request.url.path, **values
+        )
+        return page
+
 
 Page = Callable[Concatenate[Visit, ...], Response]
 
