@@ -22,14 +22,15 @@ export function ranking(form) {
   }
 
   function show(focus = null) {
-    const parts = [element("span", { className: "word" }, "best")];
+    const parts = [element("span", { className: "word" }, order.tiers.length ? "best" : "Rank them, or drag their letters here")];
     order.tiers.forEach((tier, index) => {
       parts.push(gap(index, index ? "›" : ""));
       const box = element("span", { className: tier.length > 1 ? "tier tied" : "tier" }, ...tier.map(piece));
       box.dataset.tier = index;
       parts.push(box);
     });
-    parts.push(gap(order.tiers.length, ""), element("span", { className: "word" }, "worst"));
+    parts.push(gap(order.tiers.length, ""));
+    if (order.tiers.length) parts.push(element("span", { className: "word" }, "worst"));
     if (order.pool.length) {
       parts.push(element("span", { className: "pool" }, element("span", { className: "word" }, "no rank yet"), ...order.pool.map(piece)));
     }
