@@ -36,6 +36,13 @@ class Pace:
     gold: int  # hidden questions that they answered
     right: int  # and those of them as expected
 
+    @property
+    def about_left(self) -> str:
+        """Roughly: a count to the unit would stand still at the hidden questions, and tell them."""
+        if self.left < 10:
+            return "fewer than 10" if self.left else "none"
+        return f"more than {MANY}" if self.left == MANY else f"about {self.left // 10 * 10}"
+
 
 @dataclass(frozen=True, slots=True)
 class Answered:
@@ -108,7 +115,9 @@ class History:
     def _answered(self, row: Mapping[str, Any]) -> Answered:
         said, answer = json.loads(row["said"]), _last(row["said"])
         prompt = group_of(json.loads(row["content"])).prompt
-        asked = next((one.content for one in reversed(prompt) if one.role == "user"), prompt[-1].content if prompt else "")
+        asked = next(
+            (one.content for one in reversed(prompt) if one.role == "user"), prompt[-1].content if prompt else ""
+        )
         return Answered(
             row["id"], row["kind"], asked, verdict_of(row["kind"], answer, self.project), answer.get("rationale", ""),
             tuple(answer.get("flags", ())), row["done_at"], len(said["answers"]) > 1, row["late"],

@@ -6,7 +6,7 @@ from starlette.routing import Route
 from preferably.labeling import onboarding
 from preferably.labeling.demographics import Demographics
 from preferably.labeling.desk import Visit, seen_by
-from preferably.labeling.history import MANY, PAGE, History
+from preferably.labeling.history import PAGE, History
 from preferably.labeling.queue import Turn
 from preferably.labeling.sheet import scale_of, sheet_of
 
@@ -40,7 +40,6 @@ def turn(visit: Visit, turn: str) -> Response:
 def _task(visit: Visit, turn: Turn, after: str) -> Response:
     return visit.page(
         "task.html", sheet=sheet_of(turn), scale=scale_of(visit.desk.project), after=after, pace=_history(visit).pace(),
-        many=MANY,
     )  # fmt: skip
 
 
@@ -66,7 +65,7 @@ def mine(visit: Visit) -> Response:
 def me(visit: Visit) -> Response:
     """How far they are, what they said of themselves, and the way out."""
     said = Demographics(visit.desk.store, visit.desk.project).of(visit.person.id)
-    return visit.page("me.html", pace=_history(visit).pace(), many=MANY, said=said)
+    return visit.page("me.html", pace=_history(visit).pace(), said=said)
 
 
 @seen_by("labeler")

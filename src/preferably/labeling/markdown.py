@@ -49,11 +49,11 @@ def rendered(text: str, under: int = 3) -> Markup:
     for token in tokens:
         if token.type in ("heading_open", "heading_close"):
             token.tag = f"h{min(6, int(token.tag[1]) + under)}"
-    clean = nh3.clean(
-        _parser().renderer.render(tokens, _parser().options, {}), tags=TAGS, attributes={"ol": {"start"}}, link_rel=None, url_schemes=set(),
-        strip_comments=True,
-    )  # fmt: skip
-    return Markup(clean)
+    made = _parser().renderer.render(tokens, _parser().options, {})
+    attributes = {"ol": {"start"}}
+    return Markup(
+        nh3.clean(made, tags=TAGS, attributes=attributes, link_rel=None, url_schemes=set(), strip_comments=True)
+    )
 
 
 def plain(text: str) -> str:

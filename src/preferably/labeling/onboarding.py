@@ -91,9 +91,7 @@ def be_qualified(visit: Visit) -> Response:
         return _qualification(visit, said, 422)
     right = sum(one.expected == said[at] for at, one in enumerate(tried))
     enough = right >= round_.passed * len(tried) - 1e-9
-    visit.desk.people.tried(
-        person.id, visit.desk.project.version, right, len(tried), passed=enough, tries=round_.tries
-    )
+    visit.desk.people.tried(person.id, visit.desk.project.version, right, len(tried), passed=enough, tries=round_.tries)
     return RedirectResponse("/qualify", 303)
 
 

@@ -124,7 +124,11 @@ def expected_of(turn: Turn, project: Project) -> str:
 
 def _choice(choice: object, strength: object, project: Project) -> str:
     if isinstance(choice, int):
-        word = project.strengths[strength - 1] if isinstance(strength, int) and strength <= len(project.strengths) else "better"
+        word = (
+            project.strengths[strength - 1]
+            if isinstance(strength, int) and strength <= len(project.strengths)
+            else "better"
+        )
         return f"{LETTERS[choice]} is {word}"
     return {"tie": "a tie", "both_bad": "both are bad", "unsure": "cannot tell"}[str(choice)]
 

@@ -159,3 +159,4 @@ if (!corrects && (await isUnderway(turn))) {
   hold();
   document.addEventListener("delivered", (event) => event.detail === turn && leave());
 }
+form.dataset.ready = "yes";
