@@ -187,6 +187,7 @@ def test_the_button_back_shows_no_task_that_was_answered(site, visitor):
     page = visitor(here, "ada").page()
     answer(page)
     page.locator(".prompt p", has_text="q2").wait_for()
+    page.goto(here.url + "/mine")
     page.go_back()
     page.locator(".prompt p", has_text="q2").wait_for()
     assert len(here.said()) == 1

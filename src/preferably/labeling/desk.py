@@ -87,7 +87,7 @@ def body_of(request: Request, raw: bytes) -> dict[str, Any]:
                 return found
         if kind == "application/x-www-form-urlencoded" or not raw:
             return dict(parse_qsl(raw.decode("utf-8"), keep_blank_values=True))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"The request cannot be read: {error}.") from None
     raise ConfigError(f"A request is a form or a JSON object; got {kind or 'nothing that says what it is'!r}.")
 

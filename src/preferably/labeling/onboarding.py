@@ -75,6 +75,8 @@ def take_step(visit: Visit) -> Response:
 @seen_by("labeler")
 def qualify(visit: Visit) -> Response:
     """The questions of the round, or how it went."""
+    if not visit.desk.project.qualification.items:
+        return RedirectResponse("/", 303)
     return _qualification(visit)
 
 
