@@ -42,7 +42,7 @@ def site(tmp_path):
 
 @pytest.fixture
 def visitor(chromium):
-    """`visitor(site, "ada")` is a profile in which ada is logged in; `.page()` opens a tab. Whatever any of them does, no
+    """`visitor(site, "ada")` is a profile in which ada is logged in; `.page()` opens a tab. Whatever any does, no
     script fails, nothing is refused by the policy, nobody else is asked, and no answer tells a model's name."""
     contexts, faults = [], []
 

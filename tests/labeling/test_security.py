@@ -95,11 +95,15 @@ def test_a_write_needs_the_token_of_its_own_session(site):
     turn = site.desk.queue.next(person).asked.turn
     own = {"Content_Type": "application/json", "Sec_Fetch_Site": "same-origin"}
     for wrong in ("", "x", form_token(other), form_token(token)[:-1]):
-        status, _, _ = ask(site, "POST", f"/answers/{turn}", body=json.dumps(vote()), session=token, X_Token=wrong, **own)
+        status, _, _ = ask(
+            site, "POST", f"/answers/{turn}", body=json.dumps(vote()), session=token, X_Token=wrong, **own
+        )
         assert status == 403
     assert not site.said()
     right = form_token(token)
-    status, _, text = ask(site, "POST", f"/answers/{turn}", body=json.dumps(vote()), session=token, X_Token=right, **own)
+    status, _, text = ask(
+        site, "POST", f"/answers/{turn}", body=json.dumps(vote()), session=token, X_Token=right, **own
+    )
     assert status == 200 and json.loads(text)["saved"] == site.said()[0].id
 
 
@@ -139,10 +143,19 @@ def test_every_answer_has_the_headers_and_no_page_is_kept(site):
     _, token = site.person("ada")
     seen = {}
     for method, path, session in (
-        ("GET", "/login", None), ("GET", "/join", None), ("GET", "/task", token), ("GET", "/nowhere", token), ("GET", "/mine", None),
-        ("POST", "/answers/1", token), ("GET", "/static/task.js", None), ("GET", "/health", None), ("POST", "/login", None),
-        ("GET", "/static/../app.py", None), ("GET", "/static/%2e%2e/app.py", None), ("OPTIONS", "/task", None),
-    ):  # fmt: skip
+        ("GET", "/login", None),
+        ("GET", "/join", None),
+        ("GET", "/task", token),
+        ("GET", "/nowhere", token),
+        ("GET", "/mine", None),
+        ("POST", "/answers/1", token),
+        ("GET", "/static/task.js", None),
+        ("GET", "/health", None),
+        ("POST", "/login", None),
+        ("GET", "/static/../app.py", None),
+        ("GET", "/static/%2e%2e/app.py", None),
+        ("OPTIONS", "/task", None),
+    ):
         status, headers, _ = ask(site, method, path, session=session)
         seen[path] = status
         for name, value in HEADERS.items():
@@ -215,8 +228,21 @@ def test_an_invitation_works_once_even_when_it_is_used_twice_at_one_moment(site)
 
 def test_no_path_ends_in_a_fault_of_the_server(site):
     _, token = site.person("ada")
-    odd = ["/turns/%00", "/turns/%ff", "/turns/" + "a" * 3000, "/mine?page=-1", "/mine?page=9999999999999", "/mine?page=%D9%A1", "/mine?page[]=1",
-           "/welcome?step=0", "/welcome?step=-1", "/welcome?step=1e9", "/welcome?step=" + "9" * 5000, "/qualify?again=%00", "/answers/%2e%2e"]  # fmt: skip
+    odd = [
+        "/turns/%00",
+        "/turns/%ff",
+        "/turns/" + "a" * 3000,
+        "/mine?page=-1",
+        "/mine?page=9999999999999",
+        "/mine?page=%D9%A1",
+        "/mine?page[]=1",
+        "/welcome?step=0",
+        "/welcome?step=-1",
+        "/welcome?step=1e9",
+        "/welcome?step=" + "9" * 5000,
+        "/qualify?again=%00",
+        "/answers/%2e%2e",
+    ]
     for path in odd:
         assert ask(site, "GET", path, session=token)[0] < 500, path
     own = {"X_Token": form_token(token)}
@@ -227,12 +253,23 @@ def test_no_path_ends_in_a_fault_of_the_server(site):
 
 
 ODD = {
-    "not a number": '"seconds": NaN', "without end": '"seconds": Infinity', "a number nobody asked for": '"x": NaN', "half a letter": '"rationale": "\\ud800"',
-    "nothing": '"rationale": "a\\u0000b"', "half a letter in a flag": '"flags": ["\\udfff"]', "deep": '"x": ' + "[" * 900 + "]" * 900,
-    "a long number": '"seconds": ' + "9" * 4000, "a long key": '"' + "k" * 9000 + '": 1', "flags of flags": '"flags": [["harmful"]]',
-    "a flag that is a table": '"flags": [{}]', "corrects what is not there": '"corrects": true', "two of a key": '"choice": 1, "choice": "tie"',
-    "a strength that is a text": '"strength": "2"', "a choice that is a list": '"choice": [0]', "a huge exponent": '"seconds": 1e999',
-}  # fmt: skip
+    "not a number": '"seconds": NaN',
+    "without end": '"seconds": Infinity',
+    "a number nobody asked for": '"x": NaN',
+    "half a letter": '"rationale": "\\ud800"',
+    "nothing": '"rationale": "a\\u0000b"',
+    "half a letter in a flag": '"flags": ["\\udfff"]',
+    "deep": '"x": ' + "[" * 900 + "]" * 900,
+    "a long number": '"seconds": ' + "9" * 4000,
+    "a long key": '"' + "k" * 9000 + '": 1',
+    "flags of flags": '"flags": [["harmful"]]',
+    "a flag that is a table": '"flags": [{}]',
+    "corrects what is not there": '"corrects": true',
+    "two of a key": '"choice": 1, "choice": "tie"',
+    "a strength that is a text": '"strength": "2"',
+    "a choice that is a list": '"choice": [0]',
+    "a huge exponent": '"seconds": 1e999',
+}
 
 
 @pytest.mark.parametrize("what", ODD)
