@@ -42,7 +42,8 @@ fuzz: $(ENV)/installed-dev
 # Kills, power cuts and full disks at length (docs/reliability.md); KILLS is how many of the first for each method.
 KILLS ?= 200
 crash: $(ENV)/installed-dev
-	PREFERABLY_KILLS=$(KILLS) $(BIN)/python -m pytest tests/crash -s
+	PREFERABLY_KILLS=$(KILLS) PREFERABLY_TASKS=10000 $(BIN)/python -m pytest tests/crash tests/labeling/test_kills.py \
+	  tests/labeling/test_queue.py -s
 
 bench: $(ENV)/installed-dev
 	for script in bench/*.py; do $(BIN)/python $$script || exit 1; done

@@ -4,7 +4,7 @@
     slices      the same with few prompts; and how often a slice "differs" where all are alike
     length      verdicts by a logistic model with an influence of length drawn as the prior says, lengths that differ
     style       the same with length, headings, lists and bold, whose influence is not known before
-    people      few judgments of people, many of a judge that agrees with them so often, and leans
+    people      few judgments of people, many of a judge that agrees with them so often, and leans; also by style
 
 Each must cover 93 to 97%; where it does not, commands must say "not sure" below that size.
 
@@ -20,6 +20,7 @@ import numpy as np
 from scipy.special import expit
 
 from preferably.feedback.records import Group, Message
+from preferably.statistics.corrected_style import Verdicts, style_corrected
 from preferably.statistics.intervals import Interval, bootstrap_mean
 from preferably.statistics.length_control import PRIOR, VARIANCE, length_controlled
 from preferably.statistics.prediction_powered import corrected_mean
@@ -93,6 +94,27 @@ def with_people(n: int, more: int, rate: float, agreement: float, bias: float = 
     return draw
 
 
+def styled_people(n: int, more: int, theta: float, agreement: float) -> Draw:
+    """The same of verdicts that go with how answers look: a little of people, much of the judge where it disagrees."""
+
+    def draw(rng: np.random.Generator, seed: int) -> tuple[Interval | None, float]:
+        total = n + more
+        x = rng.normal([0.3, 0.0, 0.6, 0.1], 1.0, size=(total, 4))
+        x[:, 3] *= rng.random(total) < 0.3
+        odds = theta + BETWEEN * rng.standard_normal(total) + x @ np.array([0.2, 0.0, 0.3, 0.1])
+        people = (rng.random(total) < expit(odds)).astype(float)
+        leaning = (rng.random(total) < expit(0.5 + x @ np.array([0.8, 0.0, 0.9, 0.2]))).astype(float)
+        judge = np.where(rng.random(total) < agreement, people, leaning)
+        numbers = range(total)
+        sides = (
+            Verdicts(said[part], x[part], numbers[part])
+            for said, part in ((people, slice(n)), (judge, slice(n)), (judge, slice(n, None)))
+        )
+        return style_corrected(*sides, seed=seed).interval, expected(theta)
+
+    return draw
+
+
 def coverage(draw: Draw, repeats: int, seed: int = 0) -> dict[str, float | int]:
     """How often the interval holds the truth, how wide it is, and how often there was none."""
     rng = np.random.default_rng(seed)
@@ -145,6 +167,9 @@ def worlds() -> list[tuple[str, dict[str, Any], Draw]]:
         for n in (40, 60, 100, 300):
             for agreement in (0.5, 0.9):
                 add("people", with_people, n=n, more=2000, rate=rate, agreement=agreement)
+    for theta in (0.0, 1.0):
+        for n, agreement in ((100, 0.5), (100, 0.9), (300, 0.7)):
+            add("people, style", styled_people, n=n, more=800, theta=theta, agreement=agreement)
     return made
 
 

@@ -14,6 +14,7 @@ from preferably.evaluation.attribution import explain as explained
 from preferably.evaluation.best_of import answering
 from preferably.evaluation.best_of import sample as sample
 from preferably.evaluation.compare import compare, measure_kl, store, with_room
+from preferably.evaluation.kept_answers import KeptAnswers, Note, silent
 from preferably.evaluation.memory import seen as seen
 from preferably.evaluation.people import by_people as by_people
 from preferably.evaluation.preference import PreferenceAccuracy, held_out_pairs, rank_pairs
@@ -24,7 +25,7 @@ from preferably.evaluation.several import evaluate_several as evaluate_several
 from preferably.evaluation.winrate import WinRate
 from preferably.feedback.records import Group
 from preferably.functions import load_function
-from preferably.judging.judge import Judge, ScoreFunction
+from preferably.judging.judge import Judge, ScoreFunction, name_of
 from preferably.judging.named import decided_by
 from preferably.judging.reward import scorer_of
 from preferably.models.loading import Loaded, load, load_reward, model_directory
@@ -117,6 +118,7 @@ def evaluate(
     slices: Sequence[str] = (),
     axes: Mapping[str, str | ScoreFunction | Judge] | None = None,
     progress: Callable[[int], None] | None = None,
+    note: Note = silent,
     **loading: Any,
 ) -> WinRate:
     """How often `judge` prefers the answers of `model` to those of `against` on held-out prompts.
@@ -128,6 +130,8 @@ def evaluate(
     rate.
     With `best_of` each answer of `model` is the best of so many by `reward`; that has a file of its own there. `slices`
     are columns of the prompts' rows, `axes` judges of one axis each: the win rate is told by these too.
+    Answers are kept under `output` before they are judged, so the same call goes on where the judge fails; `note` is
+    told where it does.
     """
     decides, score = decided_by(judge)
     by_axis = {name: decided_by(one)[0] for name, one in (axes or {}).items()}
@@ -138,14 +142,14 @@ def evaluate(
     decoding = Decoding(temperature=temperature, max_tokens=max_tokens)
     how: dict[str, Any] = {"samples": samples, "seed": seed, "progress": progress}
     answer, more = answering(reward, best_of, **loading)
-    result = compare(ours, theirs, prompts, decides, decoding, answer=answer, slices=slices, axes=by_axis, **how)
+    how |= {"answer": answer, "slices": slices, "axes": by_axis, "kept": KeptAnswers(output, note)}
+    result = compare(ours, theirs, prompts, decides, decoding, **how)
     if output is not None:
         shared = ours.tokenizer.get_vocab() == theirs.tokenizer.get_vocab()
         own = kl and shared and not more  # of the best of several it is not known
         drift = measure_kl(ours, theirs, prompts[:128], max_tokens=max_tokens, seed=seed) if own else None
-        RunDirectory(Path(output)).make()
         store(
-            result, Path(output), judge=judge if isinstance(judge, str) else getattr(judge, "__name__", "function"),
+            result, Path(output), judge=judge if isinstance(judge, str) else name_of(judge),
             model=ours.name, against=theirs.name, kl=drift, scores=score, too_long=too_long,
             name=f"win_rate@best-of-{best_of}" if more else "win_rate", more=more,
         )  # fmt: skip

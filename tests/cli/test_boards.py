@@ -148,6 +148,7 @@ def test_suites_with_a_judge_write_what_board_reads(tmp_path, tiny_model_directo
     assert done.returncode == 0, done.stderr
     assert "mine: 1 of 12 annotations have no verdict" in done.stdout
     assert "1 instructions left out, as they leave the model no room to answer" in done.stdout
+    assert "warning (constant): what it is compared with: 11 of 12 prompts got one and the same reply" in done.stdout
     again = command("board", "out/alpaca_eval/annotations.json")
     (first,) = [line for line in done.stdout.splitlines() if line.startswith("mine ")]
     assert first.split()[1] == "0.00" and first in again.stdout.splitlines()

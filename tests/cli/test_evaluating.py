@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from fault_server import FaultServer
 from typer.testing import CliRunner
 
 from preferably import api
@@ -94,6 +95,26 @@ def test_several_models_are_a_table(tmp_path, tiny):
     assert len(stored["pairs"]) == 3 and stored["all_pairs"] is True
 
 
+def test_a_language_model_says_what_it_took_and_the_report_names_it(tmp_path, tiny):
+    model, rows = tiny.write_model(tmp_path / "model"), [{"prompt": f"{at}? "} for at in range(4)]
+    (tmp_path / "prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with FaultServer() as server:
+        (tmp_path / "judge.yaml").write_text(
+            f"server: {server.url}\nmodel: big\nlogprobs: no\nprices: [1, 1]\nreplies: {tmp_path / 'replies.db'}\n"
+        )
+        given = ("--model", model, "--against", model, "--data", tmp_path / "prompts.jsonl", "--max-tokens", 3,
+                 "--temperature", 1, "--judge", tmp_path / "judge.yaml", "--output", tmp_path / "run")  # fmt: skip
+        out = said(*given)
+        asked = len(server.seen)
+        assert f"requests, {110 * asked} tokens, a cost of {110e-6 * asked:.4g}" in out
+        assert "no structured output" in out and len(server.seen) == asked
+        again = said(*given)
+        assert "the answers of" in again and "were there already" in again and "0 requests, 0 tokens" in again
+    stored = json.loads((tmp_path / "run" / "evaluation" / "win_rate.json").read_text())["judged_by"]
+    assert [(one["model"], one["rubric"]) for one in stored] == [("big", "")]
+    assert f"{tmp_path / 'judge.yaml'} (big)" in (tmp_path / "run" / "report.html").read_text()
+
+
 def test_people_and_a_judge_give_a_corrected_figure(tmp_path):
     def entry(at, choice, kind, labeler):
         made = tuple(Completion((Message("assistant", f"{name} {at}"),), Origin(model=name)) for name in ("new", "old"))
@@ -106,6 +127,7 @@ def test_people_and_a_judge_give_a_corrected_figure(tmp_path):
     stored = json.loads((tmp_path / "run" / "evaluation" / "people.json").read_text())
     assert f"win rate by people {stored['win_rate']:.3f} [" in out and "on 200 prompts" in out
     assert "people alone 0.750" in out and stored["people"]["n"] == 120 and "judge alone 0.665 on 200" in out
+    assert f"by people at equal style {stored['style_controlled']['win_rate']:.3f} [" in out
 
 
 @pytest.mark.parametrize("points", [0, -1, 51])

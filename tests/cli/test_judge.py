@@ -94,6 +94,10 @@ def test_audit_says_what_the_judge_is_worth(folder):
     assert told["agreement"] == 1.0 and told["judge"] == "big" and told["schema"] == 1
     assert {one["name"] for one in told["findings"]} >= {"agreement", "order", "orders", "constants", "verdicts"}
     assert "100%" in found.output and told["verdict"] in flat(found.output)
+    [one] = told["judged_by"]
+    assert (one["model"], one["requests"]) == ("big", asked) and one["tokens"] == 110 * asked
+    assert f"big at {one['server']}: {asked:,} requests, {110 * asked:,} tokens" in flat(found.output)
+    assert "no structured output" in found.output and "0 requests, 0 tokens" in again.output
 
 
 def test_audit_looks_at_any_judge(folder):

@@ -11,7 +11,8 @@ from types import SimpleNamespace
 import pytest
 
 from preferably.config import settings
-from preferably.evaluation.compare import answers, compare, texts
+from preferably.evaluation.compare import answers, compare
+from preferably.evaluation.kept_answers import texts
 from preferably.feedback.records import Completion, Group, Judged, Message, Preference
 from preferably.feedback.views import labelled
 from preferably.judging.judge import judge_by_score

@@ -4,12 +4,20 @@ import json
 from dataclasses import replace
 
 import pytest
+import torch
+from labelers import answer, person
 
+from preferably.batches.group import collate
+from preferably.data.tokens import encode
 from preferably.errors import ConfigError
 from preferably.feedback.store.store import Store
+from preferably.labeling.queue import Queue
+from preferably.models.loading import load
 from preferably.quickstart.labelers import LABELERS
 from preferably.quickstart.recipe import Recipe
 from preferably.quickstart.run import quickstart
+from preferably.quickstart.your_labels import PROJECT, YOU, YourLabels, answered
+from preferably.reporting.yours import told
 from preferably.training.closing import Progress
 
 TINY = replace(
@@ -28,8 +36,18 @@ class Quiet:
 
 @pytest.fixture(scope="module")
 def job(tmp_path_factory):
-    output = tmp_path_factory.mktemp("quickstart") / "job"
-    return output, quickstart(output, seed=7, watcher=Quiet(), recipe=TINY)
+    """Where the job is, what it gave, and the turns of the user, who ties the first question and then takes what stands
+    first."""
+    output, seen = tmp_path_factory.mktemp("quickstart") / "job", []
+
+    def ask(store, count):
+        queue, you = Queue(store, PROJECT), person(store, YOU, YOU)
+        while (turn := queue.next(you)) is not None:
+            seen.append(turn)
+            queue.answer(you, turn.asked.turn, answer("tie" if len(seen) == 1 else 0))
+        assert answered(store) == count == len(seen)
+
+    return output, quickstart(output, seed=7, watcher=Quiet(), recipe=TINY, yours=YourLabels(ask)), seen
 
 
 def read(path):
@@ -37,7 +55,7 @@ def read(path):
 
 
 def test_one_run_directory_a_stage(job):
-    output, _ = job
+    output, _, _ = job
     for stage in ("base", "sft", "dpo", "reward", "ppo"):
         run = output / stage
         assert {path.name for path in run.iterdir()} >= {
@@ -56,7 +74,7 @@ def test_one_run_directory_a_stage(job):
 
 
 def test_the_headline_is_what_the_evaluation_says(job):
-    output, results = job
+    output, results, _ = job
     for road in ("dpo", "ppo"):
         stored = read(output / road / "evaluation" / "win_rate.json")
         assert (stored["model"], stored["against"]) == (road, "sft")
@@ -76,7 +94,7 @@ def test_the_headline_is_what_the_evaluation_says(job):
 
 def test_the_reward_model_is_held_against_what_is_known(job):
     """The chances are known, so the ceiling is; going by length is half of two that add up to one."""
-    _, results = job
+    _, results, _ = job
     worth = results["reward_model"]
     assert 0 < worth["pairs"] <= TINY.best_of_prompts * TINY.best_of // 2
     assert 0.5 < worth["ceiling"] < 1 and worth["accuracy"] <= worth["ceiling"]
@@ -86,7 +104,7 @@ def test_the_reward_model_is_held_against_what_is_known(job):
 
 
 def test_reward_and_truth_by_kl_of_both_roads_and_best_of_n(job):
-    output, results = job
+    output, results, _ = job
     points = read(output / "ppo" / "evaluation" / "reward_kl.json")["points"]
     assert [point["label"] for point in points] == ["best of 1", "best of 2", "best of 4", "DPO", "PPO"]
     best = [point["reward"][0] for point in points[:3]]
@@ -97,23 +115,61 @@ def test_reward_and_truth_by_kl_of_both_roads_and_best_of_n(job):
 
 
 def test_labels_are_accounted_for_and_in_the_store(job):
-    output, results = job
+    output, results, _ = job
     said = results["labels"]
     assert said["compared"] + said["identical"] == TINY.asked * TINY.pairs
     assert said["labeled"] + said["tie"] + said["unsure"] == said["compared"]
     with Store(output / "preferably.db", create=False) as store:
-        kept = list(store.entries())
+        kept = [entry for entry in store.entries() if entry.judgment.labeler != YOU]
     assert len(kept) == said["compared"] and {one.labeler_kind for one in kept} == {"rule"}
     assert {one.judgment.labeler for one in kept} <= {labeler.name for labeler in LABELERS}
     assert {one.judgment.order for one in kept} == {(0, 1), (1, 0)}
-    assert read(output / "dpo" / "data.json")["read"] <= said["labeled"]  # several verdicts on one pair are one group
+    assert (
+        read(output / "dpo" / "data.json")["read"] <= said["labeled"] + 9
+    )  # the user's; several verdicts on one pair are one group
 
 
 def test_an_untrained_base_is_not_ready(job):
-    _, results = job
+    _, results, _ = job
     assert results["readiness"]["base"].startswith("fine-tune first")
 
 
 def test_a_second_job_in_the_same_place_is_refused(job):
     with pytest.raises(ConfigError, match="already holds a quickstart"):
         quickstart(job[0], seed=7, watcher=Quiet(), recipe=TINY)
+
+
+def test_the_answers_are_judgments_of_a_person_that_both_roads_learn_from(job):
+    output, results, seen = job
+    with Store(output / "preferably.db") as store:
+        mine = [entry for entry in store.entries() if entry.judgment.labeler == YOU]
+    assert len(mine) == len(seen) and {entry.labeler_kind for entry in mine} == {"human"}
+    assert results["your_labels"]["answered"] == len(seen) - 1  # a tie is no choice
+    for road in ("dpo", "reward"):
+        assert read(output / road / "evaluation" / "your_label.json") == results["your_labels"]
+
+
+def test_the_trace_is_the_score_gap_and_the_margin_by_hand(job):
+    output, results, seen = job
+    traced = results["your_labels"]["traced"]
+    turn = next(one for one in seen if one.asked.group.prompt_text == traced["prompt"])
+    texts = [turn.asked.group.completions[place].text for place in turn.asked.shown]
+    assert [traced["chosen"], traced["rejected"]] == texts
+    pair = replace(turn.asked.group, completions=tuple(turn.asked.group.completions[at] for at in turn.asked.shown))
+    dpo, sft = (load(output / name / "model", device="cpu") for name in ("dpo", "sft"))
+    batch = collate(encode([pair], sft.tokenizer, max_length=256).groups)
+    with torch.no_grad():
+        sums = [batch.sums(model.policy(batch)) for model in (dpo, sft)]
+    margin = TINY.beta * float((sums[0] - sums[1])[0] - (sums[0] - sums[1])[1])
+    assert traced["dpo"] | {"chance": None} == {"before": 0.0, "after": pytest.approx(margin, abs=1e-4), "chance": None}
+    assert traced["reward"]["before"] != traced["reward"]["after"]
+    assert 0 < traced["reward"]["chance"] < 1
+
+
+def test_the_report_of_both_roads_shows_it(job):
+    output, results, _ = job
+    for road in ("dpo", "reward"):
+        page = (output / road / "report.html").read_text()
+        assert "Your label" in page and "chance of your choice" in page
+    assert "Your label" not in (output / "ppo" / "report.html").read_text()
+    assert told({}) is None and told({"traced": None, "answered": 3}) is None

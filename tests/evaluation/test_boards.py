@@ -120,3 +120,15 @@ def test_what_is_stored_is_json():
     again = json.loads(json.dumps(stored))
     assert again[0]["n_draws"] == 2 and again[0]["interval"][0] < again[0]["win_rate"] < again[0]["interval"][1]
     assert set(again[0]["controlled"]) == {"win_rate", "influence", "why", "interval", "band"}
+
+
+def test_where_instructions_repeat_unevenly_the_interval_is_of_the_mean_that_is_told():
+    """Ninety instructions won once each, ten lost nine times each: by annotation 90 / 180, by instruction 90 / 100."""
+    said = [annotation(2.0, number) for number in range(90)]
+    said += [annotation(1.0, number) for number in range(90, 100) for _ in range(9)]
+    (one,) = entries(said)
+    assert one.win_rate == 50.0 and one.instructions == 100 and one.n_total == 180
+    assert 50.0 in one.interval and 90.0 not in one.interval
+    # The ten are few: of a hundred resampled instructions a Poisson-like 10 +- 3 are of them, each worth nine.
+    # 90 (100 - k) / (... ): at k = 4, 96 / (96 + 36) = 73%; at k = 16, 84 / (84 + 144) = 37%.
+    assert 30 < one.interval.low < 41 and 62 < one.interval.high < 78

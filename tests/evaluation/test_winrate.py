@@ -13,7 +13,7 @@ from preferably.statistics.intervals import wilson
 
 ROLES = {"schema", "win_rate", "interval", "confidence", "n", "wins", "ties", "losses", "missing", "judge", "decoding"}
 MORE = {"labeler_kind", "inconsistent", "spread", "slices", "axes", "flags", "length_controlled", "style_controlled"}
-SHAPE = ROLES | MORE | {"kl", "length", "model", "against", "duplicates"}
+SHAPE = ROLES | MORE | {"judged_by", "kl", "length", "model", "against", "duplicates"}
 DECODING = {"temperature": 0.7, "top_p": 1.0, "max_tokens": 64, "samples": 2}
 
 

@@ -46,6 +46,17 @@ def test_nothing_is_taken_where_nothing_is_better_than_the_start():
     assert "no point was measured" in recommend([FAILED], GRID).reason
 
 
+def test_a_run_whose_replies_are_flagged_is_not_taken():
+    constant = point(0.05, 0.99, 0.98, 1.0, 0.5, flags=("constant", "judge_directed"))
+    found = recommend([GOOD, BEST, constant], GRID)
+    assert found.point is GOOD
+    assert "beta=0.05 has 0.990, but raised constant replies, judge-directed replies" in found.reason
+    assert recommend([constant], GRID).point is None and "every point raised" in recommend([constant], GRID).reason
+    start = point(0.2, 0.78, 0.74, 0.82, 3.0, start_flags=("empty",))
+    found = recommend([start, BEST], GRID)
+    assert found.point is start and any("starting model are flagged (empty)" in hint for hint in found.hints)
+
+
 def test_hints():
     hints = recommend([point(0.4, 0.9, 0.86, 0.94, 1.0), BEST, FAILED], GRID).hints
     assert any("beta = 0.4 is at the edge" in hint for hint in hints)

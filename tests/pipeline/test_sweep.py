@@ -50,6 +50,8 @@ def test_every_point_is_a_run_with_its_win_rate_and_kl(swept):
         stored = json.loads((swept.place / "all" / "runs" / f"beta={point.settings['beta']}" / "evaluation" /
                              "win_rate.json").read_text())  # fmt: skip
         assert point.win_rate == stored["win_rate"] and point.kl == stored["kl"]["mean"] and point.measured
+        warned = [flag["kind"] for flag in stored["flags"] if flag["warning"] and flag["side"] == "model"]
+        assert list(point.flags) == warned
     kept = json.loads((swept.place / "all" / "sweep.json").read_text())
     assert [point["win_rate"] for point in kept["points"]] == [point.win_rate for point in swept.first.points]
     assert kept["grid"] == {"beta": ["0.1", 0.5]} and kept["frontier"] and kept["recommendation"]["reason"]

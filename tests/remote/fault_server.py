@@ -122,6 +122,9 @@ class FaultServer:
         status, headers, body = 200, {}, None
         if name in BODIES:
             body = BODIES[name](seen.body)
+        elif name == "200":
+            headers, seen.wait = waits(detail)
+            body = self.answer(seen.body)
         elif name:
             status, headers, seen.wait = int(name), *waits(detail)
             body = ERRORS.get(detail, {"error": {"message": f"status {name}", "type": "error"}})
@@ -151,6 +154,9 @@ def waits(detail):
             "Date": format_datetime(now, True),
             "Retry-After": format_datetime(now + timedelta(seconds=seconds), True),
         }, seconds
+    if kind == "limit":  # of which nothing is left
+        seconds = float(value.removesuffix("ms")) / 1000 if value.endswith("ms") else float(value)
+        return {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": value}, seconds
     if kind == "garbage":
         return {"Retry-After": "soon"}, 0.0
     if kind == "location":

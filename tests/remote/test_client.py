@@ -8,7 +8,7 @@ import pytest
 from fault_server import AGAIN, BROKEN, ODD, FaultServer, reply, verdict
 
 from preferably.errors import ConfigError
-from preferably.remote import waiting
+from preferably.remote import away, waiting
 from preferably.remote.client import BARREN, TRIES, Client
 from preferably.remote.server import RemoteError, Server
 from preferably.remote.spending import Spending
@@ -176,7 +176,9 @@ def test_a_server_that_comes_back_is_asked_on(quick):
         assert [one.state for one in found] == ["ok"] * 20
 
 
-@pytest.mark.parametrize("asked", ["429 s=0.4", "429 ms=400", "503 date=-1,1", "429 date=1,1"])
+@pytest.mark.parametrize("asked", [
+    "429 s=0.4", "429 ms=400", "503 date=-1,1", "429 date=1,1", "429 limit=0.4", "429 limit=400ms", "200 limit=0.4"
+])  # fmt: skip
 def test_nobody_asks_before_the_server_wants_it(asked, quick):
     with FaultServer(on(3, asked, tries=1), delay=0.01) as server:
         client(server).ask([said(n) for n in range(40)])
@@ -189,6 +191,38 @@ def test_a_wait_beyond_the_deadline_ends_asking():
     with FaultServer(on(3, "429 s=9999")) as server:
         with pytest.raises(RemoteError, match="9,999 s"):
             client(server).ask([said(n) for n in range(40)])
+
+
+def test_a_limit_that_is_reset_beyond_the_deadline_is_left_to_the_server(quick):
+    """The whole limit is there again in hours; a part of it may be before, as the next tries show."""
+    plan = first("429 limit=9999", "200 limit=9999")
+    with FaultServer(plan) as server:
+        assert {one.state for one in client(server).ask([said(n) for n in range(8)])} == {"ok"}
+
+
+def test_who_waits_is_told_while_a_server_is_away(quick, monkeypatch):
+    monkeypatch.setattr(away, "LONG", 0.1)
+    for fault in ("429 s=0.3", "200 limit=0.3"):
+        told = []
+        with FaultServer(on(3, fault, tries=1)) as server, away.telling(told.append):
+            client(server, concurrency=1).ask([said(n) for n in range(8)])
+        assert "asked again in 0 s" in told[0] and f"127.0.0.1:{server.port}" in told[0] and told[-1] == ""
+    watched = away.Away()
+    watched.told = told.append
+    told.clear()
+    watched.waits("x", 5.0, 10.0, asked=True)
+    watched.answers(12.0)  # of what had been under way
+    assert told == ["x; asked again in 5 s"]
+    watched.answers(15.0)
+    assert told[1:] == [""]
+    told = []
+    with FaultServer(first("500", "500")) as server, away.telling(told.append):
+        client(server).ask([said(n) for n in range(8)])
+    assert told == []  # too short to be told
+    with FaultServer(lambda *_: "500") as server, away.telling(told.append), pytest.raises(RemoteError):
+        monkeypatch.setattr(away, "LONG", 0.01)
+        client(server).ask([said(n) for n in range(8)])
+    assert "answered 500" in told[0] and told[-1] == ""  # asking has ended
 
 
 def test_no_more_are_asked_at_a_time_than_allowed():
@@ -285,6 +319,23 @@ def test_waits_grow_and_are_never_shorter_than_half():
 ])  # fmt: skip
 def test_how_long_a_server_asks_to_wait(headers, seconds):
     assert waiting.asked_wait(headers) == seconds
+
+
+@pytest.mark.parametrize(("remaining", "reset", "seconds"), [
+    ("0", "20", 20), ("0", "1m30s", 90), ("0", "2h", 7200), ("0", "1d2h3m4.5s", 93784.5), ("0", "6ms", 0.006),
+    ("0.0", "1.5", 1.5), ("0", "", 0), ("0", "soon", 0), ("0", "s", 0), ("0", "-5", -5), ("1", "20", 0), ("", "20", 0),
+    ("-1", "20", 0), ("0", "1445412510", 30), ("0", "1445412510000", 30),
+])  # fmt: skip
+def test_how_long_until_a_limit_is_reset(remaining, reset, seconds):
+    """The times are those of 2015-10-21 07:28:30, and the reply came half a minute before."""
+    date = {"Date": "Wed, 21 Oct 2015 07:28:00 GMT"}
+    for kind in ("", "-Requests", "-tokens"):
+        headers = {f"X-RateLimit-Remaining{kind}": remaining, f"x-ratelimit-reset{kind}": reset}
+        assert waiting.limit_wait(headers | date) == pytest.approx(max(0, seconds))
+    both = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "1s",
+            "x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "3s"}  # fmt: skip
+    assert waiting.limit_wait(both) == 3
+    assert waiting.limit_wait(both | {"x-ratelimit-remaining-tokens": "7"}) == 1
 
 
 def test_a_date_without_one_to_hold_it_against_is_by_our_clock():

@@ -158,6 +158,7 @@ def scrutinised(path: Path) -> Path:
         "schema": 1, "model": "desk-dpo", "against": "desk-sft", "win_rate": 0.763, "interval": [0.717, 0.809],
         "people": {"win_rate": 0.75, "interval": [0.68, 0.82], "n": 150, "labelers": 4},
         "judge": {"name": "judge-large", "win_rate": 0.812, "n": 1000, "bias": 0.049, "weight": 0.71},
+        "style_controlled": {"win_rate": 0.741, "interval": [0.69, 0.79], "why": ""},
         "worth": 342.0, "people_alone": 0, "doubt": "",
     })  # fmt: skip
     write_json(path / "evaluation/board.json", {

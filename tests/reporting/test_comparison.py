@@ -127,6 +127,12 @@ def test_win_rates_measured_otherwise_are_not_set_against_each_other(
 ) -> None:
     assert not_alike([read_run(run) for run in runs]) == ""
     other = fake.dpo_run(tmp_path / "other", samples=0)
+    one = fake.dpo_run(tmp_path / "one", samples=0)
+    mild, strict = ([{"model": "big", "digest": digest}] for digest in ("a1", "b2"))
+    for second, told in ((mild, ""), (strict, "judge")):  # of one file's name, with other rubrics
+        for path, judge in ((one, mild), (other, second)):
+            fake.write_json(path / "evaluation/win_rate.json", fake.win_rate(judge="judge.yaml", judged_by=judge))
+        assert ("(judge)" in not_alike([read_run(one), read_run(other)])) == bool(told)
     fake.write_json(other / "evaluation/win_rate.json", fake.win_rate(judge="another", n=12))
     told = "not measured alike (judge, number of prompts), so they cannot be set against each other"
     assert told in text_of(render_comparison([runs[0], other], tmp_path / "page.html"))

@@ -54,7 +54,8 @@ def test_flags_that_warn_are_shown_with_examples_and_others_are_folded(page: str
 
 def test_people_and_other_models_are_told(page: str) -> None:
     seen = text_of(page)
-    assert "by people, with the judge 76.3% 71.7% to 80.9% 1,000 people alone 75.0% 68.0% to 82.0% 150" in seen
+    assert "by people, with the judge 76.3% 71.7% to 80.9% 1,000 by people, at equal style 74.1% 69.0% to 79.0%" in seen
+    assert "people alone 75.0% 68.0% to 82.0% 150" in seen
     assert "judge-large alone 81.2% no interval 1,000 +4.9 points off where both judged" in seen
     assert "dpo +0.61 +0.50 to +0.72 1 2,000 ppo +0.55 +0.44 to +0.66 1 2,000 sft −1.16 −1.25 to −1.07 2 2,000" in seen
 

@@ -17,6 +17,7 @@ WILD = POINT | {
     "win_rate": 0.7,
     "kl": 40.0,
     "warnings": ["kl_high"],
+    "flags": ["near_duplicate"],
 }
 FAILED = {"settings": {"beta": 1e-9}, "path": "runs/x", "state": "failed", "reason": "loss is <nan>"}
 RECORD = {
@@ -30,7 +31,8 @@ RECORD = {
 def test_every_run_is_in_the_table_and_what_was_measured_in_the_chart(tmp_path):
     page = render_sweep(tmp_path, RECORD).read_text()
     assert page.count('scope="row"') == 3
-    for told in ("80.0%", "76.0% to 84.0%", "4 ± 0.1", "kl high", "loss is &lt;nan&gt;", "<strong>take this</strong>",
+    for told in ("80.0%", "76.0% to 84.0%", "4 ± 0.1", "kl high, near duplicate replies",
+                 "loss is &lt;nan&gt;", "<strong>take this</strong>",
                  "win rate 0.800 at 4.00 nats.", "Look beyond it."):  # fmt: skip
         assert told in page, told
     chart = json.loads(re.search(r'id="specs">(.*?)</script>', page, re.DOTALL)[1])["frontier"]

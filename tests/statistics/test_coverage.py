@@ -24,6 +24,7 @@ BOUNDS = {300: (0.911, 0.989), 400: (0.916, 0.984), 2000: (0.934, 0.966)}
         (worlds.by_length(100, 1, 1.0, 1.0), 300),
         (worlds.by_style(100, 1, 0.0), 300),
         (worlds.with_people(100, 2000, 0.7, 0.9), 2000),
+        (worlds.styled_people(100, 200, 1.0, 0.8), 300),
     ],
 )
 def test_the_interval_holds_the_truth(draw, repeats):

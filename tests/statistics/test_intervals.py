@@ -261,3 +261,30 @@ def test_many_pairs_that_are_alike_differ_by_little():
     interval = paired_difference([0.5] * 100, [0.5] * 100).interval
     assert interval.high == pytest.approx(0.04784, abs=1e-5) and interval.low == pytest.approx(-0.04784, abs=1e-5)
     assert "equal" in interval.note
+
+
+def test_weights_that_are_alike_change_nothing():
+    values = np.random.default_rng(0).random(50)
+    assert bootstrap_mean(values, weights=np.full(50, 3.0)) == bootstrap_mean(values)
+
+
+def test_a_weighted_interval_holds_the_mean_over_all_samples():
+    """Prompts with nine samples are won in 3 of 10 cases, those with one in 8 of 10: over samples (9 x 0.3 + 0.8) / 10
+    = 0.35, over prompts 0.55."""
+    rng, held, missed = np.random.default_rng(1), 0, 0
+    for number in range(300):
+        sizes = np.where(rng.random(80) < 0.5, 9, 1)
+        values = (rng.random(80) < np.where(sizes == 9, 0.3, 0.8)).astype(float)
+        held += 0.35 in bootstrap_mean(values, seed=number, resamples=500, weights=sizes)
+        missed += 0.35 not in bootstrap_mean(values, seed=number, resamples=500)
+    assert 0.91 * 300 <= held <= 0.99 * 300 and missed > 200
+
+
+def test_few_weighted_values_have_the_score_interval_of_as_many_as_they_are_worth():
+    found = bootstrap_mean([1.0, 0.0, 1.0], weights=[2, 1, 1])
+    # (2 + 1 + 1)^2 / (4 + 1 + 1) = 16 / 6 trials of a share of 3 / 4.
+    plain = wilson(2.0, 16 / 6)
+    assert (found.low, found.high) == pytest.approx((plain.low, plain.high)) and "only 3 values" in found.note
+    for wrong in ([1, 1], [1, 1, 0], [1, 1, float("nan")]):
+        with pytest.raises(ValueError):
+            bootstrap_mean([1.0, 0.0, 1.0], weights=wrong)

@@ -22,7 +22,11 @@ def evaluate(
     reward_model: Annotated[
         str | None, typer.Option("--reward-model", help="a reward model to hold against the verdicts in --data")
     ] = None,
-    judge: Annotated[str | None, typer.Option(help="module:function, a judge's .yaml file, or a reward model")] = None,
+    judge: Annotated[
+        str | None, typer.Option(help="module:function, a judge's .yaml file, a reward model, or people[:STORE]")
+    ] = None,
+    overlap: Annotated[int, typer.Option(min=1, help="of --judge people: how many are asked about each pair")] = 1,
+    wait: Annotated[bool, typer.Option(help="of --judge people: wait until their votes are in")] = True,
     data: Annotated[str | None, typer.Option(help="held-out prompts; default: those of the run")] = None,
     output: Annotated[str | None, typer.Option(help="run directory for the result; default: that of --model")] = None,
     temperature: Annotated[float, typer.Option(help="of both models; 0 is greedy")] = 0.7,
@@ -46,11 +50,9 @@ def evaluate(
     With --reward-model: how often does that reward model prefer what the labelers preferred, and where does it not?
     """
     if plan is not None:
-        win_rates.plan(plan, ties=ties, samples=samples, run=model[0] if model else None)
-        return
+        return win_rates.plan(plan, ties=ties, samples=samples, run=model[0] if model else None)
     if reward_model is not None:
-        _evaluate_reward(reward_model, data, output, device, dtype)
-        return
+        return _evaluate_reward(reward_model, data, output, device, dtype)
     models = model or []
     if judgments is not None:
         win_rates.by_people(judgments, models, against, judge, output)
@@ -67,12 +69,13 @@ def evaluate(
             _pairs_of(models[0])
         _rank(Console(highlight=False), models[0], against, prompts, target, **how)
         return
+    decides = win_rates.judge_named(judge, overlap, wait)
     how |= {"temperature": temperature, "max_tokens": max_tokens, "samples": samples, "seed": seed}
     if len(models) > 1:
-        win_rates.several(models, against, prompts, judge, target, all_pairs, bool(best_of or slice_by or axis), how)
+        win_rates.several(models, against, prompts, decides, target, all_pairs, bool(best_of or slice_by or axis), how)
         return
     how |= {"best_of": best_of, "reward": reward or (), "slices": slice_by or (), "axes": win_rates.axes_of(axis or ())}
-    win_rates.one(models[0], against, prompts, judge, target, how)
+    win_rates.one(models[0], against, prompts, decides, target, how)
 
 
 def _rank(

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from preferably.cli import deciders
 from preferably.cli.labeling import DEFAULT, StoreName
 from preferably.errors import ConfigError
 
@@ -177,6 +178,7 @@ def _revise(
     from preferably.data.writers import ending_of, refuse_existing, write_rows
     from preferably.feedback.store.kept_replies import KeptReplies
     from preferably.judging.constitution import revised, rows_of
+    from preferably.judging.described import deciders as described
     from preferably.judging.llm import LanguageJudge
 
     ending_of(output)
@@ -200,7 +202,7 @@ def _revise(
     if same:
         console.print(Text(f"{same:,} came out as they were: they are no pairs, and not written"), soft_wrap=True)
     write_rows(rows, output)
-    _print_cost(console, judge)
+    deciders.show(console, described(judge))
     console.print(Text(f"{len(rows):,} rows written to {output}"), soft_wrap=True)
     if any(one.why for one in made):
         raise typer.Exit(1)
@@ -219,6 +221,8 @@ def _settings(judge: str | None, server: str | None, model: str | None, key_env:
 
 
 def _print_labeled(console: Console, told: "Labeled", judge: "LanguageJudge") -> None:
+    from preferably.judging.described import deciders as described
+
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
@@ -236,19 +240,11 @@ def _print_labeled(console: Console, told: "Labeled", judge: "LanguageJudge") ->
         table.add_row("known", f"{told.cached:,} had been answered before")
     if len(told.models) > 1:
         table.add_row("models", Text("; ".join(f"{name}: {n:,}" for name, n in told.models.items()), style="yellow"))
-    for doubt in judge.able().doubts:
-        table.add_row("server", Text(doubt, style="dim"))
     console.print(table)
-    _print_cost(console, judge)
+    deciders.show(console, described(judge))
     if told.states["failed"]:
         console.print(Text(f"{told.states['failed']:,} failed and are not kept; the same command asks them again",
                            style="yellow"), soft_wrap=True)  # fmt: skip
-
-
-def _print_cost(console: Console, judge: "LanguageJudge") -> None:
-    spent = judge.client.spending
-    cost = "" if spent.cost is None else f", a cost of {spent.cost:.4g}"
-    console.print(Text(f"{spent.requests:,} requests, {spent.tokens:,} tokens{cost}"), soft_wrap=True)
 
 
 def _print_audit(console: Console, found: "JudgeAudit") -> None:
@@ -264,3 +260,4 @@ def _print_audit(console: Console, found: "JudgeAudit") -> None:
     console.print(table)
     outcome, words = verdict(found)
     console.print(Text(words, style=f"bold {styles[outcome]}"), soft_wrap=True)
+    deciders.show(console, found.judged_by)

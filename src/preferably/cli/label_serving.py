@@ -1,16 +1,13 @@
 """`preferably label serve`, `queue` and `invite`: people judge in the browser."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
 from preferably.errors import ConfigError
-
-if TYPE_CHECKING:
-    from preferably.labeling.queue import Task
 
 DEFAULT = "preferably.db"
 StoreName = Annotated[str, typer.Option(help="a file, or postgresql://user@host/name")]
@@ -51,8 +48,10 @@ def serve(
 def queue(
     files: Annotated[list[str], typer.Argument(help="rows with prompts and completions, as docs/data.md has them")],
     store: StoreName = DEFAULT,
-    kind: Annotated[str, typer.Option(help="pair, ranking, rating, thumbs or edit")] = "pair",
-    overlap: Annotated[int | None, typer.Option(min=1, help="how many people answer each; default: 1")] = None,
+    kind: Annotated[
+        str | None, typer.Option(help="pair, ranking, rating, thumbs or edit; default: pair, of more than two ranking")
+    ] = None,
+    overlap: Annotated[int, typer.Option(min=1, help="how many people answer each")] = 1,
     priority: Annotated[float, typer.Option(help="larger comes first")] = 0.0,
     batch: Annotated[str, typer.Option(help="a name for these tasks; default: the first file's")] = "",
     gold: Annotated[
@@ -60,22 +59,22 @@ def queue(
     ] = False,
 ) -> None:
     """Queue completions to be judged by people; what is queued already is not queued twice."""
+    queue_rows(files, store, kind=kind, overlap=overlap, priority=priority, batch=batch, gold=gold)
+
+
+def queue_rows(files: list[str], store: str, *, batch: str = "", **how: Any) -> None:
+    """Queue the rows of files, and say what became of them."""
     from preferably.labeling.material import tasks_in
+    from preferably.labeling.project import Project
     from preferably.labeling.queue import Queue
 
-    found, account = tasks_in(files, kind=kind, overlap=overlap or 1, priority=priority, gold=gold)
-    console = Console(highlight=False)
+    console, name = Console(highlight=False), batch or Path(files[0]).name
+    found, account = tasks_in(files, **how)
     console.print(Text(account.describe()), soft_wrap=True)
-    _queued(console, store, found, batch or Path(files[0]).name, Queue)
-
-
-def _queued(console: Console, store: str, found: "list[Task]", batch: str, queue: Any) -> None:
-    from preferably.labeling.project import Project
-
     with _opened(store) as opened:
-        done = queue(opened, Project()).add(found, batch)
+        done = Queue(opened, Project()).add(found, name)
     known = f", {done['known']:,} were there already" if done["known"] else ""
-    console.print(Text(f"{done['queued']:,} tasks queued in the batch {batch}{known}"), soft_wrap=True)
+    console.print(Text(f"{done['queued']:,} tasks queued in the batch {name}{known}"), soft_wrap=True)
     console.print(Text(f"preferably label serve --store {store}", style="dim"), soft_wrap=True)
 
 

@@ -1,12 +1,20 @@
 """`preferably quickstart`: the whole job, small, on this machine."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
+
+from preferably.errors import ConfigError
+
+if TYPE_CHECKING:
+    from preferably.cli.watching import Watch
+    from preferably.feedback.store.store import Store
+    from preferably.quickstart.your_labels import YourLabels
 
 AXES = {
     "correctness": "right answer (graded)", "directness": "answers first", "voice": "brand voice",
@@ -19,6 +27,9 @@ def quickstart(
     seed: Annotated[int, typer.Option(help="of everything: the world's texts, the model, the labels")] = 0,
     output: Annotated[Path, typer.Option(help="where the run directories go")] = Path("quickstart"),
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps")] = "auto",
+    label: Annotated[
+        bool, typer.Option("--label", help="answer ten questions in the browser, and see what they did")
+    ] = (False),
 ) -> None:
     """Align a tiny model in an embedded world with a known truth, and see by how much it got better."""
     from preferably.cli.watching import Watch, watching
@@ -51,8 +62,51 @@ def quickstart(
                 return lambda done: watch.bars.advance(task, done)
 
         assert isinstance(watch, Watch)
-        results = run(output, seed=seed, watcher=Watcher(), device=device)
+        results = run(output, seed=seed, watcher=Watcher(), device=device, yours=_yours(watch) if label else None)
     _print(console, results, output)
+    if told := results.get("your_labels"):
+        _print_yours(console, told, output)
+
+
+def _yours(watch: "Watch") -> "YourLabels":
+    """Questions for the browser: a server of this machine for as long as they last."""
+    try:
+        from preferably.labeling.desk import Desk
+        from preferably.labeling.people import People
+        from preferably.labeling.server import Address, serving
+    except ImportError as error:
+        raise ConfigError(f"--label needs {error.name}: pip install 'preferably[label]'.") from error
+    from preferably.quickstart.your_labels import PROJECT, YOU, YourLabels, answered
+
+    def ask(store: "Store", count: int) -> None:
+        people = People(store)
+        person, _ = people.accept(people.invite("labeler", YOU), YOU)
+        people.note(person.id, read=PROJECT.version)
+        with serving(Desk(store, PROJECT), Address(port=0)) as url:
+            link = f"{url}/join#{people.invite('labeler', YOU, person=person.id)}"
+            watch.console.print(f"{count} questions wait for you: [bold]{link}[/bold]", soft_wrap=True)
+            while answered(store) < count:
+                time.sleep(0.5)
+
+    return YourLabels(ask)
+
+
+def _print_yours(console: Console, told: dict[str, Any], output: Path) -> None:
+    agreed = told["agreed"]
+    console.print(
+        f"Of your {told['answered']} choices the reward model agrees with {agreed['reward']}, DPO with "
+        f"{agreed['dpo']}.",
+        soft_wrap=True,
+    )
+    if (traced := told["traced"]) is not None:
+        before = traced["reward"]["before"]
+        began = "" if before is None else f" (it began at {before:+.2f})"
+        console.print(
+            f"One of them, through both roads: the reward model scores your choice {traced['reward']['after']:+.2f} "
+            f"over the other{began}, DPO's margin is {traced['dpo']['after']:+.2f} (it began at 0). "
+            f"{output / 'dpo' / 'report.html'} shows it.",
+            soft_wrap=True,
+        )
 
 
 def _print(console: Console, results: dict[str, Any], output: Path) -> None:

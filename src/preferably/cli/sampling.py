@@ -24,6 +24,9 @@ def sample(
     store: Annotated[
         str, typer.Option(help="where what servers of --models say is kept, and not paid twice")
     ] = DEFAULT,
+    queue: Annotated[
+        str | None, typer.Option(help="a store: people are to compare what was drawn (label serve)")
+    ] = None,
     samples: Annotated[int, typer.Option(min=1, help="completions a prompt")] = 1,
     reward: Annotated[
         list[str] | None,
@@ -49,29 +52,52 @@ def sample(
     With --best-of N the one of N that the reward likes best: the baseline that needs no training. With --models A,B
     what each of them answers, side by side: to be judged, or with --prefer as pairs.
     """
-    from preferably import api
-    from preferably.cli.watching import watching
-
     if models is not None and not (model or reward or best_of or top_p != 1.0 or top_k):
+        _may_queue(queue, len(models.split(",")) * samples if prefer is None else 1)
         _side_by_side(
             models.split(","), store, data=data, output=output, samples=samples, prefer=prefer, temperature=temperature,
             max_tokens=max_tokens, limit=limit, seed=seed, device=device, dtype=dtype,
         )  # fmt: skip
-        return
+        return _queue(queue, output)
     if model is None or models is not None or prefer is not None:
         raise ConfigError(
             "Give --model; or --models A,B with --samples, --prefer, --temperature and --max-tokens alone."
         )
+    _may_queue(queue, samples if best_of is None else 1)
+    _drawn(
+        model, data=data, output=output, samples=samples, reward=reward or (), best_of=best_of,
+        missing_eos_penalty=missing_eos_penalty, temperature=temperature, top_p=top_p, top_k=top_k,
+        max_tokens=max_tokens, limit=limit, seed=seed, device=device, dtype=dtype,
+    )  # fmt: skip
+    _queue(queue, output)
+
+
+def _drawn(model: str, *, output: Path, best_of: int | None, **how: Any) -> None:
+    from preferably import api
+    from preferably.cli.watching import watching
+
     with watching() as watch:
         task = watch.stage("drawing")
         done = api.sample(
-            model, data=data, output=output, samples=samples, reward=reward or (), best_of=best_of,
-            missing_eos_penalty=missing_eos_penalty, temperature=temperature, top_p=top_p, top_k=top_k,
-            max_tokens=max_tokens, limit=limit, seed=seed, device=device, dtype=dtype,
+            model, output=output, best_of=best_of, **how,
             starting=lambda total: watch.bars.update(task, total=total),
             progress=lambda prompts: watch.bars.advance(task, prompts),
         )  # fmt: skip
     _show(done, output, best_of)
+
+
+def _may_queue(queue: str | None, completions: int) -> None:
+    """Refuse, before anything is drawn, what people could not compare."""
+    if queue is not None and completions < 2:
+        raise ConfigError("--queue wants something to compare: two or more completions a prompt (--samples, --models).")
+
+
+def _queue(queue: str | None, output: Path) -> None:
+    if queue is None:
+        return
+    from preferably.cli.label_serving import queue_rows
+
+    queue_rows([str(output)], queue)
 
 
 def _side_by_side(models: list[str], store: str, **how: Any) -> None:

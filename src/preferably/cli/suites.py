@@ -1,13 +1,15 @@
 """`preferably suite`: known evaluations, from local files."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
-from preferably.cli import boards
+from preferably.cli import boards, deciders, flagged
 from preferably.cli.evaluating import Device, Dtype
 
 if TYPE_CHECKING:
@@ -49,17 +51,10 @@ def alpaca_eval(
 ) -> None:
     """A model against a baseline's outputs, by a judge, in AlpacaEval's format; `preferably board` reads what is
     written."""
-    from preferably.cli.watching import watching
     from preferably.evaluation.suite_runs import run_alpaca_eval
-    from preferably.models.sampler import Decoding
 
-    with watching() as watch:
-        task = watch.stage("answering")
-        found = run_alpaca_eval(
-            data, judge, output, model=model, outputs=outputs, name=name,
-            decoding=Decoding(temperature, max_tokens=max_tokens), limit=limit, seed=seed,
-            progress=lambda done: watch.bars.advance(task, done), **_loading(model, device, dtype),
-        )  # fmt: skip
+    how: dict[str, Any] = {"model": model, "outputs": outputs, "name": name, "limit": limit, "seed": seed}
+    found = _judged(partial(run_alpaca_eval, data, judge, output, **how), temperature, max_tokens, device, dtype)
     _show_judged(found, "instructions", output / "alpaca_eval" / "annotations.json")
 
 
@@ -80,17 +75,10 @@ def mt_bench(
     dtype: Dtype = "auto",
 ) -> None:
     """A model against another's answers to questions of several turns, by a judge, in MT-bench's format."""
-    from preferably.cli.watching import watching
     from preferably.evaluation.suite_runs import run_mt_bench
-    from preferably.models.sampler import Decoding
 
-    with watching() as watch:
-        task = watch.stage("answering")
-        found = run_mt_bench(
-            data, against, judge, output, model=model, outputs=outputs, name=name,
-            decoding=Decoding(temperature, max_tokens=max_tokens), limit=limit, seed=seed,
-            progress=lambda done: watch.bars.advance(task, done), **_loading(model, device, dtype),
-        )  # fmt: skip
+    how: dict[str, Any] = {"model": model, "outputs": outputs, "name": name, "limit": limit, "seed": seed}
+    found = _judged(partial(run_mt_bench, data, against, judge, output, **how), temperature, max_tokens, device, dtype)
     _show_judged(found, "turns", output / "mt_bench" / "judgments.jsonl")
 
 
@@ -136,15 +124,27 @@ def ifeval(
         done = run_ifeval(
             data, model=model, responses=responses, language=language, output=output,
             decoding=Decoding(temperature, max_tokens=max_tokens), limit=limit, seed=seed,
-            progress=lambda prompts: watch.bars.advance(task, prompts), **_loading(model, device, dtype),
+            progress=lambda prompts: watch.bars.advance(task, prompts), note=watch.note,
+            device=device, dtype=dtype,
         )  # fmt: skip
     console = Console(highlight=False)
     _show_rejects(console, done.accounting)
     _show_following(console, done.result, done.too_long)
 
 
-def _loading(model: str | None, device: str, dtype: str) -> dict[str, str]:
-    return {} if model is None else {"device": device, "dtype": dtype}
+def _judged(
+    run: "Callable[..., Judged]", temperature: float, max_tokens: int, device: str, dtype: str
+) -> "Judged":  # fmt: skip
+    """A suite with a judge, watched."""
+    from preferably.cli.watching import watching
+    from preferably.models.sampler import Decoding
+
+    with watching() as watch:
+        task = watch.stage("answering")
+        return run(
+            decoding=Decoding(temperature, max_tokens=max_tokens), note=watch.note, device=device, dtype=dtype,
+            progress=lambda done: watch.bars.advance(task, done),
+        )  # fmt: skip
 
 
 def _show_judged(found: "Judged", what: str, written: Path) -> None:
@@ -157,6 +157,9 @@ def _show_judged(found: "Judged", what: str, written: Path) -> None:
     for text, count in left_out.items():
         if count:
             console.print(f"[yellow]{count:,} {text}[/yellow]", soft_wrap=True)
+    told = found.board.entries  # a board of annotations says itself where the model's answer is constant
+    flagged.show(console, [one for one in found.flags if not (told and one.kind == "constant" and one.side == "model")])
+    deciders.show(console, found.judged_by)
     console.print(f"written  {written}", soft_wrap=True)
 
 

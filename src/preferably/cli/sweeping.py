@@ -54,7 +54,7 @@ def sweep(
             low, high = point.interval
             figures = [f"{point.kl:.2f}", f"{point.win_rate:.3f}", f"{low:.3f} to {high:.3f}"]
         said = [f"{value:g}" if isinstance(value, float) else str(value) for value in point.settings.values()]
-        table.add_row(mark, *said, *figures, ", ".join(point.warnings))
+        table.add_row(mark, *said, *figures, ", ".join((*point.warnings, *point.flagged)))
     console.print(table)
     console.print("\n* on the frontier: no other point wins more at no more KL")
     if found.stopped_by is not None:

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
+from preferably.remote.away import telling
 from preferably.training.closing import Progress
 
 FIGURES = {
@@ -25,7 +26,7 @@ class Watch:
     """One line of progress a stage."""
 
     def __init__(self, console: Console) -> None:
-        self.console = console
+        self.console, self.task, self.gone = console, TaskID(0), False
         self.bars = Bars(
             TextColumn("[bold]{task.description:<22}"), BarColumn(bar_width=24), MofNCompleteColumn(),
             TimeElapsedColumn(), TextColumn("{task.fields[figures]}"), console=console, disable=not sys.stderr.isatty(),
@@ -35,7 +36,8 @@ class Watch:
         """Begin a line."""
         if self.bars.disable:
             self.console.print(name)
-        return self.bars.add_task(name, total=total, figures="")
+        self.task = self.bars.add_task(name, total=total, figures="")
+        return self.task
 
     def training(self, name: str) -> Progress:
         """The callbacks of a training loop, as a line of its own."""
@@ -54,14 +56,26 @@ class Watch:
     def warn(self, code: str, message: str, advice: str) -> None:
         """Say a warning: what it means and what to change."""
         if code == "note":
-            self.console.print(f"[dim]note: {escape(message)}[/dim]", soft_wrap=True)
+            self.note(message)
             return
         self.console.print(f"[yellow]warning ({code}):[/yellow] {escape(message)}; {escape(advice)}.", soft_wrap=True)
+
+    def away(self, text: str) -> None:
+        """Say that a server is waited for, in the line of what is under way; an empty text is that it is back."""
+        if not self.bars.disable and self.bars.tasks:
+            self.bars.update(self.task, figures=f"[yellow]{escape(text)}[/yellow]" if text else "")
+        elif bool(text) != self.gone:
+            self.console.print(f"[yellow]waiting:[/yellow] {escape(text)}" if text else "it answers", soft_wrap=True)
+        self.gone = bool(text)
+
+    def note(self, text: str) -> None:
+        """Say what is good to know."""
+        self.console.print(f"[dim]note: {escape(text)}[/dim]", soft_wrap=True)
 
 
 @contextmanager
 def watching(*, quiet: bool = False) -> Iterator[Watch]:
     """A watch on standard error, which leaves standard output to the result."""
     watch = Watch(Console(stderr=True, highlight=False, quiet=quiet))
-    with watch.bars:
+    with watch.bars, telling(watch.away):
         yield watch

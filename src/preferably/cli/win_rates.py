@@ -11,19 +11,22 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from preferably.cli import deciders, flagged
 from preferably.errors import ConfigError
 
 if TYPE_CHECKING:
     from preferably.evaluation.controls import Controls
-    from preferably.evaluation.flags import Flag
     from preferably.evaluation.people import ByPeople
     from preferably.evaluation.several import Several
     from preferably.evaluation.slices import Slice
     from preferably.evaluation.winrate import WinRate
+    from preferably.judging.people import PeopleJudge
     from preferably.statistics.intervals import Interval
 
 
-def one(model: str, against: str, prompts: str, judge: str, target: str | None, how: dict[str, Any]) -> None:
+def one(
+    model: str, against: str, prompts: str, judge: "str | PeopleJudge", target: str | None, how: dict[str, Any]
+) -> None:
     """The win rate of one model, and its report."""
     from preferably import api
     from preferably.cli.watching import watching
@@ -32,12 +35,30 @@ def one(model: str, against: str, prompts: str, judge: str, target: str | None, 
         task = watch.stage("answering")
         result = api.evaluate(
             model, against=against, data=prompts, judge=judge, output=target,
-            progress=lambda done: watch.bars.advance(task, done), **how,
+            progress=lambda done: watch.bars.advance(task, done), note=watch.note, **how,
         )  # fmt: skip
     console = Console(highlight=False)
     _print_win_rate(console, result)
     if target is not None:
         console.print(f"report  {Path(target) / 'report.html'}", soft_wrap=True)
+
+
+def judge_named(name: str, overlap: int, wait: bool) -> "str | PeopleJudge":
+    """The judge's name; or people, with what is told while they are waited for."""
+    from preferably.judging.people import PeopleJudge, named_store
+
+    store = named_store(name)
+    if store is None:
+        return name
+    console, told = Console(stderr=True, highlight=False), [-1]
+
+    def waiting(done: int, of: int) -> bool:
+        if wait and done != told[0]:
+            told[0] = done
+            console.print(f"{done:,} of {of:,} pairs are judged by people (preferably label serve --store {store})")
+        return wait
+
+    return PeopleJudge(store, overlap=overlap, wait=waiting)
 
 
 def axes_of(named: Sequence[str]) -> dict[str, str]:
@@ -52,8 +73,8 @@ def axes_of(named: Sequence[str]) -> dict[str, str]:
 
 
 def several(
-    models: Sequence[str], against: str, prompts: str, judge: str, target: str | None, all_pairs: bool, more: bool,
-    how: dict[str, Any],
+    models: Sequence[str], against: str, prompts: str, judge: "str | PeopleJudge", target: str | None, all_pairs: bool,
+    more: bool, how: dict[str, Any],
 ) -> None:  # fmt: skip
     """Several models, ranked."""
     from preferably import api
@@ -65,7 +86,7 @@ def several(
         task = watch.stage("answering")
         found = api.evaluate_several(
             models, against=against, data=prompts, judge=judge, output=target, all_pairs=all_pairs,
-            progress=lambda done: watch.bars.advance(task, done), **how,
+            progress=lambda done: watch.bars.advance(task, done), note=watch.note, **how,
         )  # fmt: skip
     console = Console(highlight=False)
     _print_board(console, found, against, all_pairs)
@@ -160,7 +181,9 @@ def _print_win_rate(console: Console, result: "WinRate") -> None:
         )
     _print_axes(console, result.axes)
     _print_slices(console, result.slices)
-    _print_flags(console, result.flags)
+    flagged.show(console, result.flags)
+    for found in (result, *result.axes.values()):
+        deciders.show(console, found.judged_by)
 
 
 def _print_controls(console: Console, controls: "Controls") -> None:
@@ -222,17 +245,6 @@ def _print_slices(console: Console, slices: Sequence["Slice"]) -> None:
         console.print(Text(said, style="dim"), soft_wrap=True)
 
 
-def _print_flags(console: Console, flags: Sequence["Flag"]) -> None:
-    from preferably.data.accounting import printable
-
-    for flag in (flag for flag in flags if flag.warns):
-        side = {"model": "the model", "against": "what it is compared with"}[flag.side]
-        line = Text.assemble((f"warning ({flag.kind}): ", "yellow"), f"{side}: {flag.message}.")
-        console.print(line, soft_wrap=True)
-        for example in flag.examples:
-            console.print(Text(f"  {printable(example)}", style="dim"), soft_wrap=True)
-
-
 def _print_board(console: Console, found: "Several", against: str, all_pairs: bool) -> None:
     table = _table("model", "strength", "95%", f"against {against}", "95%", "group")
     for standing in found.board.standings:
@@ -258,8 +270,8 @@ def _print_board(console: Console, found: "Several", against: str, all_pairs: bo
         "the group above; strengths are nats of log-odds.", soft_wrap=True,
     )  # fmt: skip
     for (name, _), pair in found.pairs.items():
-        for flag in (flag for flag in pair.flags if flag.warns and flag.side == "model"):
-            console.print(Text(f"warning ({flag.kind}): {name}: {flag.message}.", style="yellow"), soft_wrap=True)
+        flagged.show(console, pair.flags, {"model": name})
+    deciders.show(console, found.judged_by)
 
 
 def _print_people(console: Console, found: "ByPeople") -> None:
@@ -274,6 +286,9 @@ def _print_people(console: Console, found: "ByPeople") -> None:
         soft_wrap=True,
     )
     console.print(f"with the judge, {said.n} prompts are worth {said.worth:.0f} of people alone", soft_wrap=True)
+    rate, why = found.style.win_rate, found.style.why
+    told = f"not sure, as {why}" if rate is None else f"{rate:.3f} {_span(found.style.interval)}"
+    console.print(f"by people at equal style {told}", soft_wrap=True)
     if found.people_alone:
         console.print(f"{found.people_alone} prompts that people judged and the judge did not are left out")
     if found.doubt:

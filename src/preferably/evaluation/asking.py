@@ -10,7 +10,8 @@ from preferably.batches.packing import split_by_tokens
 from preferably.data.load import load_feedback, read_feedback
 from preferably.data.tokens import encode
 from preferably.errors import ConfigError
-from preferably.evaluation.compare import answers, texts
+from preferably.evaluation.compare import answers
+from preferably.evaluation.kept_answers import texts
 from preferably.evaluation.readiness import Readiness, readiness
 from preferably.feedback.records import Group
 from preferably.judging.judge import ScoreFunction

@@ -9,9 +9,18 @@ from typing import Any
 from preferably.data.load import load_feedback
 from preferably.data.writers import ending_of, refuse_existing, row_of, write_rows
 from preferably.errors import ConfigError, DataError
-from preferably.evaluation.compare import Answer, Tell, answers, with_room
+from preferably.evaluation.compare import Tell, answers, with_room
 from preferably.feedback.records import Group
-from preferably.judging.parts import Part, Scores, added_up, answered, check_columns, needs_company, reward_parts
+from preferably.judging.parts import (
+    Part,
+    Scores,
+    added_up,
+    answered,
+    check_columns,
+    facts_of,
+    needs_company,
+    reward_parts,
+)
 from preferably.methods import MISSING_EOS
 from preferably.models.loading import Loaded, load, model_directory
 from preferably.models.sampler import Decoding, Sample
@@ -131,19 +140,33 @@ def best_of(
     return found
 
 
-def answering(reward: Sequence[str], n: int | None, **loading: Any) -> tuple[Answer | None, dict[str, Any]]:
-    """A stand-in for `answers` that gives the best of `n` by `reward`, and what to say of it; neither without `n`."""
+@dataclass(frozen=True, slots=True)
+class BestOf:
+    """A stand-in for `answers` that gives the best of `n` by `parts`."""
+
+    n: int
+    parts: Sequence[Part]
+
+    def __call__(self, loaded: Loaded, prompts: Sequence[Group], decoding: Decoding, **how: Any) -> list[list[Sample]]:
+        """As `best_of`."""
+        return best_of(loaded, prompts, self.parts, self.n, decoding, **how)
+
+    def facts(self, prompts: Sequence[Group]) -> dict[str, Any]:
+        """What decides which is the best."""
+        return {"best_of": self.n, "weights": [[one.name, one.weight] for one in self.parts]} | facts_of(
+            self.parts, prompts
+        )
+
+
+def answering(reward: Sequence[str], n: int | None, **loading: Any) -> tuple[BestOf | None, dict[str, Any]]:
+    """The stand-in that gives the best of `n` by `reward`, and what to say of it; neither without `n`."""
     if n is None:
         if reward:
             raise ConfigError("A reward chooses the best of several answers: give best_of too, or leave it out.")
         return None, {}
     parts = reward_parts(reward, **loading)
     _check(n, parts)
-
-    def answer(loaded: Loaded, prompts: Sequence[Group], decoding: Decoding, **how: Any) -> list[list[Sample]]:
-        return best_of(loaded, prompts, parts, n, decoding, **how)
-
-    return answer, {"best_of": n, "reward": " + ".join(reward), "kl_bound": most_kl(n)}
+    return BestOf(n, parts), {"best_of": n, "reward": " + ".join(reward), "kl_bound": most_kl(n)}
 
 
 def best_at(scores: Scores) -> int | None:

@@ -144,7 +144,12 @@ def _entry(some: Sequence[Annotation], confidence: float, seed: int) -> Entry:
     by_instruction: dict[str, list[float]] = defaultdict(list)
     for one, value in known:
         by_instruction[one.instruction].append(value)
-    interval = bootstrap_mean(list(map(fmean, by_instruction.values())), confidence, seed=seed) if won else None
+    counts = list(map(len, by_instruction.values()))
+    interval = (
+        bootstrap_mean(list(map(fmean, by_instruction.values())), confidence, seed=seed, weights=counts)
+        if won
+        else None
+    )
     error = standard_error(won)
     return Entry(
         some[0].model, some[0].baseline, some[0].annotator,

@@ -4,10 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any
+from typing import Any, Protocol
 
 from preferably.data.tokens import encode_prompts
 from preferably.errors import ModelError
+from preferably.evaluation.kept_answers import KeptAnswers
 from preferably.evaluation.slices import names_in
 from preferably.evaluation.winrate import WinRate, win_rate
 from preferably.feedback.records import Group
@@ -19,7 +20,16 @@ from preferably.training.measure import groups_of_samples, kl_of_samples
 from preferably.training.run_directory import RunDirectory
 
 Tell = Callable[[int], None]
-Answer = Callable[..., list[list[Sample]]]
+
+
+class Answer(Protocol):
+    """What may stand in for `answers`."""
+
+    def __call__(self, loaded: Loaded, prompts: Sequence[Group], decoding: Decoding, **how: Any) -> list[list[Sample]]:
+        """Samples for each prompt."""
+
+    def facts(self, prompts: Sequence[Group]) -> Mapping[str, Any]:
+        """What decides them beside the model and the decoding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +73,6 @@ def with_room(prompts: Sequence[Group], models: Sequence[Loaded], max_tokens: in
     return kept, len(prompts) - len(kept)
 
 
-def texts(drawn: Sequence[Sequence[Sample]]) -> list[list[str]]:
-    """The texts of samples, without the white space at their ends."""
-    return [[one.text.strip() for one in several] for several in drawn]
-
-
 def compare(
     model: Loaded,
     against: Loaded,
@@ -81,16 +86,22 @@ def compare(
     answer: Answer | None = None,
     slices: Sequence[str] = (),
     axes: Mapping[str, Judge] | None = None,
+    kept: KeptAnswers | None = None,
 ) -> Comparison:
     """Sample both models on `prompts` and judge them pair by pair; each is seeded apart, so that they differ by chance
     even if they are the same model. `answer` stands in for `answers` where `model` is to answer in another way;
-    `slices` are columns of the prompts (`evaluation.slices`), `axes` judges of one axis each (voice, directness)."""
+    `slices` are columns of the prompts (`evaluation.slices`), `axes` judges of one axis each (voice, directness).
+    `kept` keeps the answers before they are judged."""
     for column in slices:
         names_in(prompts, column)  # a mistake is told before anything is drawn
-    ours = texts((answer or answers)(model, prompts, decoding, samples=samples, seed=2 * seed, progress=progress))
-    theirs = texts(answers(against, prompts, decoding, samples=samples, seed=2 * seed + 1, progress=progress))
-    found = win_rate(prompts, ours, theirs, judge, seed=seed, slices=slices)
-    by_axis = {name: win_rate(prompts, ours, theirs, one, seed=seed) for name, one in (axes or {}).items()}
+    kept = kept or KeptAnswers(None)
+    how: dict[str, Any] = {"samples": samples, "progress": progress}
+    facts = answer.facts(prompts) if answer else None
+    ours = kept.texts(answer or answers, model, prompts, decoding, seed=2 * seed, facts=facts, **how)
+    theirs = kept.texts(answers, against, prompts, decoding, seed=2 * seed + 1, **how)
+    with kept.judging():
+        found = win_rate(prompts, ours, theirs, judge, seed=seed, slices=slices)
+        by_axis = {name: win_rate(prompts, ours, theirs, one, seed=seed) for name, one in (axes or {}).items()}
     found = replace(found, axes=by_axis)
     return Comparison(prompts, ours, theirs, found, decoding, samples)
 

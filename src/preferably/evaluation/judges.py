@@ -14,6 +14,7 @@ from typing import Any
 from preferably.errors import DataError
 from preferably.evaluation import probes
 from preferably.feedback.records import Completion, Group, Preference
+from preferably.judging.described import Decider, deciders, judged_by
 from preferably.judging.judge import Judge, agreed, asked_twice
 from preferably.statistics.intervals import Difference, Interval, bootstrap_mean, paired_difference
 from preferably.statistics.shares import Share, share
@@ -85,6 +86,7 @@ class JudgeAudit:
     orders: dict[str, Share]  # by what the reply says to the judge: pairs that it lost and does not lose with it
     heeded: Difference | None  # the same of all, less where as much is added that says nothing
     constants: dict[str, Share]  # by reply: where it is preferred to one that people preferred
+    judged_by: tuple[Decider, ...] = ()  # the models that it asks, and what the audit took
 
     @property
     def unread(self) -> Share | None:
@@ -106,9 +108,8 @@ class JudgeAudit:
                 return {name: told(getattr(value, name)) for name in ("judge", "people", "n", "more")}
             return {name: told(one) for name, one in value.items()} if isinstance(value, dict) else value
 
-        return (
-            {"schema": 1} | {name: told(getattr(self, name)) for name in self.__slots__} | {"unread": told(self.unread)}
-        )
+        found = {name: told(getattr(self, name)) for name in self.__slots__}
+        return {"schema": 1} | found | {"judged_by": judged_by(self.judged_by), "unread": told(self.unread)}
 
 
 def audit(
@@ -159,7 +160,7 @@ def audit(
         orders=orders, heeded=heeded,
         constants=_constants(ask, drawn[:attacked]),
     )  # fmt: skip
-    return replace(found, states=dict(states))
+    return replace(found, states=dict(states), judged_by=tuple(deciders(judge)))
 
 
 def _by_prompt(groups: Sequence[Group], values: Sequence[float | None]) -> list[float]:

@@ -177,7 +177,8 @@ def _averages(bounds: tuple[float, float], confidence: float, seed: int) -> Call
         values = [value for several in by_question.values() for value in several]
         if not values:
             return Cell(None, 0, 0, len(said), None)
-        interval = bootstrap_mean(list(map(fmean, by_question.values())), confidence, seed=seed, bounds=bounds)
+        means, counts = ([tell(one) for one in by_question.values()] for tell in (fmean, len))
+        interval = bootstrap_mean(means, confidence, seed=seed, bounds=bounds, weights=counts)
         return Cell(fmean(values), len(values), len(by_question), len(said) - len(values), interval)
 
     return cell

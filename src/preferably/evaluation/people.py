@@ -1,7 +1,7 @@
 """Few people, many judgments of a judge: what people would prefer on average, from a store that holds both."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Literal
@@ -10,9 +10,11 @@ from preferably.errors import ConfigError, DataError
 from preferably.feedback.records import Group, Judged, Judgment
 from preferably.feedback.store.entry import Entry
 from preferably.feedback.views import verdicts
+from preferably.statistics.corrected_style import Verdicts, style_corrected
 from preferably.statistics.intervals import FEWEST_UNLIKE, Interval
 from preferably.statistics.multiple import parts_apart
 from preferably.statistics.prediction_powered import FEWEST, Corrected, corrected_mean
+from preferably.statistics.style_control import Styled, style_differences
 
 NOT_RANDOM = 0.01  # the p-value from which on the judge says that people saw another kind of prompts
 Asked = tuple[Any, str]  # a prompt with its tools
@@ -28,6 +30,7 @@ class ByPeople:
     corrected: Corrected
     labelers: int  # people
     people_alone: int  # prompts that people judged and the judge did not, left out
+    style: Styled  # the same at equal style
     alike: float | None  # p-value of the judge saying the same, in the mean, of what people saw and of the rest
 
     @property
@@ -68,6 +71,10 @@ class ByPeople:
                        "n": one.n, "labelers": self.labelers},
             "judge": {"name": self.judge, "win_rate": one.judge, "n": one.n + one.more, "bias": one.bias,
                       "weight": one.weight},
+            "style_controlled": {
+                "win_rate": self.style.win_rate, "why": self.style.why,
+                "interval": self.style.interval and [self.style.interval.low, self.style.interval.high],
+            },
             "worth": one.worth, "people_alone": self.people_alone, "doubt": self.doubt,
         }  # fmt: skip
 
@@ -93,15 +100,21 @@ def by_people(store: str, model: str, against: str, *, judge: str | None = None,
             held = ", ".join(sorted(known)) or "none"
             raise DataError(f"No completion in {store} is from {name!r}; the models there: {held}.")
     chosen = _judge(said, judge, model, against, store)
-    people, labelers = _values(said, model, against, lambda kind, name: kind == "human")
-    guessed, _ = _values(said, model, against, lambda kind, name: kind != "human" and name == chosen)
+    theirs_of = [one for one in _meetings(said, model, against) if one.kind == "human"]
+    of_judge = [one for one in _meetings(said, model, against) if one.kind != "human" and one.labeler == chosen]
+    people, guessed = _values(theirs_of), _values(of_judge)
     both = [asked for asked in people if asked in guessed]
     alone = [guessed[asked] for asked in guessed if asked not in people]
     ours, theirs = [people[asked] for asked in both], [guessed[asked] for asked in both]
     _enough(ours, len(alone), chosen)
     corrected = corrected_mean(ours, theirs, alone, confidence)
     alike = parts_apart([*theirs, *alone], [0] * len(theirs) + [1] * len(alone)).get(0)
-    return ByPeople(model, against, chosen, corrected, labelers, len(people) - len(both), alike)
+    style = style_corrected(
+        _verdicts(theirs_of, {*both}), _verdicts(of_judge, {*both}), _verdicts(of_judge, {*guessed} - {*both}),
+        confidence=confidence,
+    )  # fmt: skip
+    labelers = len({one.labeler for one in theirs_of})
+    return ByPeople(model, against, chosen, corrected, labelers, len(people) - len(both), style, alike)
 
 
 def _said(entries: Iterable[Entry]) -> dict[Group, dict[str, list[Judgment]]]:
@@ -117,10 +130,19 @@ def _origins(group: Group) -> list[str]:
     return [one.origin.model or "" if one.origin else "" for one in group.completions]
 
 
-def _meetings(
-    said: Mapping[Group, Mapping[str, list[Judgment]]], model: str, against: str
-) -> Iterator[tuple[Asked, str, str, float]]:
-    """(prompt, kind of labeler, labeler, value) of every verdict on a completion of each of the two."""
+@dataclass(frozen=True, slots=True)
+class Meeting:
+    """A verdict on a completion of each of the two: 1 where `texts[0]`, the model's, is preferred."""
+
+    asked: Asked
+    kind: str  # of the labeler
+    labeler: str
+    value: float
+    texts: tuple[str, str]
+
+
+def _meetings(said: Mapping[Group, Mapping[str, list[Judgment]]], model: str, against: str) -> Iterator[Meeting]:
+    """Every one."""
     for group, by_kind in said.items():
         origins = _origins(group)
         for kind, judgments in by_kind.items():
@@ -128,20 +150,24 @@ def _meetings(
                 for places, verdict in found.items():
                     if sorted(origins[at] for at in places) == sorted((model, against)):
                         first = origins[places[0]] == model
-                        yield (group.prompt, group.tools), kind, name, (1 + (verdict if first else -verdict)) / 2
+                        one, other = (group.completions[at].text for at in (places if first else places[::-1]))
+                        value = (1 + (verdict if first else -verdict)) / 2
+                        yield Meeting((group.prompt, group.tools), kind, name, value, (one, other))
 
 
-def _values(
-    said: Mapping[Group, Mapping[str, list[Judgment]]], model: str, against: str, whose: Callable[[str, str], bool]
-) -> tuple[dict[Asked, float], int]:
-    """The value of each prompt by the labelers for whom `whose(kind, name)` holds, and how many they are."""
+def _values(meetings: Iterable[Meeting]) -> dict[Asked, float]:
+    """The value of each prompt."""
     found: dict[Asked, list[float]] = defaultdict(list)
-    who = set()
-    for asked, kind, name, value in _meetings(said, model, against):
-        if whose(kind, name):
-            found[asked].append(value)
-            who.add(name)
-    return {asked: fmean(values) for asked, values in found.items()}, len(who)
+    for one in meetings:
+        found[one.asked].append(one.value)
+    return {asked: fmean(values) for asked, values in found.items()}
+
+
+def _verdicts(meetings: Iterable[Meeting], prompts: set[Asked]) -> Verdicts:
+    """Those on some prompts, with how the two replies look."""
+    some = [one for one in meetings if one.asked in prompts]
+    ours, theirs = ([one.texts[side] for one in some] for side in (0, 1))
+    return Verdicts([one.value for one in some], style_differences(ours, theirs), [one.asked for one in some])
 
 
 def _judge(
@@ -149,8 +175,8 @@ def _judge(
 ) -> str:
     """The labeler that is no person and whose verdicts help."""
     counts: dict[str, int] = defaultdict(int)
-    for _, kind, name, _ in _meetings(said, model, against):
-        counts[name] += kind != "human"
+    for one in _meetings(said, model, against):
+        counts[one.labeler] += one.kind != "human"
     names = sorted(name for name, count in counts.items() if count)
     if judge is None and len(names) > 1:
         raise ConfigError(f"Several judges compared {model} with {against}: {', '.join(names)}; name one by --judge.")

@@ -51,14 +51,24 @@ def preference_accuracy(
     """
     if not pairs:
         raise DataError("There is no pair to rank: none of the rows fits the context of the model.")
-    right = longer = 0.0
+    lengths = torch.tensor([[float(mask.sum()) for mask in pair.train] for pair in pairs])
+    right, longer = (
+        float((0.5 + 0.5 * torch.sign(apart)).sum())
+        for apart in (margins(policy, reference, pairs, budget=budget), lengths[:, 0] - lengths[:, 1])
+    )
+    n = len(pairs)
+    return PreferenceAccuracy(right / n, wilson(right, n), n, longer / n, left_out)
+
+
+@torch.no_grad()
+def margins(policy: Policy, reference: Policy, pairs: Sequence[TokenGroup], *, budget: int = 8192) -> torch.Tensor:
+    """[n]: log pi/ref of the chosen completion, which stands first, less that of the other, nats."""
+    found = []
     for run in split_by_tokens(pairs, budget):
         batch = collate(run)
         gained = batch.sums(policy(batch)) - batch.sums(reference(batch))
-        right += float((0.5 + 0.5 * torch.sign(gained[::2] - gained[1::2])).sum())
-        longer += float((0.5 + 0.5 * torch.sign(batch.lengths[::2] - batch.lengths[1::2])).sum())
-    n = len(pairs)
-    return PreferenceAccuracy(right / n, wilson(right, n), n, longer / n, left_out)
+        found.append((gained[::2] - gained[1::2]).cpu())
+    return torch.cat(found)
 
 
 def rank_pairs(model: Loaded, against: Loaded, pairs: Sequence[Group]) -> PreferenceAccuracy:

@@ -25,6 +25,7 @@ from preferably.statistics.calibration import (
     reliability,
 )
 from preferably.statistics.shares import Share, share
+from preferably.statistics.style_control import style_of
 
 Rights = list[tuple[int, float]]  # of pairs: which record each is of, and 1, 0.5 or 0
 FEW = 30  # records below which nothing is said of calibration
@@ -38,7 +39,7 @@ BASELINES: dict[str, Callable[[str], float]] = {
     "more lines": lambda text: text.count("\n"),
     "more distinct words": lambda text: len(set(text.lower().split())),
     "more digits": lambda text: sum(map(str.isdigit, text)),
-    "more list items and headings": lambda text: sum(line.lstrip()[:1] in ("-", "*", "#") for line in text.split("\n")),
+    "more list items and headings": lambda text: sum(style_of(text)[1:3]),
 }
 
 

@@ -8,9 +8,11 @@ from typing import Any
 
 from preferably.errors import ConfigError, DataError
 from preferably.evaluation.asking import prompts_in
-from preferably.evaluation.compare import Tell, answers, texts, with_room
+from preferably.evaluation.compare import Tell, answers, with_room
+from preferably.evaluation.kept_answers import KeptAnswers, Note, silent
 from preferably.evaluation.winrate import VALUE, WinRate, win_rate
 from preferably.feedback.records import Group
+from preferably.judging.described import Decider, judged_by
 from preferably.judging.judge import Judge, ScoreFunction, name_of
 from preferably.judging.named import decided_by
 from preferably.models.loading import Loaded, load, model_directory
@@ -30,6 +32,11 @@ class Several:
     prompts: int
     too_long: int  # prompts that leave some model no room to answer, left out for all
 
+    @property
+    def judged_by(self) -> tuple[Decider, ...]:
+        """The models that decided, and what asking them took for all pairs."""
+        return [*self.pairs.values()][-1].judged_by
+
     def as_json(self, *, judge: str, decoding: dict[str, Any], against: str, all_pairs: bool) -> dict[str, Any]:
         """The contents of `board.json`."""
         board = self.board
@@ -42,7 +49,8 @@ class Several:
             "schema": 1, "models": models, "groups": board.groups,
             "separable": [list(pair) for pair in board.separable], "tie_weight": board.tie_weight,
             "confidence": board.confidence, "prompts": self.prompts, "too_long": self.too_long, "against": against,
-            "all_pairs": all_pairs, "judge": judge, "decoding": decoding,
+            "all_pairs": all_pairs, "judge": judge,
+            "judged_by": judged_by(self.judged_by), "decoding": decoding,
             "pairs": [_pair(names, found) for names, found in self.pairs.items()],
         }  # fmt: skip
 
@@ -57,7 +65,7 @@ def evaluate_several(
     *,
     against: str | Path | Loaded,
     data: str | Path | Sequence[Group],
-    judge: str | ScoreFunction,
+    judge: str | ScoreFunction | Judge,
     output: str | Path | None = None,
     all_pairs: bool = False,
     temperature: float = 0.7,
@@ -66,6 +74,7 @@ def evaluate_several(
     limit: int | None = None,
     seed: int = 0,
     progress: Tell | None = None,
+    note: Note = silent,
     **loading: Any,
 ) -> Several:
     """Strengths of several models by what `judge` says of their answers to the same held-out prompts.
@@ -82,16 +91,18 @@ def evaluate_several(
     decides, _ = decided_by(judge)
     prompts, decoding = prompts_in(data, limit), Decoding(temperature=temperature, max_tokens=max_tokens)
     drawn: dict[str, dict[int, list[str]]] = {}
+    kept = KeptAnswers(output, note)
     for number, (name, one) in enumerate(zip(names, everyone, strict=True)):
         loaded = one if isinstance(one, Loaded) else load(model_directory(one), **loading)
-        drawn[name] = _draw(loaded, prompts, decoding, samples, len(everyone) * seed + number, progress)
+        drawn[name] = _draw(loaded, prompts, decoding, samples, len(everyone) * seed + number, progress, kept)
         del loaded
     fits = [at for at in range(len(prompts)) if all(at in replies for replies in drawn.values())]
     if not fits:
         raise DataError(f"None of {len(prompts)} prompts leaves all of {', '.join(names)} room to answer.")
     replies = {name: [own[at] for at in fits] for name, own in drawn.items()}
     asked = [prompts[at] for at in fits]
-    found = rank(asked, replies, decides, names[-1], all_pairs=all_pairs, seed=seed)
+    with kept.judging():
+        found = rank(asked, replies, decides, names[-1], all_pairs=all_pairs, seed=seed)
     found = Several(found.pairs, found.board, len(fits), len(prompts) - len(fits))
     if output is not None:
         RunDirectory(Path(output)).make()
@@ -105,15 +116,21 @@ def evaluate_several(
 
 
 def _draw(
-    loaded: Loaded, prompts: Sequence[Group], decoding: Decoding, samples: int, seed: int, progress: Tell | None
+    loaded: Loaded,
+    prompts: Sequence[Group],
+    decoding: Decoding,
+    samples: int,
+    seed: int,
+    progress: Tell | None,
+    kept: KeptAnswers,
 ) -> dict[int, list[str]]:
     """The samples for each prompt that leaves the model room, by its place."""
-    kept = {id(prompt) for prompt in with_room(prompts, [loaded], decoding.max_tokens)[0]}
-    places = [at for at, prompt in enumerate(prompts) if id(prompt) in kept]
+    fit = {id(prompt) for prompt in with_room(prompts, [loaded], decoding.max_tokens)[0]}
+    places = [at for at, prompt in enumerate(prompts) if id(prompt) in fit]
     if not places:
         return {}
     asked = [prompts[at] for at in places]
-    said = texts(answers(loaded, asked, decoding, samples=samples, seed=seed, progress=progress))
+    said = kept.texts(answers, loaded, asked, decoding, samples=samples, seed=seed, progress=progress)
     return dict(zip(places, said, strict=True))
 
 

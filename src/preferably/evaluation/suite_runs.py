@@ -14,13 +14,16 @@ from preferably.data.writers import refuse_existing, write_files
 from preferably.errors import ConfigError, DataError
 from preferably.evaluation.board_files import BoardFile, board_of
 from preferably.evaluation.compare import Tell
+from preferably.evaluation.flags import Flag
 from preferably.evaluation.following import Detector, Following, following
+from preferably.evaluation.kept_answers import KeptAnswers, Note, silent
 from preferably.evaluation.mt_bench import records
 from preferably.evaluation.reward_bench import RewardBench, reward_bench
-from preferably.evaluation.suites import annotated, answered, conversed, duelled
+from preferably.evaluation.suites import annotated, answered, conversed, duelled, flags_of_outputs, flags_of_turns
 from preferably.feedback.records import Message
 from preferably.functions import load_function
-from preferably.judging.named import judge_of
+from preferably.judging.described import Decider, deciders, judged_by
+from preferably.judging.named import ready_judge
 from preferably.models.loading import Loaded, load, load_reward, model_directory
 from preferably.models.sampler import Decoding
 from preferably.training.run_directory import RunDirectory
@@ -35,6 +38,8 @@ class Judged:
     board: BoardFile
     too_long: int  # questions, or turns of them, that leave the model no room to answer
     unmatched: int  # answers of one side to what the other side did not answer
+    flags: tuple[Flag, ...]  # replies that deserve a look, of those that were compared
+    judged_by: list[Decider]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +54,7 @@ class Checked:
 def run_alpaca_eval(
     data: str | Path, judge: str, output: str | Path, *, model: Model | None = None, outputs: str | Path | None = None,
     name: str | None = None, decoding: Decoding, limit: int | None = None, seed: int = 0, progress: Tell | None = None,
-    **loading: Any,
+    note: Note = silent, **loading: Any,
 ) -> Judged:  # fmt: skip
     """A model's outputs against those of the baseline in `data`, by `judge` (`judging.named.judge_of`).
 
@@ -58,8 +63,9 @@ def run_alpaca_eval(
     Raises a `PreferablyError` for what cannot be read, loaded, judged or written.
     """
     _one_of(model, outputs, "outputs")
-    said, folder = judge_of(judge), Path(output) / "alpaca_eval"
+    folder = Path(output) / "alpaca_eval"
     refuse_existing(files := folder / "annotations.json", made := folder / "model_outputs.json")
+    said, kept = ready_judge(judge), KeptAnswers(output, note)
     baseline, account = read_outputs(data, limit=limit)
     too_long = 0
     if outputs is not None:
@@ -67,13 +73,15 @@ def run_alpaca_eval(
         account.merge(more)
     else:
         loaded = _loaded(model, **loading)
-        texts = _replies(loaded, [one.instruction for one in baseline], decoding, seed, progress)
+        texts = _replies(loaded, [one.instruction for one in baseline], decoding, seed, progress, kept)
         ours = [Output(asked, text, name or loaded.name) for asked, text in texts.items()]
         too_long = len(baseline) - len(ours)
     _different(ours[0].generator, baseline[0].generator)
-    found = annotated(baseline, ours, said, annotator=judge)
+    with kept.judging():
+        found = annotated(baseline, ours, said, annotator=judge)
     write_files([([one.as_row() for one in found], files), ([one.as_row() for one in ours], made)])
-    result = Judged(board_of(found, account, seed=seed), too_long, _unmatched(baseline, ours) - too_long)
+    board, unmatched = board_of(found, account, seed=seed), _unmatched(baseline, ours) - too_long
+    result = Judged(board, too_long, unmatched, flags_of_outputs(found), deciders(said))
     _store(output, "alpaca_eval", result.board.as_json() | _left_out(result) | _decoded(decoding, seed))
     return result
 
@@ -81,7 +89,7 @@ def run_alpaca_eval(
 def run_mt_bench(
     data: str | Path, against: str | Path, judge: str, output: str | Path, *, model: Model | None = None,
     outputs: str | Path | None = None, name: str | None = None, decoding: Decoding, limit: int | None = None,
-    seed: int = 0, progress: Tell | None = None, **loading: Any,
+    seed: int = 0, progress: Tell | None = None, note: Note = silent, **loading: Any,
 ) -> Judged:  # fmt: skip
     """A model's answers to the questions in `data` against the answers in `against`, turn by turn, by `judge`.
 
@@ -89,8 +97,9 @@ def run_mt_bench(
     `model_answer.jsonl` in MT-bench's formats, and `evaluation/mt_bench.json`. Raises as `run_alpaca_eval`.
     """
     _one_of(model, outputs, "outputs")
-    said, folder = judge_of(judge), Path(output) / "mt_bench"
+    folder = Path(output) / "mt_bench"
     refuse_existing(files := folder / "judgments.jsonl", made := folder / "model_answer.jsonl")
+    said, kept = ready_judge(judge), KeptAnswers(output, note)
     questions, account = read_questions(data)
     questions = questions[:limit]
     theirs, more = read_answers(against)
@@ -101,14 +110,16 @@ def run_mt_bench(
         account.merge(more)
     else:
         loaded = _loaded(model, **loading)
-        ours = conversed(loaded, questions, name or loaded.name, decoding, seed=seed, progress=progress)
+        ours = conversed(loaded, questions, name or loaded.name, decoding, seed=seed, progress=progress, kept=kept)
         too_long = sum(len(question.turns) for question in questions) - sum(len(one.turns) for one in ours)
     _different(ours[0].model, theirs[0].model)
-    found = duelled(questions, ours, theirs, said, annotator=judge)
+    with kept.judging():
+        found = duelled(questions, ours, theirs, said, annotator=judge)
     write_files([([one.as_row() for one in found], files), ([one.as_row() for one in ours], made)])
     told = records(found, questions, against=theirs[0].model, seed=seed)
     turns = sum(len(one.turns) for one in (*ours, *theirs))
-    result = Judged(BoardFile("pairs", (), tuple(told), (), (), account), too_long, turns - 2 * len(found))
+    board = BoardFile("pairs", (), tuple(told), (), (), account)
+    result = Judged(board, too_long, turns - 2 * len(found), flags_of_turns(questions, ours, theirs), deciders(said))
     _store(output, "mt_bench", result.board.as_json() | _left_out(result) | _decoded(decoding, seed))
     return result
 
@@ -131,7 +142,7 @@ def run_reward_bench(
 def run_ifeval(
     data: str | Path, *, model: Model | None = None, responses: str | Path | None = None,
     language: str | Detector | None = None, output: str | Path | None = None, decoding: Decoding,
-    limit: int | None = None, seed: int = 0, progress: Tell | None = None, **loading: Any,
+    limit: int | None = None, seed: int = 0, progress: Tell | None = None, note: Note = silent, **loading: Any,
 ) -> Checked:  # fmt: skip
     """How often the instructions in `data` were followed, in `responses` or in what `model` answers.
 
@@ -149,7 +160,8 @@ def run_ifeval(
         said, more = read_responses(responses)
         account.merge(more)
     else:
-        said = _replies(_loaded(model, **loading), [one.prompt for one in prompts], decoding, seed, progress)
+        kept = KeptAnswers(output, note)
+        said = _replies(_loaded(model, **loading), [one.prompt for one in prompts], decoding, seed, progress, kept)
         too_long = len(prompts) - len(said)
     found = following(prompts, said, language=detect)
     if output is not None and folder is not None:
@@ -179,11 +191,11 @@ def _loaded(model: Model | None, **loading: Any) -> Loaded:
 
 
 def _replies(
-    loaded: Loaded, asked: Sequence[str], decoding: Decoding, seed: int, progress: Tell | None
+    loaded: Loaded, asked: Sequence[str], decoding: Decoding, seed: int, progress: Tell | None, kept: KeptAnswers
 ) -> dict[str, str]:
     """By question what the model says to it, without those that leave no room; `DataError` where none does."""
     turns = [[Message("user", one)] for one in asked]
-    texts = answered(loaded, turns, decoding, seed=seed, progress=progress)
+    texts = answered(loaded, turns, decoding, seed=seed, progress=progress, kept=kept)
     said = {one: text for one, text in zip(asked, texts, strict=True) if text is not None}
     if not said:
         raise DataError(f"None of {len(asked)} questions leaves room to answer in the context of {loaded.name}.")
@@ -195,7 +207,8 @@ def _unmatched(baseline: Sequence[Output], ours: Sequence[Output]) -> int:
 
 
 def _left_out(result: Judged) -> dict[str, Any]:
-    return {"too_long": result.too_long, "unmatched": result.unmatched}
+    told = {"flags": [one.as_json() for one in result.flags], "judged_by": judged_by(result.judged_by)}
+    return {"too_long": result.too_long, "unmatched": result.unmatched} | told
 
 
 def _decoded(decoding: Decoding, seed: int) -> dict[str, Any]:

@@ -9,8 +9,19 @@ from preferably.data.mt_bench import Duel, Question
 from preferably.data.outputs import Answers, Output
 from preferably.errors import DataError
 from preferably.evaluation.compare import Tell, answers, with_room
+from preferably.evaluation.flags import Flag, flags_of
+from preferably.evaluation.kept_answers import KeptAnswers
 from preferably.feedback.records import Completion, Group, Message, Preference
-from preferably.judging.judge import Inconsistent, Judge, both_orders, preferences_of
+from preferably.judging.judge import (
+    Inconsistent,
+    Judge,
+    agreed,
+    asked_twice,
+    both_orders,
+    chance_of,
+    preferences_of,
+    says_odds,
+)
 from preferably.models.loading import Loaded
 from preferably.models.sampler import Decoding
 
@@ -22,12 +33,14 @@ def answered(
     *,
     seed: int = 0,
     progress: Tell | None = None,
+    kept: KeptAnswers | None = None,
 ) -> list[str | None]:
     """One answer to each conversation, without the white space at its ends; None where there is no room for one."""
     groups = [Group(tuple(turns)) for turns in asked]
-    kept, _ = with_room(groups, [loaded], decoding.max_tokens)
-    drawn = answers(loaded, kept, decoding, seed=seed, progress=progress) if kept else []
-    said = {id(group): samples[0].text.strip() for group, samples in zip(kept, drawn, strict=True)}
+    fit, _ = with_room(groups, [loaded], decoding.max_tokens)
+    kept = kept or KeptAnswers(None)
+    drawn = kept.texts(answers, loaded, fit, decoding, seed=seed, progress=progress) if fit else []
+    said = {id(group): one for group, (one,) in zip(fit, drawn, strict=True)}
     return [said.get(id(group)) for group in groups]
 
 
@@ -35,8 +48,9 @@ def annotated(baseline: Sequence[Output], model: Sequence[Output], judge: Judge,
     """What `judge`, called `annotator`, says of both outputs for every instruction that both have.
 
     Each pair is shown in both orders. Verdicts that change with the order are a draw, and so are equal outputs, which
-    are not asked about. A pair that the judge failed at, refused or was unsure about has no preference. `DataError`
-    where the two share no instruction.
+    are not asked about; but where both verdicts say how sure they are, the preference is 1 plus the mean chance of the
+    model's output, as AlpacaEval's weighted annotators have it. A pair that the judge failed at, refused or was unsure
+    about has no preference. `DataError` where the two share no instruction.
     """
     theirs = {one.instruction: one for one in baseline}
     pairs = [(theirs[one.instruction], one) for one in model if one.instruction in theirs]
@@ -47,8 +61,9 @@ def annotated(baseline: Sequence[Output], model: Sequence[Output], judge: Judge,
         for other, one in pairs
     ]
     different = [index for index, (other, one) in enumerate(pairs) if other.output != one.output]
-    said = preferences_of(both_orders(judge), [groups[index] for index in different])
-    found: dict[int, float | None] = {index: _preference(one) for index, one in zip(different, said, strict=True)}
+    said, sure = asked_twice(judge, [groups[index] for index in different]), says_odds(judge)
+    tell = _weighted if sure else lambda *two: _preference(agreed(*two))
+    found: dict[int, float | None] = {index: tell(*two) for index, two in zip(different, said, strict=True)}
     return [
         Annotation(
             one.instruction, other.generator, one.generator, (other.output, one.output), found.get(index, DRAW),
@@ -60,7 +75,7 @@ def annotated(baseline: Sequence[Output], model: Sequence[Output], judge: Judge,
 
 def conversed(
     loaded: Loaded, questions: Sequence[Question], model: str, decoding: Decoding, *, seed: int = 0,
-    progress: Tell | None = None,
+    progress: Tell | None = None, kept: KeptAnswers | None = None,
 ) -> list[Answers]:  # fmt: skip
     """A model's answers, turn by turn, its own earlier ones before each; a question ends where there is no room.
 
@@ -70,7 +85,8 @@ def conversed(
     for turn in range(max((len(question.turns) for question in questions), default=0)):
         open_ = [at for at, question in enumerate(questions) if len(question.turns) > turn == len(said[at])]
         asked = [_conversation(questions[at].turns[: turn + 1], said[at]) for at in open_]
-        for at, text in zip(open_, answered(loaded, asked, decoding, seed=seed + turn, progress=progress), strict=True):
+        texts = answered(loaded, asked, decoding, seed=seed + turn, progress=progress, kept=kept)
+        for at, text in zip(open_, texts, strict=True):
             if text is not None:
                 said[at].append(text)
     found = [
@@ -91,12 +107,7 @@ def duelled(
     two share no question.
     """
     ours, theirs = ({one.question: one for one in side} for side in (first, second))
-    met = [
-        (question, turn)
-        for question in questions
-        if question.id in ours and question.id in theirs
-        for turn in range(1, 1 + min(len(question.turns), *(len(side[question.id].turns) for side in (ours, theirs))))
-    ]
+    met = _met(questions, ours, theirs)
     if not met:
         raise DataError("The two models share no question of the file that both answered.")
     groups = [_shown(question, turn, ours, theirs) for question, turn in met]
@@ -105,6 +116,36 @@ def duelled(
     return [
         Duel(question.id, turn, names, _winners(one), annotator)
         for (question, turn), one in zip(met, said, strict=True)
+    ]
+
+
+def flags_of_outputs(found: Sequence[Annotation]) -> tuple[Flag, ...]:
+    """What deserves a look of the outputs that were compared."""
+    asked = [Group((Message("user", one.instruction),)) for one in found]
+    base, ours = ([[one.outputs[side]] for one in found] for side in (0, 1))
+    return flags_of(asked, ours, base)
+
+
+def flags_of_turns(
+    questions: Sequence[Question], first: Sequence[Answers], second: Sequence[Answers]
+) -> tuple[Flag, ...]:
+    """The same of the answers to turns that both answered: `first` is the model."""
+    ours, theirs = ({one.question: one for one in side} for side in (first, second))
+    met = _met(questions, ours, theirs)
+    asked = [Group((Message("user", "\n".join(question.turns[:turn])),)) for question, turn in met]
+    said = ([[side[question.id].turns[turn - 1]] for question, turn in met] for side in (ours, theirs))
+    return flags_of(asked, *said)
+
+
+def _met(
+    questions: Sequence[Question], ours: Mapping[str, Answers], theirs: Mapping[str, Answers]
+) -> list[tuple[Question, int]]:
+    """The turns, from 1, that both answered."""
+    return [
+        (question, turn)
+        for question in questions
+        if question.id in ours and question.id in theirs
+        for turn in range(1, 1 + min(len(question.turns), *(len(side[question.id].turns) for side in (ours, theirs))))
     ]
 
 
@@ -136,6 +177,15 @@ def _preference(said: Preference) -> float | None:
     if said.state != "ok" or said.choice in ("unsure", None):
         return None
     return 1.0 + said.choice if isinstance(said.choice, int) else DRAW
+
+
+def _weighted(first: Preference, swapped: Preference) -> float | None:
+    """1 plus the mean chance of the second over both orders; the plain preference where a verdict does not say how sure
+    it is, or there is none."""
+    one, other = chance_of(first), chance_of(swapped)
+    if one is None or other is None:
+        return _preference(agreed(first, swapped))
+    return 1 + ((1 - one) + other) / 2
 
 
 def _winners(said: Preference) -> tuple[str, str]:

@@ -9,9 +9,11 @@ from preferably.errors import DataError
 from preferably.evaluation.controls import Controls, controls_of
 from preferably.evaluation.flags import CONSTANT, Flag, commonest, flags_of
 from preferably.evaluation.slices import Slice, slices_of
-from preferably.feedback.records import Completion, Group, Message, Preference
+from preferably.feedback.records import Group, Preference
 from preferably.feedback.store.entry import LabelerKind
+from preferably.judging.described import Decider, deciders, judged_by
 from preferably.judging.judge import Judge, inconsistencies, kind_of, preferences_of
+from preferably.judging.parts import answered
 from preferably.statistics.intervals import Interval, bootstrap_mean
 from preferably.statistics.planning import points_seen
 
@@ -50,6 +52,7 @@ class WinRate:
     length: LengthEffect
     duplicates: tuple[float, float]  # model, against: the share of prompts that got the commonest reply (0: all differ)
     labeler_kind: LabelerKind = "rule"  # of the judge
+    judged_by: tuple[Decider, ...] = ()  # the models that it asks, and what that took so far
     controls: Controls = field(default_factory=Controls)  # the win rate at equal length, and at equal style
     slices: tuple[Slice, ...] = ()  # of the prompts, by the columns that were asked for
     flags: tuple[Flag, ...] = ()  # replies that deserve a look
@@ -116,11 +119,14 @@ class WinRate:
             "model": model,
             "against": against,
             "duplicates": {"model": self.duplicates[0], "against": self.duplicates[1]},
+            "judged_by": judged_by(self.judged_by),
             "labeler_kind": self.labeler_kind,
             "inconsistent": self.inconsistent,
             "spread": self.spread,
             "slices": [one.as_json() for one in self.slices],
-            "axes": [{"axis": name, **one.figure()} for name, one in self.axes.items()],
+            "axes": [
+                {"axis": name, **one.figure(), "judged_by": judged_by(one.judged_by)} for name, one in self.axes.items()
+            ],
             "flags": [one.as_json() for one in self.flags],
             **self.controls.as_json(),
         }
@@ -148,7 +154,7 @@ def win_rate(
     `DataError` for no prompts and for numbers of replies that do not match; what `judge` raises passes through.
     """
     pairs = list(_pairs(prompts, model, against))
-    groups = [_group(prompt, ours, theirs) for prompt, ours, theirs in pairs]
+    groups = [answered(prompt, (ours, theirs)) for prompt, ours, theirs in pairs]
     preferences = preferences_of(judge, groups)
     flat = [_outcome(preference) for preference in preferences]
     rest = iter(flat)
@@ -172,6 +178,7 @@ def win_rate(
         length=_length_effect([(len(ours.split()), len(theirs.split())) for _, ours, theirs in pairs], flat),
         duplicates=(commonest(prompts, model), commonest(prompts, against)),
         labeler_kind=kind_of(judge),
+        judged_by=tuple(deciders(judge)),
         controls=controls_of(
             judge, [one for _, one, _ in pairs], [one for _, _, one in pairs], [VALUE.get(out) for out in flat],
             numbers, **how,
@@ -195,11 +202,6 @@ def _pairs(
             raise DataError(f"Prompt {row} needs as many replies, at least one, on both sides; got {sizes}.")
         for one, other in zip(ours, theirs, strict=True):
             yield prompt, one, other
-
-
-def _group(prompt: Group, ours: str, theirs: str) -> Group:
-    completions = tuple(Completion((Message("assistant", text),)) for text in (ours, theirs))
-    return Group(prompt.prompt, completions, prompt.place, columns=prompt.columns)
 
 
 def _outcome(preference: Preference) -> Outcome:

@@ -28,7 +28,7 @@ Judge = Callable[[Sequence[Group]], list[Preference]]
 Asked = TypeVar("Asked", bound=Callable[..., Any])
 
 # Attributes by which a judge, or the score function that it is made of, says what it is.
-KIND, PRIOR = "labeler_kind", "length_prior"
+KIND, PRIOR, BEHIND, ODDS = "labeler_kind", "length_prior", "made_of", "log_odds"
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +236,31 @@ def has_length_prior(judge: object) -> bool:
     return kind_of(judge) != "rule" and bool(getattr(judge, PRIOR, True))
 
 
+def says_odds(judge: object) -> bool:
+    """Whether the strength of its verdicts is the log-odds of its choice in nats and no score: `log_odds = True`."""
+    return bool(getattr(behind(judge), ODDS, False))
+
+
+def chance_of(said: Preference) -> float | None:
+    """The chance of the first of two by a judge that `says_odds`: one half of a tie, None where there is no verdict, or
+    none that says how sure it is."""
+    if said.state != "ok" or said.choice in ("unsure", None):
+        return None
+    if not isinstance(said.choice, int):
+        return 0.5
+    if said.strength is None:
+        return None
+    chance = 1 / (1 + math.exp(-said.strength))
+    return chance if said.choice == 0 else 1 - chance
+
+
 def marked(asked: Asked, like: object) -> Asked:
     """`asked`, a function that was made of the judge or score function `like`, as one of its kind."""
     vars(asked).update({name: getattr(like, name) for name in (KIND, PRIOR) if hasattr(like, name)})
+    vars(asked)[BEHIND] = behind(like)
     return asked
+
+
+def behind(judge: object) -> object:
+    """The judge or score function that `judge` was made of; itself where it was not made of another."""
+    return getattr(judge, BEHIND, judge)

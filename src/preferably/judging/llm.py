@@ -43,6 +43,7 @@ class LanguageJudge:
     """
 
     labeler_kind = "model"
+    log_odds = True
 
     def __init__(self, settings: JudgeSettings, replies: Replies | None = None) -> None:
         self.settings = settings

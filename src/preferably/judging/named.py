@@ -11,6 +11,7 @@ from preferably.judging.contest import judge_by_function
 from preferably.judging.judge import Judge, ScoreFunction, asked_once, both_orders, judge_by_score, name_of
 from preferably.judging.llm import LanguageJudge, Panel, judge_from
 from preferably.judging.parts import judge_named
+from preferably.judging.people import PeopleJudge, named_store
 from preferably.judging.reward import RewardJudge
 from preferably.judging.settings import is_judge_file, read_judges
 from preferably.models.loading import load_reward, model_directory
@@ -21,13 +22,16 @@ EXPECTED = "score(prompts, completions) or judge(groups)"
 
 def judge_of(name: str, replies: Replies | None = None, **loading: Any) -> Judge:
     """The judge of two completions that `name` names: a YAML file that describes a language model on a server, or a
-    panel of them; `judge:module:function`, which is shown both (`contest.judge_by_function`); `module:function`, of a
-    score function or of a judge of groups, told apart by how many arguments they need; or a reward model.
+    panel of them; `people`, or `people:STORE`, who are asked in the labeling app; `judge:module:function`, which is
+    shown both (`contest.judge_by_function`); `module:function`, of a score function or of a judge of groups, told apart
+    by how many arguments they need; or a reward model.
 
     `replies` keeps what servers say, by default where the file says. `ConfigError` or `ModelError` for anything else.
     """
     if is_judge_file(name):
         return judge_from(read_judges(name), replies)
+    if (store := named_store(name)) is not None:
+        return PeopleJudge(store)
     if (pairs := judge_named(name)) is not None:
         return judge_by_function(load_function(pairs))
     if _names_function(name):
@@ -54,14 +58,21 @@ def decided_by(judge: str | Callable[..., Any]) -> tuple[Judge, ScoreFunction | 
     if callable(function) and _needed(function) == 2:
         score = asked_once(function)
         return judge_by_score(score), score
-    decides = judge_of_function(function) if callable(function) else judge_of(str(named))
-    if isinstance(decides, LanguageJudge | Panel):
-        decides.able()  # a server that cannot be asked is told before anything is drawn
-    return (decides if isinstance(decides, RewardJudge) else both_orders(decides)), None
+    decides = judge_of_function(function) if callable(function) else ready_judge(str(named))
+    return (decides if isinstance(decides, RewardJudge | PeopleJudge) else both_orders(decides)), None
+
+
+def ready_judge(name: str) -> Judge:
+    """`judge_of`, of which a server that cannot be asked is told now, before anything is drawn."""
+    judge = judge_of(name)
+    if isinstance(judge, LanguageJudge | Panel):
+        judge.able()
+    return judge
 
 
 def _names_function(name: str) -> bool:
-    return ":" in name and not is_judge_file(name) and judge_named(name) is None and not Path(name).exists()
+    other = is_judge_file(name) or judge_named(name) is not None or named_store(name) is not None
+    return ":" in name and not other and not Path(name).exists()
 
 
 def _needed(function: Callable[..., Any]) -> int:

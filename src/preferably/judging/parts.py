@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from hashlib import sha256
 from typing import Any
 
 from preferably.errors import ConfigError
@@ -15,9 +16,9 @@ from preferably.functions import load_function, source_of
 from preferably.judging.contest import judge_by_function, shares_won
 from preferably.judging.judge import both_orders, scores_of
 from preferably.judging.llm import judge_from
-from preferably.judging.reward import score_groups, scorer_of
+from preferably.judging.reward import score_groups, scorer_of, unit_of
 from preferably.judging.settings import is_judge_file, read_judges
-from preferably.models.loading import Loaded, load_reward
+from preferably.models.loading import Loaded, load_reward, weights_digest
 
 WEIGHT = re.compile(r"\s*([+-]?[0-9.]+(?:e[+-]?[0-9]+)?)\s*\*\s*(.+)", re.IGNORECASE)
 Scores = list[float | None]
@@ -158,6 +159,20 @@ def check_columns(parts: Sequence[Part], groups: Sequence[Group]) -> None:
                 f"The reward {part.name} takes {name!r}, and no row of the data has such a column; there are: "
                 f"{', '.join(there) or 'none beside the prompt'}. Add it, or give the parameter a default."
             )
+
+
+def facts_of(parts: Sequence[Part], groups: Sequence[Group]) -> dict[str, Any]:
+    """What each part is: a digest of its weights with what makes scores of them, or the text of the function; and of
+    the columns that functions read in `groups`."""
+    known: dict[str, Any] = {}
+    for part in parts:
+        if part.loaded is not None:
+            known[part.name] = {"weights": weights_digest(part.loaded.policy)} | unit_of(scorer_of(part.loaded))
+        elif part.source:
+            known[part.name] = part.source
+    if any(part.takes for part in parts):
+        known["columns"] = sha256("\n".join(group.columns for group in groups).encode()).hexdigest()
+    return known
 
 
 def _takes(function: Callable[..., Any]) -> dict[str, bool]:

@@ -1,7 +1,7 @@
 """A reward model as one who decides: scores of completions, whoever wrote them."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -23,6 +23,15 @@ def scorer_of(loaded: Loaded) -> Scorer:
     if not isinstance(loaded.policy, Scorer):
         raise ModelError(f"{loaded.name} gives words and no scores; expected a reward model.")
     return loaded.policy
+
+
+def unit_of(scorer: Scorer) -> dict[str, Any]:
+    """What makes scores of what its weights say."""
+    return {
+        "axes": dict(zip(scorer.axes, scorer.weights, strict=True)),
+        "mean": list(scorer.mean),
+        "spread": scorer.spread,
+    }
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from preferably.labeling import admin, doors, labeler, votes
+from preferably.labeling import admin, doors, labeler, turns, votes
 from preferably.labeling.desk import Desk, told
 from preferably.labeling.pages import Pages
 from preferably.labeling.security import middleware
@@ -45,6 +45,7 @@ def _routes() -> list[Route | Mount]:
         Route("/join/look", doors.peek, methods=["POST"]),
         Route("/join", doors.accept, methods=["POST"]),
         Route("/logout", doors.logout, methods=["POST"]),
+        Route("/turns/next", turns.next_turn),
         Route("/answers/{turn:str}", votes.answer, methods=["POST"]),
         Route("/skip/{turn:str}", votes.skip, methods=["POST"]),
         *labeler.ROUTES,

@@ -80,12 +80,14 @@ Page = Callable[Concatenate[Visit, ...], Response]
 def body_of(request: Request, raw: bytes) -> dict[str, Any]:
     """The fields of a form, or a JSON object. Raises `ConfigError` for what is neither."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if not raw:
+        return {}
     try:
         if kind == "application/json":
             found = json.loads(raw)
             if isinstance(found, dict):
                 return _holdable(found)
-        if kind == "application/x-www-form-urlencoded" or not raw:
+        if kind == "application/x-www-form-urlencoded":
             return _holdable(dict(parse_qsl(raw.decode("utf-8"), keep_blank_values=True)))
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"This cannot be kept: {error}.") from None

@@ -15,19 +15,21 @@ from preferably.labeling.queue import Task, fault_of
 
 
 def tasks_in(
-    paths: Sequence[str | Path], *, kind: str, overlap: int = 1, priority: float = 0.0, gold: bool = False,
-    max_rejected: float = 0.01,
+    paths: Sequence[str | Path], *, kind: str | None = None, overlap: int = 1, priority: float = 0.0,
+    gold: bool = False, max_rejected: float = 0.01,
 ) -> tuple[list[Task], Accounting]:  # fmt: skip
-    """The tasks of the rows of `paths`, and what became of every row. With `gold` what a row says is better is what a
-    labeler should say. Rows of one group count once. Raises `ConfigError`, and `DataError` as `load_feedback` does."""
-    if kind not in get_args(Kind):
+    """The tasks of the rows of `paths`, and what became of every row. Without a `kind` two completions are a pair, and
+    more a ranking. With `gold` what a row says is better is what a labeler should say. Rows of one group count once.
+    Raises `ConfigError`, and `DataError` as `load_feedback` does."""
+    if kind is not None and kind not in get_args(Kind):
         raise ConfigError(f"--kind is {', '.join(get_args(Kind))}; got {kind!r}.")
     accounting, made, known = Accounting(), [], set()
     for place, columns in rows_of(paths, accounting):
         row = Row({} if isinstance(columns, Reject) else columns, None)
         judged = columns if isinstance(columns, Reject) else parse_row(columns, None, place, row)
         if isinstance(judged, Judged):
-            task = Task(judged.group, kind, overlap, priority, _gold(judged) if gold else None)  # type: ignore[arg-type]
+            asked = kind or ("ranking" if len(judged.group.completions) > 2 else "pair")
+            task = Task(judged.group, asked, overlap, priority, _gold(judged) if gold else None)  # type: ignore[arg-type]
             reason = fault_of(task) or ("it says nothing that gold could be" if gold and not task.gold else None)
             if reason is None:
                 key = _key(judged.group)

@@ -6,17 +6,17 @@ sees to it), so that what was looked at still holds when it is written.
 
 import json
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, RowMapping, func, select, text, update
+from sqlalchemy import Connection, RowMapping, func, select, update
 
 from preferably.errors import DataError
 from preferably.feedback.records import Group
+from preferably.feedback.store.checking import odd_group
 from preferably.feedback.store.codec import digest_of, group_content, group_of, text_of
 from preferably.feedback.store.labeling_tables import people, tasks, turns
 from preferably.feedback.store.store import Store
@@ -26,8 +26,6 @@ from preferably.labeling.answers import AnswerError, Asked, is_right, judgments_
 from preferably.labeling.clock import Clock
 from preferably.labeling.people import Person
 from preferably.labeling.project import Kind, Project
-
-LOCK = 712345679  # of PostgreSQL: who holds it gives out and takes in
 
 
 class NotYoursError(DataError):
@@ -104,7 +102,7 @@ class Queue:
                 "free": task.overlap, "priority": float(task.priority), "gold": text_of(gold) if gold else "",
                 "open": True, "queued_at": now,
             })  # fmt: skip
-        with self._alone() as connection:
+        with self.store.alone() as connection:
             before = _count(connection)
             self.store.insert(connection, items, [{"id": key, "content": contents[key]} for key in sorted(contents)])
             self.store.insert(connection, tasks, list(rows.values()))
@@ -113,7 +111,7 @@ class Queue:
 
     def next(self, person: Person) -> Turn | None:
         """The turn that the person has open, or a new one; None where there is nothing for them now."""
-        with self._alone() as connection:
+        with self.store.alone() as connection:
             self._lapse(connection)
             mine = (turns.c.person == person.id) & (turns.c.state == "leased") & ~turns.c.deciding
             found = connection.execute(select(turns.c.id).where(mine)).scalar()
@@ -135,7 +133,7 @@ class Queue:
         `corrects: true` in the answer changes what was answered before. Raises `NotYoursError`, `AnsweredError`, and
         `AnswerError` for one that cannot be kept.
         """
-        with self._alone() as connection:
+        with self.store.alone() as connection:
             self._lapse(connection)
             turn = self._own(connection, person, name)
             digest = digest_of(dict(answer))
@@ -163,7 +161,7 @@ class Queue:
 
     def skip(self, person: Person, name: str) -> None:
         """Leave a turn to others. Raises `NotYoursError`, and `AnsweredError` for one that was answered."""
-        with self._alone() as connection:
+        with self.store.alone() as connection:
             turn = self._own(connection, person, name)
             if turn.state == "answered":
                 raise AnsweredError("This was answered already, and cannot be skipped any more.")
@@ -180,7 +178,7 @@ class Queue:
 
         Raises `DataError` for a task that there is not, or that they answered themselves as a labeler.
         """
-        with self._alone() as connection:
+        with self.store.alone() as connection:
             row = connection.execute(select(tasks).where(tasks.c.number == task)).mappings().first()
             if row is None:
                 raise DataError(f"There is no task {task}.")
@@ -191,13 +189,6 @@ class Queue:
             return self._turn(connection, found.id if found else self._give(connection, person, row, deciding=True))
 
     # Inside a transaction
-
-    @contextmanager
-    def _alone(self) -> Iterator[Connection]:
-        with self.store.writing() as connection:
-            if connection.dialect.name == "postgresql":
-                connection.execute(text(f"SELECT pg_advisory_xact_lock({LOCK})"))
-            yield connection
 
     def _lapse(self, connection: Connection) -> None:
         """Take back what was not answered in time, also what was given out before the machine was started again."""
@@ -306,8 +297,8 @@ def fault_of(task: Task) -> str | None:
         return f"A pair has two completions, this group has {count}"
     if task.kind == "ranking" and not 2 <= count <= 9:
         return f"A ranking is of 2 to 9 completions, this group has {count}"
-    if not count:
-        return "There is a prompt without completions"
+    if odd := odd_group(task.group):
+        return f"A group {odd}"
     if task.gold and task.kind not in ("pair", "ranking"):
         return f"Gold is of pairs and rankings, not of {task.kind}"
     return None

@@ -21,11 +21,23 @@ class Point:
     kl: float | None = None  # nats per sequence, on own samples
     kl_se: float | None = None
     warnings: tuple[str, ...] = ()  # codes
+    flags: tuple[str, ...] = ()  # kinds of replies that can win without being good, so many that they warn
+    start_flags: tuple[str, ...] = ()  # the same of the starting model
 
     @property
     def measured(self) -> bool:
         """Whether the point can stand on the frontier."""
         return self.win_rate is not None and self.interval is not None and self.kl is not None
+
+    @property
+    def alarms(self) -> list[str]:
+        """Why its win rate is not to be trusted without reading the samples; empty where it may be."""
+        return sorted({*(ALARMING & set(self.warnings)), *self.flagged})
+
+    @property
+    def flagged(self) -> list[str]:
+        """Its flags in words."""
+        return [f"{kind.replace('_', '-')} replies" for kind in self.flags]
 
     @property
     def name(self) -> str:
@@ -54,14 +66,15 @@ def frontier(points: Sequence[Point]) -> list[Point]:
 
 
 def recommend(points: Sequence[Point], grid: Mapping[str, Sequence[Any]]) -> Recommendation:
-    """The least KL among the points whose interval reaches the best win rate, alarming ones left out.
+    """The least KL among the points whose interval reaches the best win rate, without those that raised an alarm or
+    whose replies are flagged (`evaluation.flags`).
 
     As the one-standard-error rule has it (Breiman et al. 1984, section 3.4.3): what cannot be told from the best is as
     good, and of those the one nearest to the reference has traded away the least. No point is recommended where none is
     better than the start.
     """
     measured = [point for point in points if point.measured]
-    calm = [point for point in measured if not ALARMING & set(point.warnings)]
+    calm = [point for point in measured if not point.alarms]
     better = [point for point in calm if point.interval is not None and point.interval[0] > 0.5]
     if not better:
         return Recommendation(None, _why_none(measured, calm), _hints(points, None, grid))
@@ -77,7 +90,7 @@ def recommend(points: Sequence[Point], grid: Mapping[str, Sequence[Any]]) -> Rec
     louder = [point for point in measured if point not in calm and (point.win_rate or 0.0) > (best.win_rate or 0.0)]
     if louder:
         top = max(louder, key=lambda point: point.win_rate or 0.0)
-        reason += f"; {top.name} has {top.win_rate:.3f}, but raised {', '.join(sorted(ALARMING & set(top.warnings)))}"
+        reason += f"; {top.name} has {top.win_rate:.3f}, but raised {', '.join(top.alarms)}"
     return Recommendation(chosen, reason + ".", _hints(points, chosen, grid))
 
 
@@ -87,7 +100,7 @@ def _why_none(measured: Sequence[Point], calm: Sequence[Point]) -> str:
     if not calm:
         return "every point raised a warning that forbids to trust its win rate."
     top = max(calm, key=lambda point: point.win_rate or 0.0)
-    alarms = sorted(ALARMING & {code for point in measured for code in point.warnings})
+    alarms = sorted({alarm for point in measured for alarm in point.alarms})
     without = f" without one of these alarms ({', '.join(alarms)})" if alarms else ""
     return f"no point{without} is better than the start: the best, {top.name}, has {top.win_rate:.3f}."
 
@@ -104,6 +117,11 @@ def _hints(points: Sequence[Point], chosen: Point | None, grid: Mapping[str, Seq
                 "chosen and measured on the same prompts, so its win rate is a little flattered: confirm it by "
                 "preferably evaluate on fresh ones."
             )
+    if flagged := sorted({flag for point in points for flag in point.start_flags}):
+        hints.append(
+            f"replies of the starting model are flagged ({', '.join(flagged)}), so a win over it may say little: read "
+            "the examples in evaluation/win_rate.json."
+        )
     failed = [point for point in points if point.state == "failed"]
     if failed:
         hints.append(f"{len(failed)} of {len(points)} runs failed: {failed[0].name}: {failed[0].reason}")

@@ -210,10 +210,15 @@ def _point(chosen: dict[str, Any], path: Path) -> Point:
     record = json.loads((path / "evaluation" / "win_rate.json").read_text(encoding="utf-8"))
     kl = record.get("kl") or {}
     interval = record.get("interval")
+    ours, starts = (
+        tuple(flag["kind"] for flag in record.get("flags", []) if flag["warning"] and flag["side"] == side)
+        for side in ("model", "against")
+    )
     return Point(
         chosen, str(path), "finished", win_rate=record.get("win_rate"),
         interval=(interval[0], interval[1]) if interval else None, kl=kl.get("mean"), kl_se=kl.get("se"),
         warnings=tuple(line["code"] for line in RunDirectory(path).lines("warnings.jsonl")),
+        flags=ours, start_flags=starts,
     )  # fmt: skip
 
 

@@ -7,7 +7,8 @@ from statistics import fmean
 from typing import Any
 
 from preferably.errors import ModelError
-from preferably.evaluation.compare import Comparison, answers, measure_kl, store, texts
+from preferably.evaluation.compare import Comparison, answers, measure_kl, store
+from preferably.evaluation.kept_answers import texts
 from preferably.evaluation.winrate import win_rate
 from preferably.judging.judge import judge_by_score
 from preferably.judging.parts import answered, reward_parts

@@ -18,6 +18,7 @@ from preferably.models.loading import Loaded, choose_device, load
 from preferably.quickstart import measures, stages
 from preferably.quickstart.phrasing import Prompt, sample_prompts
 from preferably.quickstart.recipe import Recipe
+from preferably.quickstart.your_labels import QUESTIONS, SPARE, YourLabels
 from preferably.training.closing import Progress
 from preferably.training.run import Run
 from preferably.training.run_directory import RunDirectory
@@ -38,11 +39,13 @@ class Watcher(Protocol):
 
 
 def quickstart(
-    output: Path, *, seed: int, watcher: Watcher, device: str = "auto", recipe: Recipe | None = None
-) -> dict[str, Any]:
+    output: Path, *, seed: int, watcher: Watcher, device: str = "auto", recipe: Recipe | None = None,
+    yours: YourLabels | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """Run it all under `output` (one run directory a stage) and return what `results.json` holds.
 
-    Raises `ConfigError` if `output` already holds a quickstart.
+    With `yours` the user answers some questions too, and one of the answers is followed through both roads. Raises
+    `ConfigError` if `output` already holds a quickstart.
     """
     recipe = recipe or Recipe()
     if any((output / name).exists() for name in ("results.json", "base/status.json", STORE)):
@@ -57,10 +60,21 @@ def quickstart(
     with Store(output / STORE) as store:
         told = watcher.counting("compare samples", recipe.asked)
         judged, said = stages.collect(recipe, seed, sft.loaded, store, told)
+        if yours is not None:
+            yours.collect(recipe, seed, sft.loaded, store, watcher.counting("your questions", SPARE * QUESTIONS))
+            judged = store.judged()
     # Both roads begin at the same model and learn from the same comparisons.
     dpo = _finished(stages.dpo_stage(recipe, seed, sft.loaded, pairs(judged), output / "dpo", watcher.training("dpo")))
     reward = _finished(
-        stages.reward_stage(recipe, seed, sft.model, judged, output / "reward", watcher.training("reward model"))
+        stages.reward_stage(
+            recipe,
+            seed,
+            sft.model,
+            judged,
+            output / "reward",
+            watcher.training("reward model"),
+            yours.look if yours else None,
+        )  # fmt: skip
     )
     ppo = _finished(stages.ppo_stage(recipe, seed, sft.model, reward.path, output / "ppo", watcher.training("ppo")))
     start = load(sft.model, device=device)
@@ -69,18 +83,32 @@ def quickstart(
         RunDirectory(run.path).write_json("evaluation/readiness.json", ready)
     _store_accuracy(dpo, start)
     _store_worth(reward, judged)
+    traced = _trace(yours, recipe, start, dpo, reward)
     for run in (base, sft, reward, dpo, ppo):
         report(run.path)
     compare_runs([dpo.path, ppo.path], output=output / "comparison.html")
     measured["ppo"]["entropy"] = _entropy(ppo)
+    seconds = time.perf_counter() - began - (yours.waited if yours else 0.0)
     results = {
-        "seed": seed, "seconds": round(time.perf_counter() - began, 1), "recipe": asdict(recipe),
+        "seed": seed, "seconds": round(seconds, 1), "recipe": asdict(recipe),
         "readiness": {"base": unready["verdict"], "sft": ready["verdict"]}, "labels": said,
-        **measured,
+        **measured, **traced,
         "warnings": {run.path.name: run.state.alarms for run in (base, sft, reward, dpo, ppo)},
     }  # fmt: skip
     RunDirectory(output).write_json("results.json", results)
     return results
+
+
+def _trace(yours: YourLabels | None, recipe: Recipe, start: Loaded, dpo: Run, reward: Run) -> dict[str, Any]:
+    """What became of the user's answers, for the pages of both roads and for the results."""
+    if yours is None:
+        return {}
+    held_out = [*dpo.held_out, *reward.held_out]
+    told = yours.trace(start, dpo.loaded, reward.loaded, recipe.beta, held_out)
+    for run in (dpo, reward):
+        if told:
+            RunDirectory(run.path).write_json("evaluation/your_label.json", told)
+    return {"your_labels": told}
 
 
 def _finished(run: Run) -> Run:

@@ -12,7 +12,8 @@ import torch
 
 from preferably.config import settings
 from preferably.evaluation.asking import ask
-from preferably.evaluation.compare import answers, texts
+from preferably.evaluation.compare import answers
+from preferably.evaluation.kept_answers import texts
 from preferably.evaluation.readiness import Readiness
 from preferably.feedback.records import Completion, Group, Judged, Message
 from preferably.feedback.store.entry import Entry
@@ -27,6 +28,7 @@ from preferably.quickstart.phrasing import Prompt, find_prompt, sample_prompts
 from preferably.quickstart.recipe import Recipe
 from preferably.quickstart.replies import demonstrations
 from preferably.quickstart.truth import score_reply
+from preferably.training.alarms import Warning
 from preferably.training.closing import Progress
 from preferably.training.run import Run, train
 
@@ -119,15 +121,16 @@ def dpo_stage(
 
 
 def reward_stage(
-    recipe: Recipe, seed: int, start: Path, judged: Sequence[Judged], output: Path, progress: Progress
-) -> Run:
-    """A reward model from the comparisons, ties among them."""
+    recipe: Recipe, seed: int, start: Path, judged: Sequence[Judged], output: Path, progress: Progress,
+    before: Callable[[Loaded, Sequence[Group]], Sequence[Warning]] | None = None,
+) -> Run:  # fmt: skip
+    """A reward model from the comparisons, ties among them. `before` is shown it as it begins."""
     chosen = settings({
         "method": "reward", "model": str(start), "output": str(output), "seed": seed, "held_out": 0.08,
         "learning_rate": recipe.reward_learning_rate, "batch_size": recipe.reward_batch_size,
         "epochs": recipe.reward_epochs, "weight_decay": 0.1,
     })  # fmt: skip
-    return train(chosen, groups=rankings(judged), progress=progress)
+    return train(chosen, groups=rankings(judged), progress=progress, before=before)
 
 
 def ppo_stage(recipe: Recipe, seed: int, start: Path, reward: Path, output: Path, progress: Progress) -> Run:

@@ -17,6 +17,7 @@ from itertools import count
 from typing import Any, Protocol
 
 from preferably.errors import PreferablyError
+from preferably.remote.away import Away
 from preferably.remote.reply import Reply, read_reply
 from preferably.remote.server import RemoteError, Server
 from preferably.remote.spending import Spending
@@ -82,6 +83,7 @@ class _Asking:
         self.closed_until = 0.0  # by the loop's clock: when the server wants to be asked again
         self.stopped: PreferablyError | None = None
         self.stopping = asyncio.Event()
+        self.away = Away()
         self.draw = random.Random(0)
 
     async def all(self) -> list[Reply]:
@@ -101,6 +103,7 @@ class _Asking:
                     await self._next(line)
                 workers = min(self.server.concurrency, len(self.todo))
                 await asyncio.gather(*(self._work(line) for _ in range(workers)))
+        self.away.ends()
         if self.stopped:
             said = sum(reply is not None for reply in self.found)
             raise type(self.stopped)(f"{self.stopped} Of {len(self.found):,} questions {said:,} are answered.")
@@ -118,6 +121,8 @@ class _Asking:
             if isinstance(answer, Answer):
                 self.opened = self.taken = True
                 self.barren, reply = 0, answer.reply
+                self.away.answers(asyncio.get_running_loop().time())
+                self._close(answer.wait, "takes no more for now")
                 if self.replies is not None and (kept := self.replies.put(key, answer.body)) != answer.body:
                     reply = read_reply(kept)
                 self._tell(key, reply)
@@ -130,6 +135,8 @@ class _Asking:
     async def _asked(self, line: Line, key: str) -> Answer | str | None:
         """The answer to a request; why it has none; or None where asking has ended before it had one."""
         clock = asyncio.get_running_loop().time
+        if not await self._may_ask(clock):
+            return None
         body, end, reached = json.dumps(self.bodies[key]).encode(), clock() + self.server.deadline, 0
         for tries in count(1):
             if not await self._may_ask(clock):
@@ -146,8 +153,8 @@ class _Asking:
                     f"{self.server.url} asks to wait {problem.wait:,.0f} s, longer than a request may take "
                     f"({self.server.deadline:g} s); ask again then."
                 )
-            self.closed_until = max(self.closed_until, clock() + problem.wait if problem.wait else 0.0)
             wait = max(problem.wait, backoff(tries, self.draw))
+            self._close(problem.wait, problem.why, wait)
             over = clock() + wait >= end or reached >= TRIES
             if over or (not self.opened and tries - reached >= UNREACHED):
                 return self._failure(problem.why, tries)
@@ -166,6 +173,15 @@ class _Asking:
         finally:
             self.spending.end(answer.reply if answer else None)
         return answer
+
+    def _close(self, wait: float, why: str, own: float = 0.0) -> None:
+        """Nobody asks for `wait` seconds, and who tried for `own`; told where that is long."""
+        now = asyncio.get_running_loop().time()
+        if wait:
+            self.closed_until = max(self.closed_until, now + wait)
+        if wait or own:
+            where = f"{self.server.host}:{self.server.port}"
+            self.away.waits(f"{where} {why[:80]}", max(wait, own), now, asked=wait > 0)
 
     async def _may_ask(self, clock: Callable[[], float]) -> bool:
         """Wait until the server wants to be asked; whether it still is to be."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from preferably.errors import ConfigError
 from preferably.remote.reply import NoReplyError, Reply, error_of, read_reply
 from preferably.remote.server import RemoteError, Server
-from preferably.remote.waiting import asked_wait
+from preferably.remote.waiting import asked_wait, limit_wait
 
 if TYPE_CHECKING:
     import httpx2
@@ -39,6 +39,7 @@ class Answer:
 
     reply: Reply
     body: Mapping[str, Any]
+    wait: float = 0.0  # seconds until the server takes another one, where a limit is reached
 
 
 class Line:
@@ -91,7 +92,7 @@ class Line:
             except NoReplyError as error:
                 raise TryAgainError(f"sent {error}") from error
             assert isinstance(decoded, dict)
-            return Answer(reply, decoded)
+            return Answer(reply, decoded, self._limited(headers))
         self._refuse(status, headers, decoded)
         raise AssertionError("every status is told apart")  # pragma: no cover
 
@@ -122,7 +123,7 @@ class Line:
         if status == 402 or (status == 429 and _is_spent(body)):
             raise RemoteError(f"{self.server.url} says that there is no money left ({told}).")
         if status in AGAIN or status >= 500:
-            raise TryAgainError(f"answered {told}", asked_wait(headers))
+            raise TryAgainError(f"answered {told}", asked_wait(headers) or self._limited(headers))
         if status in ONE_ROW:
             raise RefusedError(told)
         if status in (401, 403):
@@ -134,6 +135,12 @@ class Line:
             raise RemoteError(f"{self.server.url} sends on to {to[:200]}, which is not followed; give the right URL.")
         hint = "look at the URL, which ends before /chat/completions, and at the name of the model"
         raise RemoteError(f"{self.server.url} cannot be asked like this ({told}); {hint}.")
+
+    def _limited(self, headers: Mapping[str, str]) -> float:
+        """Seconds until a limit is reset. A longer wait than a request may take is for the server to ask for: what it
+        tells is when the whole limit is there again, and a part may be before."""
+        wait = limit_wait(headers)
+        return wait if wait <= self.server.deadline else 0.0
 
     def _told(self, error: Exception) -> str:
         return self._clean(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)

@@ -18,7 +18,7 @@ from preferably.reporting.figures import NONE, plural
 from preferably.reporting.page import data_block, shell, write_page
 from preferably.reporting.panels import kl_point
 from preferably.reporting.report import A_JUDGE, MAKES_A_WIN_RATE, warning_of, win_rate_command
-from preferably.reporting.run_files import Record, RunFiles, flat, read_run, text
+from preferably.reporting.run_files import Record, RunFiles, flat, read_run, records, text
 from preferably.reporting.scrutiny import Flagged, flagged
 from preferably.reporting.verdict import decoding_of
 
@@ -154,12 +154,14 @@ def alarms(compared: Sequence[Compared], runs: Sequence[RunFiles]) -> list[Alarm
 
 def not_alike(runs: Sequence[RunFiles]) -> str:
     """A sentence where win rates were not measured in the same way; empty where they were, or are fewer than two."""
-    records = [run.win_rate for run in runs if run.win_rate]
-    measured = {
-        "opponent": [text(record, "against") for record in records],
-        "judge": [text(record, "judge") for record in records],
-        "decoding": [decoding_of(record) for record in records],
-        "number of prompts": [text(record, "n") for record in records],
+    found = [run.win_rate for run in runs if run.win_rate]
+    measured: dict[str, list[Any]] = {
+        "opponent": [text(record, "against") for record in found],
+        "judge": [
+            (text(record, "judge"), *(text(one, "digest") for one in records(record, "judged_by"))) for record in found
+        ],
+        "decoding": [decoding_of(record) for record in found],
+        "number of prompts": [text(record, "n") for record in found],
     }
     differing = [name for name, values in measured.items() if len(set(values)) > 1]
     if not differing:

@@ -4,7 +4,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from preferably.reporting import panels, result, reward, scrutiny
+from preferably.reporting import panels, result, reward, scrutiny, yours
 from preferably.reporting.account import account, data_of, key_settings, method_of, model_of, origins, row_of, stage
 from preferably.reporting.charts import still
 from preferably.reporting.curves import bad_steps
@@ -53,6 +53,7 @@ def _page(run: RunFiles, earlier: list[RunFiles], title: str | None) -> dict[str
         "flagged": scrutiny.flagged(run.win_rate),
         "by_people": scrutiny.by_people(run.people),
         "standings": scrutiny.standings(run.board),
+        "yours": yours.told(run.your_label),
         "win_rate_command": win_rate_command(run),
         "report_command": MAKES_A_REPORT.format(run=shlex.quote(str(run.path))),
         "warnings": [warning_of(record) for record in run.warnings],

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from preferably.reporting.figures import NONE, count, decimal, difference_in_points, percent, signed, significant
-from preferably.reporting.run_files import Record, RunFiles, finite, flat, number, part, text
+from preferably.reporting.run_files import Record, RunFiles, finite, flat, number, part, records, text
 from preferably.reporting.verdict import Verdict, caveat_of, counts_of, decoding_of, kl_of, verdict_of
 
 FELL = 0.01  # an axis that loses this share or more is named beside the headline
@@ -68,12 +68,19 @@ def _decoding(label: str, record: Record, usual: str = "") -> Decoding:
         label=label,
         verdict=verdict_of(record),
         decoding=decoding_of(record) + other,
-        judge=text(record, "judge") or NONE,
+        judge=judge_of(record) or NONE,
         counts=counts_of(record),
         kl=kl_of(record),
         length=" → ".join(significant(value, 3) for value in pair) if pair != (None, None) else NONE,
         caveat=caveat_of(record),
     )
+
+
+def judge_of(record: Record) -> str:
+    """Who decided: the judge as it was named, with the models that it asks."""
+    name, models = text(record, "judge"), [text(one, "model") for one in records(record, "judged_by")]
+    asked = " + ".join(model for model in models if model and model != name)
+    return f"{name} ({asked})" if asked else name
 
 
 def axes(run: RunFiles) -> list[Axis]:

@@ -39,6 +39,7 @@ class RunFiles:
     reward_kl: Record = field(default_factory=dict)
     people: Record = field(default_factory=dict)
     board: Record = field(default_factory=dict)
+    your_label: Record = field(default_factory=dict)
     problems: tuple[str, ...] = ()
 
     @property
@@ -82,6 +83,7 @@ def read_run(path: Path, *, growing: bool = False) -> RunFiles:
         reward_kl=_read_object(evaluation / "reward_kl.json", problems),
         people=_read_object(evaluation / "people.json", problems),
         board=_read_object(evaluation / "board.json", problems),
+        your_label=_read_object(evaluation / "your_label.json", problems),
         problems=tuple(problems),
     )
 
@@ -159,6 +161,12 @@ def part(record: object, key: str) -> Record:
     """The object under `key`; empty where there is none."""
     value = record.get(key) if isinstance(record, dict) else None
     return value if isinstance(value, dict) else {}
+
+
+def records(record: Record, key: str) -> Iterator[Record]:
+    """The objects of the list under `key`; none where there is no list."""
+    values = record.get(key)
+    yield from (each for each in values if isinstance(each, dict)) if isinstance(values, list) else ()
 
 
 def interval_of(record: Record) -> tuple[float, float] | None:

@@ -1,11 +1,10 @@
 """What stands beside a win rate: at equal length and style, by slice, flagged replies, people, other models."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from preferably.reporting.figures import NONE, count, percent, signed, significant
-from preferably.reporting.run_files import Record, finite, interval_of, number, part, text
+from preferably.reporting.run_files import Record, finite, interval_of, number, part, records, text
 from preferably.reporting.verdict import Verdict, names, word_for
 from preferably.statistics.length_control import BAND
 
@@ -76,7 +75,7 @@ def _at_equal_style(record: Record) -> Figure | None:
 def sliced(record: Record) -> list[tuple[str, list[Figure]]]:
     """By each column the slices in their order."""
     found: dict[str, list[Figure]] = {}
-    for each in _records(record, "slices"):
+    for each in records(record, "slices"):
         few = interval_of(each) is None
         note = "differs from the overall figure" if each.get("differs") is True else "not sure: too few" if few else ""
         shown = {key: value for key, value in each.items() if not few or key != "win_rate"}
@@ -88,7 +87,7 @@ def sliced(record: Record) -> list[tuple[str, list[Figure]]]:
 def by_axis(record: Record) -> list[Figure]:
     """The win rate by judges of one axis each, with the word that its interval allows."""
     found = []
-    for each in _records(record, "axes"):
+    for each in records(record, "axes"):
         word = word_for(interval_of(each))
         figure = _figure(text(each, "axis"), each, count(number(each, "n")), "" if word == "unknown" else word)
         found.append(figure)
@@ -99,7 +98,7 @@ def flagged(record: Record) -> list[Flagged]:
     """The flags, those that raise a warning first; of constant answers the headline warns itself (`caveat_of`)."""
     model, against = names(record)
     found = []
-    for each in _records(record, "flags"):
+    for each in records(record, "flags"):
         examples = each.get("examples")
         shown = [str(one) for one in examples] if isinstance(examples, list) else []
         kind = text(each, "kind")
@@ -120,6 +119,9 @@ def by_people(record: Record) -> list[tuple[str, Any]]:
         _figure("people alone", people, count(number(people, "n"))),
         _figure(f"{text(judge, 'name') or 'the judge'} alone", judge, count(number(judge, "n")), _off(judge)),
     ]
+    if style := part(record, "style_controlled"):
+        why = text(style, "why")
+        rows.insert(1, _figure("by people, at equal style", style, "", f"not sure: {why}" if why else ""))
     return [(" against ".join(names(record)), rows)]
 
 
@@ -152,15 +154,10 @@ def standings(record: Record) -> list[Standing]:
             text(each, "name"), signed(number(each, "strength")), _ends(each), place.get(text(each, "name"), NONE),
             count(number(each, "games")),
         )
-        for each in _records(record, "models")
+        for each in records(record, "models")
     ]  # fmt: skip
 
 
 def _ends(record: Record) -> str:
     span = interval_of(record)
     return NONE if span is None else f"{signed(span[0])} to {signed(span[1])}"
-
-
-def _records(record: Record, key: str) -> Iterator[Record]:
-    values = record.get(key)
-    yield from (each for each in values if isinstance(each, dict)) if isinstance(values, list) else ()

@@ -59,14 +59,14 @@ def fit_equal(
         times = generator.multinomial(len(numbers), np.full(len(numbers), 1 / len(numbers)), size=some)
         centres = prior.mean + np.sqrt(prior.variance) * generator.standard_normal((some, len(prior.mean)))
         drawn.append(fitted(differences, won, prior, times[:, of_prompt].astype(np.float64), centres, found))
-    upper = _widened((1 + confidence) / 2, len(numbers))
+    upper = widened((1 + confidence) / 2, len(numbers))
     low, high = np.quantile(np.concatenate(drawn), [1 - upper, upper], axis=0)
     spans = [Interval(float(a), float(b), confidence, "bootstrap") for a, b in zip(low, high, strict=True)]
     span = Interval(float(expit(low[0])), float(expit(high[0])), confidence, "bootstrap")
     return Fit(float(expit(found[0])), span, found[1:], tuple(spans[1:]))
 
 
-def _widened(upper: float, n: int) -> float:
+def widened(upper: float, n: int) -> float:
     """The quantile for n prompts: expanded percentiles (Hesterberg 2014, arXiv:1411.5279)."""
     return float(ndtr(np.sqrt(n / (n - 1)) * stdtrit(n - 1, upper))) if n > 1 else upper
 

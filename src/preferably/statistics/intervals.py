@@ -109,22 +109,29 @@ def bootstrap_mean(
     seed: int = 0,
     *,
     bounds: tuple[float, float] = (0.0, 1.0),
+    weights: ArrayLike | None = None,
 ) -> Interval:
     """An interval for the mean over prompts: the prompts are resampled, whatever was averaged within one.
 
     `values`: [n], one a prompt (the mean over its samples, so that samples of one prompt are never taken for
-    independent ones); `bounds`: the least and the greatest that a value can be.
+    independent ones); `bounds`: the least and the greatest that a value can be. With `weights` [n], as many samples as
+    each prompt has, it is that of the mean over all samples, prompts still resampled whole.
 
     The BCa bootstrap (Efron and Tibshirani 1993, equations 14.10 and 14.15; for a mean the jackknife acceleration is
-    sum(d^3) / (6 sum(d^2)^1.5) with d = value - mean), at normal quantiles widened by sqrt(n/(n-1)) t / z, without
-    which it is too narrow for few prompts (Hesterberg 2014, arXiv:1411.5279, expanded percentiles).
+    sum(d^3) / (6 sum(d^2)^1.5) with d = value - mean, times its weight), at normal quantiles widened by
+    sqrt(n/(n-1)) t / z, without which it is too narrow for few prompts (Hesterberg 2014, arXiv:1411.5279, expanded
+    percentiles).
 
     Where resampling means nothing (n < 10, or fewer than 5 values unlike the commonest one, of which all equal is the
     extreme) the score interval of the mean scaled to `bounds` is given instead, which is conservative for every
-    variable within them, and `note` says why. More than `resamples` are drawn where `confidence` needs it.
-    `ValueError` for no values, one that is not finite or one out of bounds.
+    variable within them (of (sum w)^2 / sum(w^2) values, where there are weights), and `note` says why. More than
+    `resamples` are drawn where `confidence` needs it.
+    `ValueError` for no values, one that is not finite or one out of bounds, and weights that are not above 0.
     """
     checked = _checked(values)
+    times = np.ones(checked.size) if weights is None else _checked(weights)
+    if times.shape != checked.shape or (times <= 0).any():
+        raise ValueError(f"Expected {checked.size} weights above 0; got {times.size}, the least {times.min()}.")
     low, high = bounds
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise ValueError(f"Bounds must be finite and in order; got {bounds}.")
@@ -138,12 +145,13 @@ def bootstrap_mean(
         raise ValueError(f"resamples must be at least 1; got {resamples}.")
     upper = _upper(confidence)
     if note := _degenerate(shares):
-        share = min(max(float(shares.mean()), 0.0), 1.0)
-        score = wilson(share * shares.size, shares.size, confidence)
+        share = min(max(float(np.average(shares, weights=times)), 0.0), 1.0)
+        trials = float(times.sum() ** 2 / (times**2).sum())
+        score = wilson(share * trials, trials, confidence)
         return Interval(low + width * score.low, low + width * score.high, confidence, "score", note)
     # At least ten resampled means should lie beyond each end.
     drawn = max(resamples, math.ceil(20 / (1 - confidence)))
-    ends = _bca(shares, _resampled_means(shares, drawn, seed), upper)
+    ends = _bca(shares, times, _resampled_means(shares, times, drawn, seed), upper)
     return Interval(low + width * max(0.0, ends[0]), low + width * min(1.0, ends[1]), confidence, "bootstrap")
 
 
@@ -212,20 +220,27 @@ def _degenerate(shares: NDArray[np.float64]) -> str:
     return f"only {unlike} values differ from the commonest one" if unlike < FEWEST_UNLIKE else ""
 
 
-def _resampled_means(values: NDArray[np.float64], resamples: int, seed: int) -> NDArray[np.float64]:
+def _resampled_means(
+    values: NDArray[np.float64], weights: NDArray[np.float64], resamples: int, seed: int
+) -> NDArray[np.float64]:
     """[resamples] means of n values drawn with replacement, in blocks so that memory does not grow with n."""
-    generator = np.random.default_rng(seed)
+    generator, alike = np.random.default_rng(seed), np.ptp(weights) == 0
     rows = max(1, _BLOCK // values.size)
-    means = [
-        values[generator.integers(values.size, size=(min(rows, resamples - start), values.size))].mean(axis=1)
-        for start in range(0, resamples, rows)
-    ]
+    means = []
+    for start in range(0, resamples, rows):
+        drawn = generator.integers(values.size, size=(min(rows, resamples - start), values.size))
+        if alike:
+            means.append(values[drawn].mean(axis=1))
+        else:
+            means.append((values * weights)[drawn].sum(axis=1) / weights[drawn].sum(axis=1))
     return np.concatenate(means)
 
 
-def _bca(values: NDArray[np.float64], means: NDArray[np.float64], upper: float) -> tuple[float, float]:
-    n, centre = values.size, values.mean()
-    away = values - centre
+def _bca(
+    values: NDArray[np.float64], weights: NDArray[np.float64], means: NDArray[np.float64], upper: float
+) -> tuple[float, float]:
+    n, centre = values.size, values.mean() if np.ptp(weights) == 0 else np.average(values, weights=weights)
+    away = (values - centre) * weights
     acceleration = np.sum(away**3) / (6 * np.sum(away**2) ** 1.5)
     # Means of few distinct values tie with the centre often: half of those count as below. The tolerance is rounding.
     tied = np.abs(means - centre) <= 1e-12

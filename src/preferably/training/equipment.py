@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any
 
 from torch import nn
@@ -16,13 +15,14 @@ from preferably.judging.parts import (
     Part,
     answered,
     check_columns,
+    facts_of,
     model_names,
     needs_company,
     reward_parts,
 )  # fmt: skip
-from preferably.judging.reward import scorer_of
+from preferably.judging.reward import unit_of
 from preferably.models.critic import SHARED, Critic, SharedCritic
-from preferably.models.loading import Loaded, is_reward_model, load, load_reward, model_directory, weights_digest
+from preferably.models.loading import Loaded, is_reward_model, load, load_reward, model_directory
 from preferably.models.sampler import Decoding, Sample, sample
 from preferably.models.scorer import Scorer
 from preferably.training.alarms import Warning
@@ -225,23 +225,7 @@ def _try(rewarding: Rewarding, parts: Sequence[Part], watched: Sequence[Group], 
 
 
 def _facts(parts: Sequence[Part], asked: Sequence[Group], critic: Critic | SharedCritic | None) -> dict[str, Any]:
-    """What each part of the reward is: a digest of its weights with what makes scores of them, or the text of the
-    function and of what it reads. Of the critic what is in no checkpoint."""
-    known: dict[str, Any] = {}
-    for part in parts:
-        if part.loaded is not None:
-            known[part.name] = {"weights": weights_digest(part.loaded.policy)} | _unit(scorer_of(part.loaded))
-        elif part.source:
-            known[part.name] = part.source
-    if any(part.takes for part in parts):
-        known["columns"] = sha256("\n".join(group.columns for group in asked).encode()).hexdigest()
+    """What each part of the reward is, and of the critic what is in no checkpoint."""
+    known = facts_of(parts, asked)
     facts = {"reward": known} if known else {}
-    return facts | ({"critic": _unit(critic)} if isinstance(critic, Critic) else {})
-
-
-def _unit(scorer: Scorer) -> dict[str, Any]:
-    return {
-        "axes": dict(zip(scorer.axes, scorer.weights, strict=True)),
-        "mean": list(scorer.mean),
-        "spread": scorer.spread,
-    }
+    return facts | ({"critic": unit_of(critic)} if isinstance(critic, Critic) else {})

@@ -20,6 +20,7 @@ from preferably.training.alarms import Warning
 from preferably.training.closing import Closing, Progress
 from preferably.training.optimizer import adamw, learning_rate_at, warmup_steps
 from preferably.training.reference import Reference
+from preferably.training.rewarding import scored
 from preferably.training.rollouts import Engine, Rollout
 from preferably.training.run_directory import RunDirectory
 from preferably.training.state import Saver, State
@@ -96,7 +97,7 @@ def train_online(
         wrong = score(rollouts)
         logged = told(rollouts)
         if not wrong:
-            wrong = teaching.prepare(rollouts, state, logged)
+            wrong = teaching.prepare(scored(rollouts), state, logged)
         updating = True  # from here on a stop waits, as half of an iteration's updates can be neither kept nor undone
         share = learning_rate_at(state.step, total, peak=1.0, schedule=settings.schedule, warmup=warmup)
         state.step += 1
@@ -123,6 +124,7 @@ def told(rollouts: Sequence[Rollout]) -> dict[str, Any]:
         "rollouts/length": fmean(len(one.tokens) for one in samples),
         "val/num_eos_tokens": float(sum(one.finished for one in samples)),
         "rollouts/unfinished": fmean(not one.finished for one in samples),
+        "rollouts/unscored": len(rollouts) - len(scored(rollouts)),  # prompts left out
     }
     for name in rollouts[0].parts:
         scores = [score for rollout in rollouts for score in rollout.parts[name] if score is not None]

@@ -11,6 +11,13 @@ from preferably.judging.parts import Part, Scores, added_up, answered
 from preferably.models.sampler import Sample
 from preferably.training.rollouts import Rollout
 
+ENOUGH = 0.5  # of the prompts of a step must have scores: of fewer it would be a batch of another kind
+
+
+def scored(rollouts: Sequence[Rollout]) -> list[Rollout]:
+    """Those of which every completion has a score: what can be learnt from."""
+    return [one for one in rollouts if one.scores]
+
 
 @dataclass(slots=True)
 class Rewarding:
@@ -25,7 +32,8 @@ class Rewarding:
     rivals: Sequence[str] = ()
 
     def __call__(self, rollouts: Sequence[Rollout]) -> str:
-        """Fill in `parts` and `scores`; says what is wrong with them, if anything is."""
+        """Fill in `parts` and `scores`, which stay empty where a completion has no number; says what is wrong, if
+        anything is: where less than `ENOUGH` of the prompts have scores, the reward is broken."""
         samples = [sample for one in rollouts for sample in one.samples]
         fines = [0.0 if sample.finished else -self.missing_eos_penalty for sample in samples]
         try:
@@ -36,12 +44,15 @@ class Rewarding:
         for rollout in rollouts:
             end = at + len(rollout.samples)
             rollout.parts = {name: scores[at:end] for name, scores in said.items()}
-            rollout.scores = [total for total in totals[at:end] if total is not None]
+            known = [total for total in totals[at:end] if total is not None]
+            rollout.scores = known if len(known) == len(rollout.samples) else []
             at = end
+        if len(scored(rollouts)) >= max(1, ENOUGH * len(rollouts)):
+            return ""
         for name, scores in said.items():
             if unknown := scores.count(None):
                 return f"{name} gave no finite number for {unknown} of {len(scores)} completions"
-        return ""
+        raise AssertionError("a total is missing only where a part is")  # pragma: no cover
 
     def said(self, part: Part, rollouts: Sequence[Rollout]) -> Scores:
         """What `part` says of every completion of the rollouts, in order."""
@@ -67,7 +78,7 @@ def look_at_samples(
 ) -> dict[str, float]:
     """The reward of samples of held-out prompts, part by part, and what the guard says of the same.
 
-    Where the reward gives no numbers there are none here, and `tell` is told why.
+    Where the reward gives no numbers there are none here; `tell` is told why, and how many it could not tell of.
     """
     rollouts = [
         Rollout(row, prompt, list(several), 0) for row, (prompt, several) in enumerate(zip(prompts, drawn, strict=True))
@@ -76,11 +87,13 @@ def look_at_samples(
     if wrong := rewarding(rollouts):
         tell(wrong)
         return seen
+    if left := len(rollouts) - len(scored(rollouts)):
+        tell(f"the reward gave no number for samples of {left} of {len(rollouts)} held-out prompts, which are left out")
     scores = [score for rollout in rollouts for score in rollout.scores]
     seen["eval_objective/scores"] = fmean(scores)
     for part in rewarding.parts:
         seen[f"eval_rewards/{part.name}"] = fmean(
-            score for rollout in rollouts for score in rollout.parts[part.name] if score is not None
+            score for rollout in scored(rollouts) for score in rollout.parts[part.name] if score is not None
         )
     if guard is not None:
         try:

@@ -21,7 +21,7 @@ class Rollout:
     prompt: Sequence[int]
     samples: list[Sample]
     version: int  # how many iterations the policy had learnt from
-    scores: list[float] = field(default_factory=list)  # [K], the sum of all parts of the reward
+    scores: list[float] = field(default_factory=list)  # [K], the sum of all parts; empty where one of K has none
     parts: dict[str, list[float | None]] = field(default_factory=dict)  # [K] each, as the parts gave them
 
     @property

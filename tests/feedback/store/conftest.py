@@ -1,90 +1,12 @@
-"""A store in a file of SQLite, and one in a database of a real PostgreSQL that these tests start and stop."""
-
-import os
-import shutil
-import subprocess
-import time
-from pathlib import Path
-from uuid import uuid4
+"""Groups and judgments for a store, and the stores themselves."""
 
 import pytest
+from databases import database_server, new_database, place, store
 
 from preferably.feedback.records import Completion, Group, Message, Origin, Preference
 from preferably.feedback.store.entry import Entry
-from preferably.feedback.store.store import Store
 
-BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name)) if (
-    Path("/usr/lib/postgresql").is_dir()
-) else []  # fmt: skip
-OWNER = "postgres"  # a server of PostgreSQL refuses to run as root
-
-
-def binary(name):
-    found = shutil.which(name) or next((str(one / name) for one in BINARIES[::-1] if (one / name).exists()), None)
-    if found is None:
-        pytest.skip(f"{name} of PostgreSQL is not installed")
-    return found
-
-
-@pytest.fixture(scope="session")
-def server(tmp_path_factory):
-    """The URL of a server of our own, without the name of a database."""
-    initdb, postgres = binary("initdb"), binary("postgres")
-    folder = Path("/tmp") / f"preferably-pg-{uuid4().hex[:8]}"  # a path to a socket has at most 107 characters
-    folder.mkdir(mode=0o755)
-    who = {"user": OWNER, "group": OWNER} if os.geteuid() == 0 else {}
-    if who:
-        shutil.chown(folder, OWNER, OWNER)
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": folder, **who}
-    data = folder / "data"
-    subprocess.run(
-        [initdb, "-D", data, "-A", "trust", "-U", "tester", "-E", "UTF8", "--no-locale"], check=True, **quiet
-    )
-    options = ["-c", "listen_addresses=", "-c", f"unix_socket_directories={folder}"]
-    process = subprocess.Popen([postgres, "-D", data, *options], **quiet)
-    try:
-        for _ in range(200):
-            if (folder / ".s.PGSQL.5432").exists() and process.poll() is None:
-                break
-            time.sleep(0.05)
-        yield f"postgresql://tester@/{{}}?host={folder}"
-    finally:
-        process.terminate()
-        process.wait(30)
-        shutil.rmtree(folder)
-
-
-@pytest.fixture
-def new_database(server):
-    """Makes an empty database and gives its URL."""
-    import psycopg
-
-    def make():
-        name = f"t{uuid4().hex[:12]}"
-        for _ in range(100):
-            try:
-                with psycopg.connect(server.format("postgres"), autocommit=True) as connection:
-                    connection.execute(f"CREATE DATABASE {name}")
-                return server.format(name)
-            except psycopg.OperationalError:  # it is starting up
-                time.sleep(0.05)
-        raise AssertionError("the server does not start")
-
-    return make
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def place(request, tmp_path):
-    """Where a new store can be, in either database."""
-    if request.param == "sqlite":
-        return str(tmp_path / "preferably.db")
-    return request.getfixturevalue("new_database")()
-
-
-@pytest.fixture
-def store(place):
-    with Store(place) as opened:
-        yield opened
+__all__ = ["new_database", "place", "database_server", "store"]  # fixtures
 
 
 @pytest.fixture

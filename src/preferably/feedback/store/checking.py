@@ -31,7 +31,7 @@ def fault_of(entry: Entry) -> str | None:
         return f"has that for an id; expected a text of 1 to {LONGEST} characters, a UUID for instance"
     if not isinstance(entry.judgment, Judgment) or not isinstance(entry.group, Group):
         return f"is a {type(entry.judgment).__name__} of a {type(entry.group).__name__}; expected a judgment of a Group"
-    return _odd_text(entry) or _odd_number(entry) or _odd_group(entry.group) or _misfit(entry.judgment, entry.group)
+    return _odd_text(entry) or _odd_number(entry) or odd_group(entry.group) or _misfit(entry.judgment, entry.group)
 
 
 def _odd_text(entry: Entry) -> str | None:
@@ -63,8 +63,8 @@ def _odd_number(entry: Entry) -> str | None:
     return None
 
 
-def _odd_group(group: Group) -> str | None:
-    """What could not be read again, or not as what it was."""
+def odd_group(group: Group) -> str | None:
+    """What of a group could not be read again, or not as what it was, in words as of `fault_of`; None where nothing."""
     messages = [*group.prompt, *(message for one in group.completions for message in one.messages)]
     if not group.completions or not all(isinstance(one, Completion) and one.messages for one in group.completions):
         return "is about a prompt without completions, or with empty ones; expected at least one message in each"

@@ -3,17 +3,18 @@
 import json
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, exists, func, select
+from sqlalchemy import Connection, RowMapping, Select, exists, func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from preferably.errors import DataError
-from preferably.feedback.records import Judged, Judgment, moved
+from preferably.feedback.records import Group, Judged, Judgment, moved
 from preferably.feedback.store.checking import fault_of
 from preferably.feedback.store.codec import (
     digest_of,
@@ -30,6 +31,7 @@ from preferably.feedback.store.tables import items, judgments
 
 MANY = 500  # values in one IN: SQLite takes 32,766 at most
 PAGE = 1000  # rows that are read at a time
+LOCK = 712345679  # of PostgreSQL: who holds it writes `alone`
 
 
 class Store:
@@ -40,6 +42,7 @@ class Store:
         """Open the store at a path or URL. Raises `ConfigError` and `DataError` (`opening.opened`)."""
         self.engine = opened(name, create=create)
         self.name = shown(self.engine.url)
+        self._line = Lock()  # in which threads of this process stand that want to write alone
 
     def close(self) -> None:
         """Give back its connections."""
@@ -120,6 +123,23 @@ class Store:
             (Judged(group_of(json.loads(contents[item])), tuple(some)), numbers[item]) for item, some in said.items()
         ]
 
+    def about(self, groups: Sequence[Group], labeler_kind: str = "human") -> list[list[Judgment]]:
+        """What labelers of a kind said of each of `groups` and did not correct, in that group's own places."""
+        known = [group_content(group) for group in groups]
+        names = [digest_of(content) for content, _ in known]
+        said: dict[str, list[Judgment]] = {name: [] for name in names}
+        with self.snapshot() as connection:
+            for start in range(0, len(said), MANY):
+                some = judgments.c.item.in_(list(said)[start : start + MANY])
+                query = _everything(False).where(some, judgments.c.labeler_kind == labeler_kind)
+                for row in connection.execute(query).mappings():
+                    said[row["item"]].append(_judgment_of(row))
+        found = []
+        for name, (_, places) in zip(names, known, strict=True):
+            back = [places.index(place) for place in range(len(places))]
+            found.append([moved(one, back) for one in said[name]])
+        return found
+
     def counts(self) -> dict[str, int]:
         """How much there is: `items`, `judgments`, and how many of these are `superseded`."""
         with self._transaction(reading=True) as connection:
@@ -134,6 +154,17 @@ class Store:
             yield connection
 
     @contextmanager
+    def alone(self) -> Iterator[Connection]:
+        """`writing`, with nobody else in here meanwhile: what was looked at still holds when something is written."""
+        if self.engine.dialect.name == "sqlite":  # which has one writer at a time anyway
+            with self.writing() as connection:
+                yield connection
+            return
+        with self._line, self.writing() as connection:
+            connection.execute(text(f"SELECT pg_advisory_xact_lock({LOCK})"))
+            yield connection
+
+    @contextmanager
     def snapshot(self) -> Iterator[Connection]:
         """A connection that sees the store as it is at one moment, whatever others write meanwhile."""
         with self._transaction(reading=True) as connection:
@@ -145,6 +176,10 @@ class Store:
             insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
             connection.execute(insert(table).on_conflict_do_nothing(index_elements=["id"]), rows)
 
+    def _in_line(self, reading: bool) -> AbstractContextManager[Any]:
+        """SQLite lets one writer in by chance, of many that wait: threads of this process stand in line instead."""
+        return nullcontext() if reading or self.engine.dialect.name != "sqlite" else self._line
+
     @contextmanager
     def _transaction(self, *, reading: bool = False) -> Iterator[Connection]:
         """A transaction that has reached the disk once it is left, or has left nothing."""
@@ -152,7 +187,11 @@ class Store:
         if reading and self.engine.dialect.name == "postgresql":
             options["isolation_level"] = "REPEATABLE READ"  # all statements see the same moment, as in SQLite
         try:
-            with self.engine.connect().execution_options(**options) as connection, connection.begin():
+            with (
+                self._in_line(reading),
+                self.engine.connect().execution_options(**options) as connection,
+                connection.begin(),
+            ):
                 yield connection
         except IntegrityError as error:  # what was looked at before was changed by somebody in between
             raise DataError(
