@@ -284,3 +284,15 @@ def test_an_odd_answer_is_kept_or_told_and_never_a_fault_of_the_server(site, wha
     assert len(site.said()) == (status == 200) and ("saved" in json.loads(text)) == (status == 200)
     assert ask(site, "GET", "/mine", session=token)[0] == 200
     assert ask(site, "GET", f"/turns/{turn}", session=token)[0] == 200
+
+
+def test_programs_too_do_first_what_comes_before_the_first_task(tmp_path):
+    with served(tmp_path, project={"guidelines": "Be fair.", "version": "2"}) as site:
+        site.queue(("pair", group("q", "left", "right")))
+        person, token = site.person("ada")
+        site.people.note(person.id, read="1")
+        status, _, text = ask(site, "GET", "/turns/next", session=token, Accept="application/json")
+        assert status == 403 and "/welcome" in text
+        site.people.note(person.id, read="2")
+        status, _, text = ask(site, "GET", "/turns/next", session=token, Accept="application/json")
+        assert status == 200 and json.loads(text)["kind"] == "pair"

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from difflib import SequenceMatcher
 
+FEW = 6  # letters in common between two differences, below which they are chance: "the", "is"
 WORDS = 4000  # of one text, up to which it is compared by words, and above by lines
 
 Part = tuple[str, bool]  # a piece of a text, and whether the other text has it too
@@ -16,9 +17,12 @@ def differences(one: str, other: str) -> tuple[list[Part], list[Part]]:
         pieces = [text.splitlines(keepends=True) for text in (one, other)]
     keys = [[piece.strip() for piece in text] for text in pieces]
     parts: tuple[list[Part], list[Part]] = ([], [])
-    for what, first, last, start, end in SequenceMatcher(None, *keys).get_opcodes():
+    codes = SequenceMatcher(None, *keys).get_opcodes()
+    for at, (what, first, last, start, end) in enumerate(codes):
+        inside = 0 < at < len(codes) - 1
+        alike = what == "equal" and not (inside and sum(map(len, keys[0][first:last])) < FEW)
         for side, piece in enumerate((pieces[0][first:last], pieces[1][start:end])):
-            _add(parts[side], piece, what == "equal")
+            _add(parts[side], piece, alike)
     return parts
 
 
@@ -27,5 +31,7 @@ def _pieces(text: str) -> list[str]:
 
 
 def _add(parts: list[Part], pieces: Sequence[str], alike: bool) -> None:
-    if pieces:
+    if pieces and parts and parts[-1][1] == alike:
+        parts[-1] = (parts[-1][0] + "".join(pieces), alike)
+    elif pieces:
         parts.append(("".join(pieces), alike))
