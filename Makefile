@@ -4,13 +4,13 @@ ENV := .venv
 BIN := $(ENV)/bin
 export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: quickstart test check crash fuzz bench clean postgres
+.PHONY: quickstart test check crash fuzz bench clean postgres browser
 
 quickstart: $(ENV)/installed
 	$(BIN)/preferably quickstart
 
 # Side by side by file, a core each; in the order of the folders, as those with few tests are not the short ones.
-test: check postgres
+test: check postgres browser
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # Tests of the store start a PostgreSQL server of their own; where it cannot be installed they are skipped and say so.
@@ -22,6 +22,13 @@ postgres:
 	  && { [ -e $(CLUSTERS) ] || { mkdir -p $(dir $(CLUSTERS)) && echo "create_main_cluster = false" > $(CLUSTERS); }; } \
 	  && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y postgresql >/dev/null; } \
 	|| echo "PostgreSQL is not here and cannot be installed: its tests will be skipped."
+
+# Tests of the labeling app work its pages in a real browser; where it cannot be installed they are skipped and say so.
+browser:
+	@command -v chromium >/dev/null \
+	|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+	  && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y chromium >/dev/null; } \
+	|| echo "Chromium is not here and cannot be installed: its tests will be skipped."
 
 check: $(ENV)/installed-dev
 	$(BIN)/ruff check src tests bench

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -15,6 +16,16 @@ from preferably.labeling.pages import Pages
 from preferably.labeling.security import middleware
 
 PUBLIC = ("/login", "/join", "/join/look", "/static", "/health")
+
+
+class Static(StaticFiles):
+    """Scripts and styles, which browsers keep and ask about: what is not new is not sent again."""
+
+    def file_response(self, *given: Any, **named: Any) -> Response:
+        """As Starlette has it."""
+        response = super().file_response(*given, **named)
+        response.headers["Cache-Control"] = "no-cache"
+        return response
 
 
 def app_of(desk: Desk, *, hosts: Sequence[str] = (), guesses: str = "10/minute") -> Starlette:
@@ -39,7 +50,7 @@ def _routes() -> list[Route | Mount]:
         Route("/skip/{turn:str}", votes.skip, methods=["POST"]),
         *labeler.ROUTES,
         *admin.ROUTES,
-        Mount("/static", StaticFiles(directory=Path(__file__).parent / "static")),
+        Mount("/static", Static(directory=Path(__file__).parent / "static")),
     ]
 
 

@@ -66,6 +66,13 @@ class Visit:
     token: str  # that forms carry
     body: Mapping[str, Any]  # of a form, or a JSON object
 
+    def page(self, template: str, status_code: int = 200, **values: object) -> Response:
+        """A page for this person."""
+        page: Response = self.request.app.state.pages.page(
+            template, status_code, person=self.person, token=self.token, here=self.request.url.path, **values
+        )
+        return page
+
 
 Page = Callable[Concatenate[Visit, ...], Response]
 
@@ -79,12 +86,20 @@ def body_of(request: Request, raw: bytes) -> dict[str, Any]:
         if kind == "application/json":
             found = json.loads(raw)
             if isinstance(found, dict):
-                return found
+                return _holdable(found)
         if kind == "application/x-www-form-urlencoded":
-            return dict(parse_qsl(raw.decode("utf-8"), keep_blank_values=True))
-    except ValueError as error:
-        raise ConfigError(f"The request cannot be read: {error}.") from None
+            return _holdable(dict(parse_qsl(raw.decode("utf-8"), keep_blank_values=True)))
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"This cannot be kept: {error}.") from None
     raise ConfigError(f"A request is a form or a JSON object; got {kind or 'nothing that says what it is'!r}.")
+
+
+def _holdable(body: dict[str, Any]) -> dict[str, Any]:
+    """The body, if databases can hold it: no half characters, numbers that are some, texts without NUL."""
+    json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
+    if any(isinstance(value, str) and "\0" in value for value in body.values()):
+        raise ValueError("a text has a NUL in it; take it out")
+    return body
 
 
 def seen_by(role: Role) -> Callable[[Page], Callable[[Request], Any]]:

@@ -42,19 +42,23 @@ def _picture(renderer: Any, tokens: Sequence[Token], at: int, *_: Any) -> str:
     return f"[picture: {html.escape(tokens[at].content)}] <code>{source}</code>"
 
 
-def rendered(text: str) -> Markup:
+def rendered(text: str, under: int = 3) -> Markup:
     """Markdown as safe HTML. A link is its text with the address beside it, a picture its description: nobody is sent
-    anywhere, and nothing is loaded."""
-    clean = nh3.clean(
-        _parser().render(plain(text)), tags=TAGS, attributes={"ol": {"start"}}, link_rel=None, url_schemes=set(),
-        strip_comments=True,
-    )  # fmt: skip
-    return Markup(clean)
+    anywhere, and nothing is loaded. Its headings begin one level below `under`, that of the page's heading over it."""
+    tokens = _parser().parse(plain(text))
+    for token in tokens:
+        if token.type in ("heading_open", "heading_close"):
+            token.tag = f"h{min(6, int(token.tag[1]) + under)}"
+    made = _parser().renderer.render(tokens, _parser().options, {})
+    attributes = {"ol": {"start"}}
+    return Markup(
+        nh3.clean(made, tags=TAGS, attributes=attributes, link_rel=None, url_schemes=set(), strip_comments=True)
+    )
 
 
 def plain(text: str) -> str:
     """The text with what cannot be seen made visible: controls, and marks that turn the direction of writing."""
-    return "".join(_seen(character) for character in text)
+    return "".join(_seen(character) for character in text.replace("\r\n", "\n"))
 
 
 def as_text(text: str) -> Markup:

@@ -196,6 +196,20 @@ class People:
         with self.store.writing() as connection:
             connection.execute(update(people).where(people.c.id == person).values(**values))
 
+    def tried(self, person: str, version: str, right: int, asked: int, *, passed: bool, tries: int) -> bool:
+        """Keep how they did in a qualification; whether that counts: `tries` of a version do, and none after one that
+        was passed."""
+        with self.store.writing() as connection:
+            query = select(people.c.qualification).where(people.c.id == person).with_for_update()
+            kept = connection.execute(query).scalar_one()
+            before = json.loads(kept) if kept else {}
+            had = before.get("tries", 0) if before.get("version") == version else 0
+            if had >= tries or before.get("passed"):
+                return False
+            now = {"version": version, "right": right, "asked": asked, "passed": passed, "at": _iso(), "tries": had + 1}
+            connection.execute(update(people).where(people.c.id == person).values(qualification=json.dumps(now)))
+            return True
+
     def open_invitations(self) -> list[RowMapping]:
         """Those that are good still: `id`, `role`, `labeler_group`, `made_by`, `ends_at`."""
         with self.store.snapshot() as connection:

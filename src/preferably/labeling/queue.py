@@ -168,6 +168,11 @@ class Queue:
             if turn.state == "leased":
                 self._give_back(connection, turns.c.id == name, "skipped")
 
+    def is_full(self, person: Person) -> bool:
+        """Whether the person's group has given as many judgments as are wanted of it."""
+        with self.store.snapshot() as connection:
+            return self._is_full(connection, person)
+
     def settle(self, person: Person, task: int) -> Turn:
         """A turn for somebody who settles what others disagree on: it takes nobody's place, and what they say decides.
 
@@ -198,7 +203,6 @@ class Queue:
                 connection.execute(freed.values(free=tasks.c.free + 1))
 
     def _is_full(self, connection: Connection, person: Person) -> bool:
-        """Whether the person's group has given as many judgments as are wanted of it."""
         quota = self.project.quotas.get(person.labeler_group)
         if quota is None:
             return False

@@ -3,6 +3,7 @@
 from starlette.responses import JSONResponse, Response
 
 from preferably.labeling.desk import Visit, seen_by
+from preferably.labeling.sheet import expected_of
 
 
 @seen_by("labeler")
@@ -11,7 +12,8 @@ def answer(visit: Visit, turn: str) -> Response:
     receipt = visit.desk.queue.answer(visit.person, turn, visit.body)
     told: dict[str, object] = {"saved": receipt.answer, "late": receipt.late}
     if receipt.right is not None and visit.desk.project.gold.feedback:
-        told["gold"] = {"right": receipt.right, "why": receipt.why}
+        expected = expected_of(visit.desk.queue.turn(visit.person, turn), visit.desk.project)
+        told["gold"] = {"right": receipt.right, "why": receipt.why, "expected": expected}
     return JSONResponse(told)
 
 
