@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import time
 from contextlib import contextmanager
@@ -44,7 +45,7 @@ def postgresql():
             time.sleep(0.05)
         yield f"postgresql://tester@/{{}}?host={folder}"
     finally:
-        process.terminate()
+        process.send_signal(signal.SIGINT)  # also where somebody is still connected
         process.wait(30)
         shutil.rmtree(folder)
 

@@ -17,7 +17,7 @@ def differences(one: str, other: str) -> tuple[list[Part], list[Part]]:
         pieces = [text.splitlines(keepends=True) for text in (one, other)]
     keys = [[piece.strip() for piece in text] for text in pieces]
     parts: tuple[list[Part], list[Part]] = ([], [])
-    codes = SequenceMatcher(None, *keys).get_opcodes()
+    codes = SequenceMatcher(None, keys[0], keys[1]).get_opcodes()
     for at, (what, first, last, start, end) in enumerate(codes):
         inside = 0 < at < len(codes) - 1
         alike = what == "equal" and not (inside and sum(map(len, keys[0][first:last])) < FEW)

@@ -1,12 +1,11 @@
 """What one person has done so far, and what there is left for them."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import median
 from typing import Any, Literal
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, RowMapping, func, select
 
 from preferably.feedback.store.codec import group_of
 from preferably.feedback.store.labeling_tables import tasks, turns
@@ -112,7 +111,7 @@ class History:
         free = select(tasks.c.number).where(tasks.c.open, tasks.c.gold == "", tasks.c.free > 0, ~self._had())
         return connection.execute(select(func.count()).select_from(free.limit(MANY).subquery())).scalar_one()
 
-    def _answered(self, row: Mapping[str, Any]) -> Answered:
+    def _answered(self, row: RowMapping) -> Answered:
         said, answer = json.loads(row["said"]), _last(row["said"])
         prompt = group_of(json.loads(row["content"])).prompt
         asked = next(

@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, Subquery, and_, case, func, select
+from sqlalchemy import ColumnElement, Connection, Subquery, and_, case, func, select
 
 from preferably.feedback.store.labeling_tables import people, tasks, turns
 from preferably.feedback.store.store import Store
 from preferably.feedback.store.tables import judgments
 from preferably.labeling.clock import Clock
+
+COUNTS = ("tasks", "gold", "done", "closed", "wanted", "given", "answers", "answers_gold", "leased")  # of a batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,24 +70,28 @@ def batches_of(store: Store) -> list[Batch]:
     shut = and_(plain, ~done, ~tasks.c.open)
     wanted = case((shut, answered), else_=tasks.c.overlap)
 
-    def total(value: object, which: object = plain) -> object:
-        return func.sum(case((which, value), else_=0))  # type: ignore[call-overload]
+    def total(value: Any, which: ColumnElement[bool] = plain) -> ColumnElement[int]:
+        return func.sum(case((which, value), else_=0))
 
-    query = select(
+    figures: list[Any] = [
         tasks.c.batch, func.min(tasks.c.number), total(1), total(1, ~plain), total(1, and_(plain, done)),
         total(1, shut), total(wanted), total(case((done, tasks.c.overlap), else_=answered)), total(answered),
         total(answered, ~plain), func.sum(leased), func.min(case((plain, tasks.c.overlap))),
         func.max(case((plain, tasks.c.overlap))), func.min(tasks.c.priority), func.max(tasks.c.priority),
-    ).select_from(tasks.outerjoin(by_task, by_task.c.task == tasks.c.number))  # fmt: skip
+    ]  # fmt: skip
+    query = select(*figures).select_from(tasks.outerjoin(by_task, by_task.c.task == tasks.c.number))
     kinds: dict[str, list[str]] = {}
     with store.snapshot() as connection:
         rows = connection.execute(query.group_by(tasks.c.batch).order_by(func.min(tasks.c.number))).all()
         for batch, kind in connection.execute(select(tasks.c.batch, tasks.c.kind).distinct()):
             kinds.setdefault(batch, []).append(kind)
-    return [
-        Batch(name, tuple(sorted(kinds[name])), *map(int, counts), (low or 0, high or 0), (least, most))
-        for name, _, *counts, low, high, least, most in rows
-    ]
+    found = []
+    for name, _, *rest in rows:
+        counts: dict[str, Any] = {key: int(count) for key, count in zip(COUNTS, rest, strict=False)}
+        low, high, least, most = rest[len(COUNTS) :]
+        ends: dict[str, Any] = {"overlap": (low or 0, high or 0), "priority": (least, most)}
+        found.append(Batch(name, tuple(sorted(kinds[name])), **counts, **ends))
+    return found
 
 
 def turns_of(store: Store, clock: Clock) -> Turns:

@@ -63,6 +63,10 @@ class Sheet:
         return [one.letter for one in self.shown]
 
 
+def _letter(place: int) -> str:
+    return LETTERS[place] if place < len(LETTERS) else str(place + 1)
+
+
 def sheet_of(turn: Turn) -> Sheet:
     """What is shown of a turn."""
     group = turn.asked.group
@@ -70,8 +74,8 @@ def sheet_of(turn: Turn) -> Sheet:
     texts = [completion.text for completion in completions]
     parts = differences(*texts) if turn.asked.kind == "pair" else [()] * len(texts)
     shown = tuple(
-        Shown(LETTERS[place] if place < len(LETTERS) else str(place + 1), tuple(map(_said, completion.messages)), *rest)
-        for place, (completion, *rest) in enumerate(zip(completions, texts, parts, strict=True))
+        Shown(_letter(place), tuple(map(_said, completion.messages)), text, part)
+        for place, (completion, text, part) in enumerate(zip(completions, texts, parts, strict=True))
     )
     answered = turn.state == "answered"
     return Sheet(
