@@ -1,8 +1,8 @@
 """Texts of models and people do nothing: no script of theirs runs, nothing of theirs is asked of another server."""
 
+import re
 from uuid import uuid4
 
-import pytest
 from labeling_site import MARK, group, messages
 from payloads import AWAY, HIT, payloads
 
@@ -156,25 +156,11 @@ def test_none_does_anything_at_the_door(site, visitor):
     harmless(page)
 
 
-@pytest.mark.parametrize("payload", ALL)
-def test_none_is_more_than_text_in_what_is_rendered(payload):
-    made = str(rendered(payload)).lower()
-    for tag in (
-        "<script",
-        "<img",
-        "<svg",
-        "<iframe",
-        "<a ",
-        "<style",
-        "<input",
-        "<form",
-        "<video",
-        "<object",
-        "<link",
-        "<meta",
-        "<base",
-    ):
-        assert tag not in made
+def test_none_is_more_than_text_in_what_is_rendered():
+    made = "".join(str(rendered(payload)).lower() for payload in ALL)
+    assert not re.search(
+        r"<(?!/?(p|br|code|pre|h[1-6]|blockquote|table|thead|tbody|tr|t[hd]|em|strong|ul|ol|li|hr)[ />])", made
+    )
 
 
 def test_no_answer_of_the_server_tells_a_model(site, visitor):

@@ -247,6 +247,7 @@ def test_what_was_answered_can_be_changed_and_stays_on_record(site, visitor):
     assert page.locator(".entry .verdict").all_inner_texts() == ["A is much better"]
     page.locator(".entry").click()
     page.get_by_text("you change your answer").wait_for()
+    page.locator("#task[data-ready]").wait_for()
     assert page.locator("#rationale").input_value() == "first thought"
     assert page.locator("input[name=verdict]:checked").input_value() == "0:3"
     page.keyboard.press("t")
