@@ -115,8 +115,8 @@ def test_an_order_is_changed_by_arrows_and_ties(site, visitor):
     page.keyboard.type("a1b2c3")
     page.keyboard.press("ArrowLeft")  # C before B
     page.keyboard.type("b=")  # B with C
-    page.keyboard.press("Enter")
     texts = page.locator(".answer .as-read").all_inner_texts()
+    page.keyboard.press("Enter")
     saved(page)
     (entry,) = here.said()
     assert [entry.judgment.ranks[place_of(entry, text)] for text in texts] == [1, 2, 2]
