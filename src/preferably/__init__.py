@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 __all__ = [
-    "by_people", "check", "compare_runs", "evaluate", "evaluate_several", "export", "load", "plan", "rank", "report",
-    "sample", "train",
+    "agreement", "by_people", "check", "compare_runs", "evaluate", "evaluate_several", "export", "load", "plan", "rank",
+    "report", "sample", "train",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
     from preferably.api import (
+        agreement,
         by_people,
         check,
         compare_runs,

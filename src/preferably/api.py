@@ -24,6 +24,7 @@ from preferably.evaluation.rewards import evaluate_reward as evaluation_of_rewar
 from preferably.evaluation.several import evaluate_several as evaluate_several
 from preferably.evaluation.winrate import WinRate
 from preferably.feedback.records import Group
+from preferably.feedback.worth import Worth
 from preferably.functions import load_function
 from preferably.judging.judge import Judge, ScoreFunction, name_of
 from preferably.judging.named import decided_by
@@ -219,6 +220,19 @@ def explain(
         told = [asdict(one) for one in found]
         render_explanation(Path(output), model=loaded.name, prompt=group.prompt_text, axes=axes, completions=told)
     return Explanation(axes, found)
+
+
+def agreement(store: str | Path, *, leads: Sequence[str] = (), seed: int = 0) -> Worth:
+    """What the judgments in a store are worth: who agrees, who is reliable, who leans or drifts, what is disputed.
+
+    `leads` are labelers that count as leads beside those whom the store has as such; `seed` draws resamples. Raises
+    `DataError` where there is no store, or no verdict in it, and `ConfigError` for a lead who said nothing.
+    """
+    from preferably.feedback.store.labels_read import worth_in
+    from preferably.feedback.store.store import Store
+
+    with Store(store, create=False) as opened:
+        return worth_in(opened, leads=leads, seed=seed)
 
 
 def check(

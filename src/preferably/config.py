@@ -84,6 +84,7 @@ READ_BY = {
     ),
     "gae": (("critic", "critic_learning_rate", "whiten_rewards"), "ppo"),
     "group": (("scale_advantages",), "grpo"),
+    "soft": (("aggregate",), "dpo, ipo, hinge and reward, without label_smoothing and axes"),
 }  # fmt: skip
 LOSS_TYPES = {"sigmoid": "dpo", "robust": "rdpo"}  # values of TRL's loss_type that are methods of another name here
 
@@ -125,6 +126,7 @@ class TrainSettings(BaseModel):
     held_out_data: tuple[str, ...] = Field(default=(), description="files to hold out, instead of a part of `data`")
     held_out: float = Field(0.1, ge=0, description="share of prompts to hold out, or a count of groups from 1 on")
     max_rejected: float = Field(0.01, ge=0, le=1, description="stop when more than this share of rows is rejected")
+    aggregate: Literal["majority", "posterior"] = Field("majority", description="how several labelers' verdicts count")
     max_length: int | None = Field(None, ge=2, description="tokens of prompt and completion; default: context, <= 2048")
     truncation: Literal["reject", "keep_start", "keep_end"] = Field("reject", description="what to do with longer ones")
 
@@ -165,9 +167,7 @@ class TrainSettings(BaseModel):
     lam: float | None = Field(None, description="lambda of the advantages (ppo)")
     value_clip: float | None = Field(None, description="largest change of a value that is learnt from (ppo)")
     value_weight: float | None = Field(None, description="weight of the critic's loss (ppo)")
-    critic: str | None = Field(
-        None, description="what it begins as: a model, or `shared`, a head on the policy; default: the reward model"
-    )
+    critic: str | None = Field(None, description="a model, or `shared`, a head on the policy; default: the reward")
     critic_learning_rate: float | None = Field(None, gt=0, description="default: the policy's, without its x10")
     missing_eos_penalty: float | None = Field(None, description="taken off the reward of a completion without an end")
     whiten_rewards: bool = Field(False, description="rewards at variance 1 over the iteration (ppo)")
@@ -305,7 +305,7 @@ def _check_online(made: TrainSettings) -> None:
     row = made.row
     kinds = {
         "online": row.online, "tokens": row.online and row.learns == "tokens", "gae": row.advantage == "gae",
-        "group": row.advantage == "group",
+        "group": row.advantage == "group", "soft": row.soft and not made.label_smoothing and not made.axes,
     }  # fmt: skip
     for kind, (names, methods) in READ_BY.items():
         for name in names if not kinds[kind] else ():

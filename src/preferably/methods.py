@@ -45,6 +45,7 @@ class Method:
     learns: Literal["", "tokens", "pairs", "best"] = ""  # online: each token, the better of two, or the best of several
     advantage: Literal["", "gae", "leave-one-out", "group"] = ""  # what a completion is held against
     samples: int = 1  # completions that are drawn for a prompt
+    soft: bool = False  # whether the loss can be of how likely it is that the chosen one is the better
 
     @property
     def online(self) -> bool:
@@ -89,7 +90,7 @@ METHODS: dict[str, Method] = {
         Method(
             "dpo", "pairs", "dpo", True, "sum", "groups", LN2,
             "Direct preference optimization.", "https://arxiv.org/abs/2305.18290",
-            {"beta": BETA, "label_smoothing": NO_SMOOTHING, "nll_weight": NLL_WEIGHT},
+            {"beta": BETA, "label_smoothing": NO_SMOOTHING, "nll_weight": NLL_WEIGHT}, soft=True,
         ),
         Method(
             "cdpo", "pairs", "dpo", True, "sum", "groups", LN2,
@@ -104,19 +105,19 @@ METHODS: dict[str, Method] = {
         Method(
             "ipo", "pairs", "ipo", True, "mean", "groups", 25.0,
             "Identity preference optimization on the mean log-ratio per token.", "https://arxiv.org/abs/2310.12036",
-            {"beta": BETA, "nll_weight": NLL_WEIGHT},
+            {"beta": BETA, "nll_weight": NLL_WEIGHT}, soft=True,
         ),
         Method(
             "ipo-sum", "pairs", "ipo", True, "sum", "groups", 25.0,
             "Identity preference optimization on the summed log-ratio, as the paper writes it.",
             "https://arxiv.org/abs/2310.12036",
-            {"beta": BETA, "nll_weight": NLL_WEIGHT},
+            {"beta": BETA, "nll_weight": NLL_WEIGHT}, soft=True,
         ),
         Method(
             "hinge", "pairs", "hinge", True, "sum", "groups", 1.0,
             "A margin of 1 between implicit rewards (the ranking loss of SLiC with a reference).",
             "https://arxiv.org/abs/2305.10425",
-            {"beta": BETA, "nll_weight": NLL_WEIGHT},
+            {"beta": BETA, "nll_weight": NLL_WEIGHT}, soft=True,
         ),
         Method(
             "orpo", "pairs", "orpo", False, "mean", "groups", None,
@@ -133,6 +134,7 @@ METHODS: dict[str, Method] = {
             "reward", "rankings", "plackett_luce", False, "sum", "groups", None,
             "A reward model: Bradley-Terry on pairs, Plackett-Luce on rankings, with ties.",
             "https://arxiv.org/abs/2203.02155", {"margin": MARGIN}, learning_rate=9e-6, scores=True,
+            soft=True,
         ),
         Method(
             "ppo", "prompts", "clipped", True, "sum", "tokens", None,
@@ -227,7 +229,7 @@ def _sum(name: str) -> Method:
         sum(weight * (start or 0.0) for weight, start in starts) if known else None,
         "A weighted sum of " + " and ".join(row.name for _, row in terms) + (" with an SFT term." if nll else "."),
         first.paper, taken, learning_rate=first.learning_rate, baseline=any(row.baseline for _, row in terms),
-        terms=tuple(terms),
+        terms=tuple(terms), soft=all(row.soft for _, row in terms),
     )  # fmt: skip
 
 

@@ -4,8 +4,13 @@ import json
 import os
 import subprocess
 import sys
+from random import Random
 
 import pytest
+
+from preferably.feedback.records import Completion, Flag, Group, Message, Origin, Preference
+from preferably.feedback.store.entry import Entry
+from preferably.feedback.store.store import Store
 
 ROWS = [
     {"prompt": f"{letter}? ", "chosen": "yes", "rejected": "no no", "labeler": labeler}
@@ -20,11 +25,11 @@ def place(tmp_path):
     return tmp_path
 
 
-def command(folder, *arguments, code=0):
+def command(folder, *arguments, code=0, columns=200):
     done = subprocess.run(
         [sys.executable, "-c", "from preferably.cli.main import main; main()", *map(str, arguments)],
         cwd=folder, capture_output=True, text=True, timeout=120,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"},
+        env=os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": str(columns)},
     )  # fmt: skip
     assert done.returncode == code, done.stderr
     return done.stdout if code == 0 else done.stderr
@@ -70,11 +75,48 @@ def test_what_cannot_be_done_is_one_clear_line(place, code, message, arguments):
 def test_agreement_of_labelers_in_words_and_for_programs(place):
     command(place, "label", "import", "rows.jsonl")
     said = command(place, "label", "agreement")
-    for words in ("8, 8 of them answered by two or more", "raw agreement", "1.00", "ada", "100%"):
+    for words in (
+        "8, 8 of them answered by two or more", "raw agreement", "1.00", "ada", "100%",
+        "takes the shorter one in 100% of 8 choices", "8 of 8 that two or more judged are unanimous.",
+    ):  # fmt: skip
         assert words in said
     found = json.loads(command(place, "label", "agreement", "--json"))
     assert found["agreement"]["raw agreement"]["value"] == 1 and found["labelers"]["ben"]["judged"] == 8
     assert found["labelers"]["ada"]["reliability"] is None and found["noise"] == 0
+    led = json.loads(command(place, "label", "agreement", "--json", "--lead", "ben"))
+    assert led["labelers"]["ben"]["role"] == "lead" and led["labelers"]["ada"]["leads"]["value"] == 1
+    assert [(one["first"], one["second"]) for one in led["by_role"]] == [("labelers", "leads")]
+    assert "'nobody' said nothing" in command(place, "label", "agreement", "--lead", "nobody", code=2)
+
+
+LABELERS = {"ada": 0.9, "a labeler with quite a long name": 0.85, "eli": 0.85, "ida": 0.8, "gus": 0.5}
+
+
+def test_what_agreement_prints_reads_at_eighty_columns(place):
+    """With everything that there is to tell: roles, groups, models, somebody who does not look, disputes, flags."""
+    rng, entries = Random(2), []
+    for number in range(260):
+        texts = [f"{word} answer to {number} " + "more words " * (number % 7) for word in ("one", "other")]
+        made = tuple(
+            Completion((Message("assistant", text),), Origin(model))
+            for text, model in zip(texts, ("base", "tuned"), strict=True)
+        )
+        group = Group((Message("user", f"A question of some length, the number of which is {number}, to ask"),), made)
+        better = rng.randrange(2)
+        for at, name in enumerate(rng.sample(sorted(LABELERS), 4)):
+            choice = better if rng.random() < LABELERS[name] else 1 - better
+            order = (0, 1) if name == "gus" and choice == 0 or rng.random() < 0.5 else (1, 0)
+            of = "Kenya" if name < "b" else "UK"
+            said = Preference(choice, labeler=name, labeler_group=of, order=order)
+            entries.append(Entry(group, said, seconds=0.2 if name == "gus" else 30.0 + at))
+    entries.append(Entry(group, Flag("ambiguous prompt", labeler="ada")))
+    with Store(place / "preferably.db") as store:
+        store.say(entries)
+    said = command(place, "label", "agreement", "--lead", "ada", columns=80)
+    assert max(map(len, said.splitlines())) <= 80, said
+    for words in ("labelers, leads", "ada (lead)", "looks random", "took less time than reading takes", "UK, Kenya",
+                  "win rate of", "The most disputed:", "flagged as ambiguous by 1", "without it"):  # fmt: skip
+        assert words in said
 
 
 def test_an_import_that_fails_leaves_nothing_behind_of_any_file(place):

@@ -242,7 +242,7 @@ def test_rankings_ratings_and_edits_come_to_what_was_meant(store):
     queue.answer(ada, turn.asked.turn, {"id": str(uuid4()), "text": "a better answer", "of": 0})
     made = [one for one in pairs(store.judged()) if one.prompt_text == "question 3"]
     assert [one.text for one in made[0].completions] == ["a better answer", "answer a to 3"]
-    assert made[0].completions[0].origin.model == "edited by ada"
+    assert made[0].completions[0].origin.model == "edited by a labeler"
 
 
 @pytest.mark.parametrize("overlap, people, count", [(1, 64, TASKS), (3, 16, 60)])

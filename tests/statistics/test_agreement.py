@@ -1,9 +1,21 @@
 """Agreement against figures of the literature, hand calculation, and what must be undefined."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
-from preferably.statistics.agreement import cohen, fleiss, gwet, krippendorff, raw, with_interval
+from preferably.statistics.agreement import (
+    between,
+    cohen,
+    compact,
+    fleiss,
+    gwet,
+    krippendorff,
+    raw,
+    raw_between,
+    with_interval,
+)
 
 # Krippendorff 2011, "Computing Krippendorff's alpha-reliability", section C: four observers of twelve units.
 FOUR = np.array([
@@ -127,3 +139,44 @@ def test_the_interval_covers_what_is_true():
     assert 0.90 <= np.mean(covered) <= 0.99
     nearly = np.array([[0, 0]] * 30 + [[0, 1]])
     assert with_interval(cohen, nearly, resamples=200).interval is None
+
+
+def test_two_sides_by_hand():
+    """One lead, two labelers. Shares that say 1: lead 0, 1, 1; labelers 1/2, 1, 0 -> P = (1/2 + 1 + 0) / 3 = 1/2;
+    Pe = 1/3 x 1/2 + 2/3 x 1/2 = 1/2, so kappa is 0. The unit that the lead did not judge is left out."""
+    codes = np.array([[0, 0, 1], [1, 1, 1], [1, 0, 0], [-1, 1, 1]])
+    found = raw_between(codes, first=1), between(codes, first=1)
+    assert [(one.value, one.units) for one in found] == [(0.5, 3), (pytest.approx(0), 3)]
+    assert raw_between(np.array([[0, 0, 1], [1, 1, 1]]), first=1).value == 0.75  # the docstring's
+
+
+def test_between_one_and_one_is_cohens_kappa():
+    codes = of_cells({(0, 0): 20, (0, 1): 5, (1, 0): 10, (1, 1): 15})
+    assert between(codes, first=1).value == pytest.approx(cohen(codes).value) == pytest.approx(0.4)
+
+
+def test_sides_that_never_meet_are_not_defined():
+    apart = np.array([[0, -1], [-1, 1]])
+    for measure in (raw_between, between):
+        found = measure(apart, first=1)
+        assert found.value is None and "judged by both" in found.why
+    assert between(np.zeros((5, 2), dtype=int), first=1).value is None
+
+
+def test_who_said_it_does_not_matter_to_most():
+    rng = np.random.default_rng(4)
+    codes = np.where(rng.random((60, 12)) < 0.3, rng.integers(3, size=(60, 12)), -1)
+    tight = compact(codes)
+    assert tight.shape[1] == (codes >= 0).sum(1).max() < 12
+    for measure in (raw, krippendorff, gwet, partial(krippendorff, scale="ordinal")):
+        assert measure(tight).value == pytest.approx(measure(codes).value)
+
+
+def test_units_that_go_together_make_a_wider_interval():
+    """Each unit ten times over knows no more than once."""
+    rng = np.random.default_rng(5)
+    codes = np.repeat(rng.integers(2, size=(60, 2)), 10, axis=0)
+    alone = with_interval(raw, codes, resamples=400).interval
+    together = with_interval(raw, codes, resamples=400, clusters=np.repeat(np.arange(60), 10)).interval
+    ratio = (together.high - together.low) / (alone.high - alone.low)
+    assert ratio == pytest.approx(10**0.5, rel=0.2)

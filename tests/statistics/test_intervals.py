@@ -13,6 +13,7 @@ from preferably.statistics import intervals
 from preferably.statistics.intervals import (
     Interval,
     bootstrap_mean,
+    exact,
     mean_interval,
     paired_difference,
     standard_error,
@@ -43,6 +44,23 @@ def test_wilson_agrees_with_scipy(n, share, confidence):
     theirs = scipy.stats.binomtest(successes, n).proportion_ci(confidence, method="wilson")
     assert ours.low == pytest.approx(theirs.low, abs=1e-12)
     assert ours.high == pytest.approx(theirs.high, abs=1e-12)
+
+
+@given(n=st.integers(1, 3000), share=shares, confidence=st.floats(0.5, 0.999))
+def test_the_exact_interval_agrees_with_scipy(n, share, confidence):
+    successes = round(share * n)
+    ours = exact(successes, n, confidence)
+    theirs = scipy.stats.binomtest(successes, n).proportion_ci(confidence, method="exact")
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=1e-9)
+
+
+def test_the_exact_interval_by_hand():
+    """None of three: the upper end is where (1 - p)^3 = 0.025."""
+    interval = exact(0, 3)
+    assert interval.low == 0 and interval.high == pytest.approx(1 - 0.025 ** (1 / 3))
+    for successes, n in ((4, 3), (-1, 3), (0, 0)):
+        with pytest.raises(ValueError, match="between 0 and n"):
+            exact(successes, n)
 
 
 @given(n=st.integers(1, 500), share=shares)

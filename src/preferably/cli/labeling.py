@@ -6,16 +6,13 @@ from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from preferably.cli import label_serving
-from preferably.errors import ConfigError, DataError
+from preferably.errors import ConfigError
 
 if TYPE_CHECKING:
     from preferably.feedback.store.store import Store
-    from preferably.feedback.worth import Agreement
-    from preferably.statistics.shares import Share
 
 app = typer.Typer(help="The store of judgments, and the app in which people judge.", no_args_is_help=True)
 app.command("serve")(label_serving.serve)
@@ -98,69 +95,20 @@ def copy(
 @app.command()
 def agreement(
     store: StoreName = DEFAULT,
+    lead: Annotated[list[str] | None, typer.Option(help="a labeler who counts as a lead; may be given again")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="everything, for programs")] = False,
 ) -> None:
-    """How far labelers agree, beyond what chance would give; who is reliable, and who has leanings."""
+    """What the labels are worth: who agrees, who is reliable, who leans or drifts, which prompts are disputed."""
+    from preferably.cli.agreement import print_worth
+    from preferably.feedback.store.labels_read import worth_in
     from preferably.feedback.store.store import Store
-    from preferably.feedback.worth import Said, worth_of
 
     with Store(store, create=False) as opened:
-        judged = opened.judged()
-        entries = opened.entries(superseded=False)
-        said = [Said(one.group, one.judgment, one.seconds, one.shown) for one in entries if one.judgment.state == "ok"]
-    if not said:
-        raise DataError(f"The store {store} holds no verdict yet.")
-    found = worth_of(judged, said)
+        found = worth_in(opened, leads=lead or [])
     if as_json:
         typer.echo(json.dumps(found.as_json(), ensure_ascii=False, indent=2))
     else:
-        _print_agreement(Console(highlight=False), found)
-
-
-def _print_agreement(console: Console, found: "Agreement") -> None:
-    table = Table.grid(padding=(0, 2))
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    table.add_row("questions", f"{found.questions:,}, {found.coefficients[0].units:,} of them answered by two or more")
-    for one in found.coefficients:
-        if one.value is None:
-            table.add_row(one.name, f"not defined: {one.why}")
-            continue
-        span = f" \\[{one.interval.low:.2f}, {one.interval.high:.2f}]" if one.interval else f" ({one.why})"
-        table.add_row(one.name, f"{one.value:.2f}{span}")
-    if found.noise is not None:
-        table.add_row("wrong verdicts", f"{found.noise:.0%}, if labelers err alike and independently")
-    console.print(table)
-    console.print()
-    people = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    people.add_column("labeler", overflow="ellipsis", max_width=30)
-    for name in ("judged", "agrees", "reliable", "first shown", "longer", "seconds"):
-        people.add_column(name, justify="right")
-    for person in found.labelers:
-        people.add_row(
-            Text(person.name or "(nobody named)"), f"{person.judged:,}", _share(person.agrees),
-            "-" if person.reliability is None else f"{person.reliability:.0%}", _leaning(person.first),
-            _leaning(person.longer), "-" if person.seconds is None else f"{person.seconds:.0f}",
-        )  # fmt: skip
-    console.print(people)
-    console.print()
-    for line in (
-        "agrees       with others, of the questions that both answered",
-        "reliable     the chance to be right, by the verdicts of all together",
-        "first shown  of their choices between two, those of the one that was shown first; * more or less than half",
-        "longer       those of the longer one; * more or less than half",
-    ):
-        console.print(Text(line, style="dim"), soft_wrap=True)
-
-
-def _share(found: "Share | None") -> str:
-    return "-" if found is None else f"{found.value:.0%}"
-
-
-def _leaning(found: "Share | None") -> str:
-    """A share that should be one half, marked where it is not (95%)."""
-    leans = found is not None and 0.5 not in found.interval
-    return _share(found) + ("[yellow]*[/yellow]" if leans else " ")
+        print_worth(Console(highlight=False), found)
 
 
 def _told(store: "Store") -> str:

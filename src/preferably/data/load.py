@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from preferably.data.accounting import CODES, Accounting, Reject
 from preferably.data.columns import BadRow, Row, shown
@@ -28,7 +28,9 @@ from preferably.feedback.records import (
     moved,
 )
 from preferably.feedback.store.naming import is_store
+from preferably.feedback.trust import Trust, trust_of
 
+Aggregate = Literal["majority", "posterior"]
 View = Callable[..., list[Group]]
 VIEWS: dict[Feedback, View] = {
     "pairs": views.pairs, "labels": views.labelled, "rankings": views.rankings,
@@ -55,6 +57,7 @@ class Loaded:
     accounting: Accounting
     records: list[Judged]
     shapes: Counter[str]
+    trust: Trust | None = None  # what labelers counted for, where they counted by what they are worth
 
 
 def load_feedback(
@@ -65,19 +68,21 @@ def load_feedback(
     limit: int | None = None,
     axis: str | None = None,
     axes: Sequence[str] = (),
+    aggregate: Aggregate = "majority",
 ) -> Loaded:
     """The groups that `paths` hold: pairs (chosen first), labelled answers, rankings (best first), demonstrations, or
     prompts without completions.
 
     A path is a file, a directory of files, or a data set of the hub (`data.readers`, `data.sources`).
 
-    Rows that name a `labeler` and speak of the same completions are one record, of which the majority decides. A row
-    that says exactly what an earlier one said is counted as a duplicate. Of ratings the mean over the axes counts, or
+    Rows that name a `labeler` and speak of the same completions are one record, of which the majority decides, or, with
+    `aggregate` posterior, labelers by what they are worth (`Group.probability`; pairs, and rankings of two). A row that
+    says exactly what an earlier one said is counted as a duplicate. Of ratings the mean over the axes counts, or
     `axis` alone; `axes` gives rankings on each of them (`Group.by_axis`). `limit` stops reading after so many groups.
     Raises `DataError` for a file that cannot be read, for no usable row, and where more than the share `max_rejected`
     (0 to 1) of the rows is at fault.
     """
-    loaded = read_feedback(paths, feedback, limit=limit, axis=axis, axes=axes)
+    loaded = read_feedback(paths, feedback, limit=limit, axis=axis, axes=axes, aggregate=aggregate)
     loaded.accounting.enforce(max_rejected)
     return loaded
 
@@ -90,12 +95,13 @@ def read_feedback(
     axis: str | None = None,
     axes: Sequence[str] = (),
     expand: Callable[[dict[str, Any]], Iterable[dict[str, Any]]] | None = None,
+    aggregate: Aggregate = "majority",
 ) -> Loaded:
     """The same, whatever became of the rows: for whoever wants to say what is wrong with them.
 
     `expand` makes the rows to be read of each row of the files, where one holds several.
     """
-    loading = _Loading(feedback, axis, axes)
+    loading = _Loading(feedback, axis, axes, aggregate=aggregate)
     files: dict[str, int] = {}
     for name in filter(is_store, map(str, paths)):
         files.setdefault(name, len(files))
@@ -107,10 +113,11 @@ def read_feedback(
         else:
             for row in [columns] if expand is None else expand(columns):
                 loading.add(row, place)
-        if limit is not None and len(loading.groups) + len(loading.open) >= limit:
+        if limit is not None and len(loading.groups) + len(loading.open) + len(loading.waiting) >= limit:
             break
     for record in loading.open.values():
         loading.settle(record)
+    loading.weigh()
     for name in (*([axis] if axis is not None else []), *axes):
         if name not in loading.known:
             known = ", ".join(sorted(loading.known)) or "none"
@@ -122,7 +129,7 @@ def read_feedback(
 
     loading.groups.sort(key=where)
     loading.records.sort(key=lambda record: where(record.group))
-    return Loaded(loading.groups, loading.accounting, loading.records, loading.shapes)
+    return Loaded(loading.groups, loading.accounting, loading.records, loading.shapes, loading.trust)
 
 
 def rows_of(paths: Sequence[str | Path], account: Accounting) -> Iterator[tuple[Place, dict[str, Any] | Reject]]:
@@ -156,6 +163,9 @@ class _Loading:
     seen: set[tuple[Said, ...]] = field(default_factory=set)
     ids: dict[str, Any] = field(default_factory=dict)
     id_type: type | None = None
+    aggregate: Aggregate = "majority"
+    waiting: list[_Record] = field(default_factory=list)  # until it is known what their labelers are worth
+    trust: Trust | None = None
     watch: Watch = field(init=False)
 
     def __post_init__(self) -> None:
@@ -245,11 +255,22 @@ class _Loading:
         record.judged = replace(record.judged, judgments=record.judged.judgments + said)
         record.places.append(place)
 
+    def weigh(self) -> None:
+        """Settle what had to wait for all that their labelers say."""
+        if self.waiting:
+            self.trust = trust_of([record.judged for record in self.waiting], self.axis)
+            for record in self.waiting:
+                self.settle(record)
+
     def settle(self, record: _Record) -> None:
         """Make groups of a record, and account for its rows."""
+        if self.aggregate == "posterior" and self.trust is None:
+            self.waiting.append(record)
+            return
         first, *others = record.places
         judged = [record.judged]
-        made = views.rated(judged, self.axes) if self.axes else VIEWS[self.feedback](judged, self.axis)
+        trusted = {"trust": self.trust} if self.trust else {}
+        made = views.rated(judged, self.axes) if self.axes else VIEWS[self.feedback](judged, self.axis, **trusted)
         if not made:
             self.records.append(record.judged)
             code = views.no_verdict(record.judged, self.axis)

@@ -5,8 +5,8 @@ The rules, for text and for chat alike:
 - The prompt is the longest run of tokens that the prompt alone and the prompt with each completion begin with. A
   tokenizer that merges the prompt's end with the completion's start thereby moves the merged token to the completion.
 - A token is learnt if its last character is in an assistant's turn (or in the text of a completion).
-- Each completion ends with a token that ends it: the template's own, if the text ends with a special token, and EOS
-  otherwise. It is learnt. (Masks are explicit, so a padding token that equals EOS does no harm.)
+- Each completion ends with a token that ends it, which is learnt: the template's own, if the text ends with a special
+  token, and EOS otherwise. (Masks are explicit, so a padding token that equals EOS does no harm.)
 - Plain text gets the special tokens that the tokenizer puts in front of any text; templated text gets none, because
   its template writes them, as `apply_chat_template` and the servers built on it have it.
 """
@@ -44,6 +44,7 @@ class TokenGroup:
     label: bool | None = None  # whether the one completion is desirable, where that is what was said
     ranks: tuple[tuple[int, ...], ...] = ()  # A x K: on each axis the rank of each completion, 1 is the best, 0 none
     strength: float | None = None  # by how much the first of two is better
+    probability: float | None = None  # that it is better at all; None where that is taken for sure
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,16 +82,15 @@ def encode(
 
     What is longer is rejected (`reject`), loses the end of its completions, and with it their EOS (`keep_start`), or
     the start of its prompt, after BOS (`keep_end`). `accounting`, where given, is told of the rows of which no group is
-    left, and of those that lost some. Two completions of the same tokens are rejected unless `twins` may be.
-    Raises `ModelError` for a tokenizer without EOS or without character offsets,
-    `DataError` for a template that cannot say where a completion begins, or that leaves something out.
+    left, and of those that lost some. Two completions of the same tokens are rejected unless `twins` may be. Raises
+    `ModelError` for a tokenizer without EOS or character offsets, `DataError` for a template that cannot say where a
+    completion begins, or that leaves something out.
     """
     made: list[TokenGroup] = []
     rejects: list[Reject] = []
     lengths: list[tuple[int, int]] = []
-    truncated = 0
     encoder = _Encoder(tokenizer, twins)
-    size = BATCH // 3 + 1  # groups whose prompts and completions are about BATCH texts
+    truncated, size = 0, BATCH // 3 + 1  # groups whose prompts and completions are about BATCH texts
     for start in range(0, len(groups), size):
         for whole in encoder.token_groups(groups, range(start, min(start + size, len(groups)))):
             fitted = whole
@@ -101,9 +101,9 @@ def encode(
                 rejects.append(fitted)
             else:
                 truncated += fitted is not whole
-                said = groups[fitted.row]
-                ranks = tuple(ranks for _, ranks in said.by_axis) or ((said.ranks,) if said.ranks else ())
-                made.append(replace(fitted, label=said.label, ranks=ranks, strength=said.strength))
+                of = groups[fitted.row]
+                by = tuple(ranks for _, ranks in of.by_axis) or ((of.ranks,) if of.ranks else ())
+                made.append(replace(fitted, label=of.label, ranks=by, strength=of.strength, probability=of.probability))
     if accounting:
         _account(accounting, {_place(groups, group.row) for group in made}, rejects)
         for file, line in encoder.spelled:

@@ -8,9 +8,15 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
+from math import exp, log
 from statistics import fmean
+from typing import TYPE_CHECKING
 
+from preferably.errors import DataError
 from preferably.feedback.records import Flag, Group, Judged, Judgment, Label, Preference, Ranking, Rating
+
+if TYPE_CHECKING:
+    from preferably.feedback.trust import Trust
 
 Axis = str | Mapping[str, float] | None  # which ratings count: of one axis, of several by their weights, or all alike
 
@@ -20,8 +26,12 @@ SETTLED = "adjudication"  # the labeler group of those who settle what others di
 
 def deciding(said: Sequence[Judgment]) -> Sequence[Judgment]:
     """Those of the judgments that count for what a group comes to: all, unless somebody was asked to settle it."""
-    settled = [one for one in said if one.labeler_group == SETTLED and not isinstance(one, Flag)]
-    return settled or said
+    return [one for one in said if is_settling(one)] or said
+
+
+def is_settling(said: Judgment) -> bool:
+    """Whether it is a verdict that settles what others disagree on."""
+    return said.labeler_group == SETTLED and said.state == "ok" and not isinstance(said, Flag)
 
 
 @dataclass(slots=True)
@@ -113,8 +123,11 @@ def _scores(said: Sequence[object], axis: Axis) -> list[dict[int, float]]:
     return found
 
 
-def pairs(judged: Iterable[Judged], axis: str | None = None) -> list[Group]:
+def pairs(judged: Iterable[Judged], axis: str | None = None, trust: "Trust | None" = None) -> list[Group]:
     """Groups of two completions, the chosen one first: every pair of completions on which there is a majority.
+
+    With `trust`, every pair on which no tie has the most votes: the likelier one first, as labelers count by what they
+    are worth, and `Group.probability` says how likely. What somebody settled is sure.
 
     Of ratings, the mean over all axes counts, or `axis` alone. Ties, verdicts other than a choice, and judgments whose
     state is not `ok` make no pair. `Group.strength` is the mean strength of the votes that won, where they have one.
@@ -122,24 +135,60 @@ def pairs(judged: Iterable[Judged], axis: str | None = None) -> list[Group]:
     made = []
     for item in judged:
         votes = _votes(item, axis)
-        for better, worse in votes.won():
+        for (better, worse), probability in _likelier(item, votes, axis, trust).items():
             both = (item.group.completions[better], item.group.completions[worse])
             strengths = votes.strengths.get((better, worse))
-            made.append(replace(item.group, completions=both, strength=fmean(strengths) if strengths else None))
+            strength = fmean(strengths) if strengths else None
+            made.append(replace(item.group, completions=both, strength=strength, probability=probability))
     return made
 
 
-def rankings(judged: Iterable[Judged], axis: str | None = None) -> list[Group]:
+def _likelier(
+    item: Judged, votes: _Votes, axis: Axis, trust: "Trust | None"
+) -> dict[tuple[int, int], float | None]:  # fmt: skip
+    """By (better, worse) how likely it is; None of what is taken for sure.
+
+    Of labelers that pick the better one with chance p_j each, the log-odds of a side are the sum of
+    log(p_j / (1 - p_j)) of those for it less the sum of those against it.
+    """
+    if trust is None or any(is_settling(one) for one in item.judgments):
+        return dict.fromkeys(votes.won())
+    odds: dict[tuple[int, int], float] = defaultdict(float)
+    for name, said in verdicts(item, axis).items():
+        chance = trust.of(name)
+        for question, verdict in said.items():
+            if len(question) == 2:
+                odds[question[0], question[1]] += verdict * log(chance / (1 - chance))
+    found: dict[tuple[int, int], float | None] = {}
+    for pair, sure in odds.items():
+        if sure and votes.ties[pair] < max(votes.counts[pair], votes.counts[pair[::-1]]):
+            found[pair if sure > 0 else pair[::-1]] = 1 / (1 + exp(-abs(sure)))
+    return found
+
+
+def rankings(judged: Iterable[Judged], axis: str | None = None, trust: "Trust | None" = None) -> list[Group]:
     """Groups of K completions with their `ranks`, the best first; those that nobody compared are left out.
 
     Several labelers' orders are joined by counting, for each completion, the majorities that it won less those that it
     lost (Copeland). One order, or one set of scores, comes out as it went in, also one of ties alone. `Group.strength`
-    of two completions is as in `pairs`.
+    of two completions is as in `pairs`, and so is `Group.probability` with `trust`, which is of two completions alone:
+    `DataError` for a record that compares more.
     """
     made = []
     for item in judged:
         votes = _votes(item, axis)
-        if ranks := votes.ranks():
+        ranks = votes.ranks()
+        if trust is not None:
+            if len(votes.spoken()) > 2:
+                raise DataError(
+                    f"aggregate: posterior is of two completions, and {len(votes.spoken())} are compared for the "
+                    f"prompt {item.group.prompt_text!r:.60}; take aggregate: majority."
+                )
+            if likelier := pairs([item], axis, trust):
+                made.append(replace(likelier[0], ranks=(1, 2)))
+                continue
+            ranks = ranks if max(ranks.values(), default=0) == 1 else {}  # a tie stays one
+        if ranks:
             order = sorted(ranks, key=lambda index: ranks[index])
             best_first = tuple(item.group.completions[index] for index in order)
             strengths = votes.strengths.get((order[0], order[1])) if len(order) == 2 else None

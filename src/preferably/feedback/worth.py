@@ -1,62 +1,39 @@
-"""What labelers' judgments are worth: how far they agree, who is reliable, and who has leanings."""
+"""What labelers' judgments are worth: how far they agree, who is reliable, what is disputed, and by whom."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from hashlib import sha256
 from math import sqrt
-from statistics import median
 
-import numpy as np
-from numpy.typing import NDArray
-
-from preferably.feedback.records import Completion, Group, Judged, Judgment, Preference
-from preferably.feedback.views import verdicts
-from preferably.statistics.agreement import Coefficient, Measure, fleiss, gwet, krippendorff, raw, with_interval
-from preferably.statistics.reliability import dawid_skene
-from preferably.statistics.shares import Share, share
-
-FEWEST = 30  # answers of a labeler to what others answered too, below which reliability is not told
-CROWD = 3  # labelers from which on verdicts alone tell who is right
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """A judgment of a group with the seconds that it took, where they are known; and whether its order was `shown`."""
-
-    group: Group
-    judgment: Judgment
-    seconds: float | None = None
-    shown: bool = True
+from preferably.feedback.course import Gold
+from preferably.feedback.disputes import Disputes, disputes_of
+from preferably.feedback.habits import Leaning, leaning, longer_of, sides_of
+from preferably.feedback.labeler_groups import Groups, groups_of
+from preferably.feedback.labelers import Labeler, labelers_of
+from preferably.feedback.meetings import Meeting, all_together, coefficient_json, meetings_of
+from preferably.feedback.questions import Said, questions_of
+from preferably.feedback.records import Flag
+from preferably.feedback.trust import coins_of
+from preferably.feedback.views import SETTLED
+from preferably.statistics.agreement import Coefficient
+from preferably.statistics.concentration import gini, top_share
+from preferably.statistics.randomness import FALSE_ALARM, MISS
 
 
 @dataclass(frozen=True, slots=True)
 class Worth:
-    """One labeler. What cannot be told is None."""
-
-    name: str
-    judged: int  # judgments
-    agrees: Share | None  # with others, of the questions that both answered
-    reliability: float | None  # the chance that they say what is probably true (Dawid and Skene, one coin)
-    first: Share | None  # of their choices between two, those of the one that was shown first
-    longer: Share | None  # those of the longer one
-    seconds: float | None  # median
-
-    def as_json(self) -> dict[str, object]:
-        """All of it."""
-        leanings = {"agrees": self.agrees, "first": self.first, "longer": self.longer}
-        told: dict[str, object] = {name: one.as_json() if one else None for name, one in leanings.items()}
-        return {"judged": self.judged, "reliability": self.reliability, "seconds": self.seconds, **told}
-
-
-@dataclass(frozen=True, slots=True)
-class Agreement:
-    """All labelers, the busiest first; and how far they agree on which of two completions is better."""
+    """What all of it is worth. `as_json` has everything."""
 
     questions: int  # which of two is better, or whether one is good
-    coefficients: list[Coefficient]
-    labelers: list[Worth]
+    settled: int  # records that somebody settled; what they said is in none of the figures
+    coefficients: list[Coefficient]  # of all together, raw agreement first
+    meetings: list[Meeting]  # labelers, leads and judges, each within and with each other
+    labelers: list[Labeler]  # the busiest first
+    first: Leaning | None  # of everybody
+    longer: Leaning | None
+    disputes: Disputes
+    groups: Groups
+    gini: float | None  # of judgments by people
+    top: tuple[float, int] | None  # what the busiest fifth of people gave, and how many these are
 
     @property
     def noise(self) -> float | None:
@@ -65,104 +42,59 @@ class Agreement:
         agreed = self.coefficients[0].value
         return None if agreed is None or agreed < 0.5 else (1 - sqrt(2 * agreed - 1)) / 2
 
+    @property
+    def findings(self) -> list[tuple[str, str]]:
+        """(labeler, what stands out of them)."""
+        return [(one.name, text) for one in self.labelers for text in one.findings]
+
     def as_json(self) -> dict[str, object]:
-        """`questions`, `agreement` by coefficient, `noise`, `labelers` by name."""
-        named = {}
-        for one in self.coefficients:
-            span = one.interval and [one.interval.low, one.interval.high]
-            named[one.name] = {"value": one.value, "interval": span, "units": one.units, "why": one.why}
-        people = {one.name: one.as_json() for one in self.labelers}
-        return {"schema": 1, "questions": self.questions, "agreement": named, "noise": self.noise, "labelers": people}
+        """The shape that `preferably label agreement --json` prints (docs/labels.md)."""
+        named = {one.name: coefficient_json(one) for one in self.coefficients}
+        busiest = {"share": self.top[0], "labelers": self.top[1]} if self.top else None
+        return {
+            "schema": 2, "questions": self.questions, "settled": self.settled, "agreement": named,
+            "noise": self.noise, "by_role": [one.as_json() for one in self.meetings],
+            "labelers": {one.name: one.as_json() for one in self.labelers},
+            "everybody": {
+                name: one.as_json() if one else None for name, one in (("first", self.first), ("longer", self.longer))
+            },
+            "random_told_at": {"false_alarm": FALSE_ALARM, "miss": MISS},
+            "prompts": self.disputes.as_json(), "by_group": self.groups.as_json(),
+            "concentration": {"gini": self.gini, "busiest_fifth": busiest},
+        }  # fmt: skip
 
 
-def worth_of(judged: Sequence[Judged], said: Iterable[Said], *, seed: int = 0) -> Agreement:
-    """How far the labelers of `judged` agree, and what each of them is worth; `said` are the same judgments one by one.
+def worth_of(
+    said: Sequence[Said], *, roles: Mapping[str, str] | None = None, gold: Gold | None = None, seed: int = 0
+) -> Worth:
+    """How far the labelers in `said` agree, and what each of them is worth.
 
-    A question is which of two completions is better (or neither), or whether a completion is good. Intervals are by
-    question, `seed` draws their resamples.
+    `said` are judgments and flags in the order of time; those that ended in no verdict are left out. A question is
+    which of two completions is better (or neither), or whether one is good; intervals are by record, `seed` draws their
+    resamples.
+    `roles` are those of people (`lead`, `admin`), `gold` how tasks of known answer were done, by labeler.
     """
-    answers = list(_answers(judged))
-    columns = {name: at for at, name in enumerate(dict.fromkeys(name for question in answers for name in question))}
-    names = list(columns)
-    codes = np.full((len(answers), len(names)), -1)
-    for row, question in enumerate(answers):
-        for name, verdict in question.items():
-            codes[row, columns[name]] = verdict
-    used = np.unique(codes[codes >= 0])
-    codes = np.where(codes >= 0, np.searchsorted(used, codes), -1)  # AC1 counts categories that nobody used, too
-    measures: list[Measure] = [raw, krippendorff, gwet, fleiss]
-    if len(used) > 2:  # a tie lies between the other two
-        measures.insert(2, partial(krippendorff, scale="ordinal"))
-    found = [with_interval(measure, codes, seed=seed) for measure in measures]
-    reliable = _reliability(codes, names)
-    return Agreement(len(answers), found, _labelers(codes, names, list(said), reliable))
+    said = [one for one in said if one.judgment.state == "ok"]
+    questions = questions_of(said)
+    fit = coins_of(questions)
+    labelers = labelers_of(questions, said, fit, roles=roles or {}, gold=gold or {}, seed=seed)
+    groups = {one.name: one.group for one in labelers}
+    random = [one.name for one in labelers if one.random and one.random.verdict == "random"]
+    judged = [one for one in said if one.judgment.labeler_group != SETTLED and not isinstance(one.judgment, Flag)]
+    sides = sides_of(judged)
+    people = [one.judged for one in labelers if one.role != "judge"]
+    kinds = {one.name: f"{one.role}s" for one in sorted(labelers, key=lambda one: _ORDER.index(one.role))}
+    together = all_together(questions, seed=seed)
+    if len(set(kinds.values())) > 1:
+        meetings = meetings_of(questions, kinds, seed=seed)
+    else:  # one within itself is all together
+        meetings = [Meeting(kind, kind, together[0], together[1]) for kind in dict.fromkeys(kinds.values())]
+    return Worth(
+        len(questions.places), questions.settled, together, meetings, labelers,
+        leaning(sum(sides), len(sides)), leaning(*longer_of(judged)),
+        disputes_of(questions, said, groups, random), groups_of(questions, said, groups, seed=seed),
+        gini(people), top_share(people),
+    )  # fmt: skip
 
 
-def _answers(judged: Sequence[Judged]) -> Iterable[dict[str, int]]:
-    """Question by question what each labeler said: 0, 1 (a tie) or 2.
-
-    Which completion counts as the first is drawn from their texts: in files the chosen one stands first, which would
-    make one answer common and agreement by chance likely.
-    """
-    for record in judged:
-        by_question: dict[tuple[int, ...], dict[str, int]] = defaultdict(dict)
-        for name, found in verdicts(record).items():
-            for question, verdict in found.items():
-                by_question[question][name] = verdict + 1
-        for question, answers in by_question.items():
-            if len(question) == 2 and _turned(record.group.completions, question):
-                answers = {name: 2 - verdict for name, verdict in answers.items()}
-            yield answers
-
-
-def _turned(completions: Sequence[Completion], question: tuple[int, ...]) -> bool:
-    one, other = (sha256(completions[at].text.encode("utf-8", "surrogatepass")).digest() for at in question)
-    return one > other
-
-
-def _reliability(codes: NDArray[np.int64], names: Sequence[str]) -> dict[str, float]:
-    """Of the labelers that answered enough of what others answered too."""
-    shared = codes[(codes >= 0).sum(1) > 1]
-    answered = (shared >= 0).sum(0)
-    if (answered >= FEWEST).sum() < CROWD or len(np.unique(shared[shared >= 0])) < 2:
-        return {}
-    fit = dawid_skene(shared, one_coin=True)
-    return {name: float(fit.accuracy[at]) for at, name in enumerate(names) if answered[at] >= FEWEST}
-
-
-def _labelers(
-    codes: NDArray[np.int64], names: Sequence[str], said: Sequence[Said], reliable: dict[str, float]
-) -> list[Worth]:
-    by_name: dict[str, list[Said]] = defaultdict(list)
-    for one in said:
-        by_name[one.judgment.labeler].append(one)
-    found = []
-    for name, own in sorted(by_name.items(), key=lambda item: -len(item[1])):
-        same = asked = 0
-        if name in names:
-            mine = codes[:, names.index(name)]
-            others = np.delete(codes, names.index(name), 1)[mine >= 0]
-            both = others >= 0
-            asked, same = int(both.sum()), int(((others == mine[mine >= 0][:, None]) & both).sum())
-        choices = [one for one in own if isinstance(one.judgment, Preference) and isinstance(one.judgment.choice, int)]
-        times = [one.seconds for one in own if one.seconds is not None]
-        found.append(Worth(
-            name, len(own), share(same, asked), reliable.get(name), _first(choices), _longer(choices),
-            median(times) if times else None,
-        ))  # fmt: skip
-    return found
-
-
-def _first(choices: Sequence[Said]) -> Share | None:
-    ones = [one.judgment for one in choices if one.shown and isinstance(one.judgment, Preference)]
-    return share(sum(one.choice == one.order[0] for one in ones), len(ones))
-
-
-def _longer(choices: Sequence[Said]) -> Share | None:
-    won = []
-    for one in choices:
-        assert isinstance(one.judgment, Preference)
-        lengths = {at: len(one.group.completions[at].text) for at in one.judgment.order}
-        if len(set(lengths.values())) == 2:
-            won.append(one.judgment.choice == max(lengths, key=lengths.__getitem__))
-    return share(sum(won), len(won))
+_ORDER = ("labeler", "lead", "judge")

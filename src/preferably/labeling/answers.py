@@ -174,7 +174,7 @@ def _edit(asked: Asked, answer: Mapping[str, Any], project: Project) -> Read:
         raise AnswerError("nothing was changed; improve it, or skip it.")
     if len(before.messages) > 1:
         raise AnswerError("a completion of several turns cannot be edited here; skip it.")
-    better = Completion((replace(before.messages[0], content=text),), Origin(f"edited by {asked.labeler}"))
+    better = Completion((replace(before.messages[0], content=text),), Origin("edited by a labeler"))
     group = replace(asked.group, completions=(better, before))
     return {f"edit:{answer['id']}": (group, Preference(0, order=(0, 1)))}
 

@@ -12,6 +12,8 @@ from starlette.staticfiles import StaticFiles
 
 from preferably.labeling import admin, doors, labeler, turns, votes
 from preferably.labeling.desk import Desk, told
+from preferably.labeling.figures import Figures
+from preferably.labeling.handed import Handed
 from preferably.labeling.pages import Pages
 from preferably.labeling.security import middleware
 
@@ -33,6 +35,7 @@ def app_of(desk: Desk, *, hosts: Sequence[str] = (), guesses: str = "10/minute")
     how often one address may try a door."""
     app = Starlette(routes=_routes(), middleware=middleware(hosts, guesses=guesses))
     app.state.desk, app.state.pages = desk, Pages(desk.project)
+    app.state.figures, app.state.handed = Figures(desk.store), Handed()
     app.add_exception_handler(404, _nothing_here)
     return app
 

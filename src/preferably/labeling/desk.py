@@ -15,14 +15,14 @@ from preferably.errors import ConfigError, DataError
 from preferably.feedback.store.store import Store
 from preferably.labeling.answers import AnswerError
 from preferably.labeling.clock import Clock
-from preferably.labeling.people import People, Person, RefusedError, Role
+from preferably.labeling.people import NobodyError, People, Person, RefusedError, Role
 from preferably.labeling.project import Project
 from preferably.labeling.queue import AnsweredError, NotYoursError, Queue
 from preferably.labeling.security import form_token, same
 
 STATUS: tuple[tuple[type[Exception], int], ...] = (
-    (AnswerError, 422), (AnsweredError, 409), (NotYoursError, 404), (RefusedError, 403), (ConfigError, 400),
-    (DataError, 503),
+    (AnswerError, 422), (AnsweredError, 409), (NotYoursError, 404), (NobodyError, 404), (RefusedError, 403),
+    (ConfigError, 400), (DataError, 503),
 )  # fmt: skip
 
 

@@ -33,6 +33,10 @@ class RefusedError(DataError):
     """A door that stays shut: an invitation, a password or a session that is not, or no longer, good."""
 
 
+class NobodyError(DataError):
+    """Somebody whom there is not."""
+
+
 @dataclass(frozen=True, slots=True)
 class Person:
     """One of those who label, or who see to it."""
@@ -161,24 +165,24 @@ class People:
         return [_person(row) for row in rows]
 
     def named(self, person: str) -> Person:
-        """The person with an id. Raises `DataError`."""
+        """The person with an id. Raises `NobodyError`."""
         with self.store.snapshot() as connection:
             found = self._by(connection, people.c.id == person)
         if found is None:
-            raise DataError("There is no such person.")
+            raise NobodyError("There is no such person.")
         return found
 
     def change(self, person: str, *, role: Role | None = None, active: bool | None = None) -> None:
-        """Give another role, or shut somebody out (all their sessions end) or let them in again. The last admin who is
-        in stays one: raises `DataError`."""
+        """Give another role, or shut somebody out (all their sessions end) or let them in again. Raises `NobodyError`,
+        and `RefusedError` for the last admin who is in, and stays one."""
         with self.store.writing() as connection:
             found = self._by(connection, people.c.id == person)
             if found is None:
-                raise DataError("There is no such person.")
+                raise NobodyError("There is no such person.")
             admins = select(func.count()).select_from(people).where(people.c.role == "admin", people.c.active)
             loses = found.role == "admin" and found.active and (active is False or role not in (None, "admin"))
             if loses and connection.execute(admins).scalar_one() == 1:
-                raise DataError(f"{found.name} is the only admin; make somebody else one first.")
+                raise RefusedError(f"{found.name} is the only admin; make somebody else one first.")
             values: dict[str, Any] = {}
             if role is not None:
                 values["role"] = role

@@ -154,7 +154,8 @@ class Queue:
                 values["right"] = is_right(turn.gold["expected"], turn.asked, made)
             if turn.state in ("lapsed", "skipped"):
                 values["late"] = turn.state == "lapsed"
-                self._take_place(connection, turn.task)
+                if turn.asked.labeler_group != SETTLED:
+                    self._take_place(connection, turn.task)
             connection.execute(update(turns).where(turns.c.id == name).values(**values))
             self._close_if_done(connection, turn.task)
             return self._receipt(connection, self._own(connection, person, name), str(answer["id"]))
@@ -176,16 +177,16 @@ class Queue:
     def settle(self, person: Person, task: int) -> Turn:
         """A turn for somebody who settles what others disagree on: it takes nobody's place, and what they say decides.
 
-        Raises `DataError` for a task that there is not, or that they answered themselves as a labeler.
+        Raises `NotYoursError` for a task that there is not, `AnsweredError` for one that they had as a labeler.
         """
         with self.store.alone() as connection:
             row = connection.execute(select(tasks).where(tasks.c.number == task)).mappings().first()
             if row is None:
-                raise DataError(f"There is no task {task}.")
+                raise NotYoursError(f"There is no task {task}.")
             had = (turns.c.task == task) & (turns.c.person == person.id)
             found = connection.execute(select(turns.c.id, turns.c.deciding).where(had)).first()
             if found is not None and not found.deciding:
-                raise DataError("You answered this one as a labeler; somebody else must settle it.")
+                raise AnsweredError("You answered this one as a labeler; somebody else must settle it.")
             return self._turn(connection, found.id if found else self._give(connection, person, row, deciding=True))
 
     # Inside a transaction

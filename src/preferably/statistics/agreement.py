@@ -6,12 +6,14 @@ are left out. What is not defined on the data (one category in use, no unit judg
 never 0, 1 or NaN. Raw agreement comes first: coefficients correct it for chance, each by its own idea of chance.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtr, stdtrit
 
 from preferably.statistics.intervals import Interval
 
@@ -142,31 +144,85 @@ def gwet(codes: ArrayLike, *, scale: Scale = "nominal") -> Coefficient:
     return Coefficient(name, (observed - expected) / (1 - expected), len(counts))
 
 
+def between(codes: ArrayLike, *, first: int) -> Coefficient:
+    """The chance-corrected agreement of the first `first` labelers with the others: (P - Pe) / (1 - Pe).
+
+    P is the mean over units that both sides judged of sum_k a_ik b_ik, a and b the shares of verdicts k on each side
+    (`raw_between`), Pe = sum_k a_k b_k of their means. Of one labeler a side it is Cohen's kappa.
+    Source: Schouten 1982, Statistica Neerlandica 36, 45-61.
+    """
+    name, (ours, theirs) = "kappa", _sides(codes, first)
+    if not len(ours):
+        return Coefficient(name, None, 0, _NEITHER)
+    expected = float(ours.mean(0) @ theirs.mean(0))
+    if expected >= 1 - 1e-12:
+        return Coefficient(name, None, len(ours), _ONE)
+    return Coefficient(name, (float((ours * theirs).sum(1).mean()) - expected) / (1 - expected), len(ours))
+
+
+def raw_between(codes: ArrayLike, *, first: int) -> Coefficient:
+    """The share of equal verdicts among all pairs of one of the first `first` labelers and one of the others, each unit
+    counting alike. Example: (0 | 0, 1), (1 | 1, 1): (1/2 + 1) / 2 = 0.75."""
+    ours, theirs = _sides(codes, first)
+    value = float((ours * theirs).sum(1).mean()) if len(ours) else None
+    return Coefficient("raw agreement", value, len(ours), "" if len(ours) else _NEITHER)
+
+
 def with_interval(
     coefficient: Measure, codes: ArrayLike, *, confidence: float = 0.95,
-    resamples: int = 1000, seed: int = 0,
+    resamples: int = 1000, seed: int = 0, clusters: ArrayLike | None = None,
 ) -> Coefficient:  # fmt: skip
-    """`coefficient` of `codes` with a percentile bootstrap interval over units.
+    """`coefficient` of `codes` with a percentile bootstrap interval over units, or over `clusters` [n] of units that go
+    together, at normal quantiles widened by sqrt(n/(n-1)) t / z, as in `intervals.bootstrap_mean`.
 
-    Resamples in which the coefficient is not defined are left out; where these are more than a tenth there is no
-    interval, and `why` says so.
+    Resamples in which the coefficient is not defined are left out; where these are more than a tenth, or where there is
+    only one unit to draw, there is no interval, and `why` says so.
     """
     table, found = _table(codes), coefficient(codes)
     if found.value is None:
         return found
     generator = np.random.default_rng(seed)
-    twice = table[(table >= 0).sum(1) > 1]
-    drawn = (coefficient(twice[generator.integers(len(twice), size=len(twice))]).value for _ in range(resamples))
+    kept = (table >= 0).sum(1) > 1
+    twice = table[kept]
+    of = np.arange(len(twice)) if clusters is None else np.asarray(clusters)[kept]
+    n = len(np.unique(of))
+    if n < 2:
+        return Coefficient(found.name, found.value, found.units, "no interval: one case does not tell how cases differ")
+    drawn = (coefficient(twice[rows]).value for rows in _resamples(of, resamples, generator))
     values = [value for value in drawn if value is not None]
     if len(values) < FEWEST * resamples:
         why = f"no interval: in {resamples - len(values)} of {resamples} resamples it is not defined"
         return Coefficient(found.name, found.value, found.units, why)
-    low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
+    tail = float(ndtr(-math.sqrt(n / (n - 1)) * stdtrit(n - 1, (1 + confidence) / 2)))
+    low, high = np.quantile(values, [tail, 1 - tail])
     interval = Interval(float(low), float(high), confidence, "bootstrap")
     return Coefficient(found.name, found.value, found.units, interval=interval)
 
 
+def compact(codes: ArrayLike) -> Codes:
+    """The same verdicts on each unit in as few columns as they need: who gave them does not matter to most measures."""
+    table = _table(codes)
+    width = int((table >= 0).sum(1).max(initial=0))
+    found: Codes = -np.sort(-table, axis=1)[:, : max(width, 1)]
+    return found
+
+
+def _resamples(of: Codes, resamples: int, generator: np.random.Generator) -> Iterator[Codes]:
+    """Rows of resampled clusters, `of` [n] which each row is."""
+    order = np.argsort(of, kind="stable")
+    _, starts, sizes = np.unique(of[order], return_index=True, return_counts=True)
+    for _ in range(resamples):
+        drawn = generator.integers(len(starts), size=len(starts))
+        counts = sizes[drawn]
+        if len(starts) == len(of):
+            yield order[drawn]
+            continue
+        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        yield order[np.repeat(starts[drawn], counts) + within]
+
+
 _NOBODY = "no unit was judged by two labelers"
+_NEITHER = "no unit was judged by both"
 _ONE = "only one category is in use, so there is nothing to agree on"
 
 
@@ -190,6 +246,16 @@ def _counts(table: Codes) -> Counts:
         return np.zeros((len(table), 0))
     counts: Counts = np.stack([(table == k).sum(1) for k in range(q)], 1).astype(np.float64)
     return counts
+
+
+def _sides(codes: ArrayLike, first: int) -> tuple[Counts, Counts]:
+    """[n, q] each: the shares of verdicts by category of both sides, on the units that both judged."""
+    table = _table(codes)
+    q = max(_categories(table), 1)
+    sides = [np.stack([(part == k).sum(1) for k in range(q)], 1) for part in (table[:, :first], table[:, first:])]
+    both = (sides[0].sum(1) > 0) & (sides[1].sum(1) > 0)
+    ours, theirs = (side[both] / side[both].sum(1, keepdims=True) for side in sides)
+    return ours, theirs
 
 
 def _twice(table: Codes) -> Counts:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtr, ndtri, stdtrit
+from scipy.special import betaincinv, ndtr, ndtri, stdtrit
 
 # Below these the resampled means take too few different values for their quantiles to mean anything.
 FEWEST_VALUES = 10
@@ -26,7 +26,7 @@ class Interval:
     low: float
     high: float
     confidence: float  # a probability, 0.95
-    method: str = "score"  # score, bootstrap or t
+    method: str = "score"  # score, exact, bootstrap, profile likelihood or t
     note: str = ""  # why another method than the one asked for was used; empty otherwise
 
     def __contains__(self, value: float) -> bool:
@@ -73,6 +73,24 @@ def wilson(successes: float, n: float, confidence: float = 0.95) -> Interval:
     low = 0.0 if successes == 0 else max(0.0, (centre - half) / (n + z * z))
     high = 1.0 if successes == n else min(1.0, (centre + half) / (n + z * z))
     return Interval(low, high, confidence)
+
+
+def exact(successes: int, n: int, confidence: float = 0.95) -> Interval:
+    """The interval for a share that covers at any share and any n (Clopper and Pearson 1934, Biometrika 26, 404-413).
+
+    It leaves out the shares of which a one-sided binomial test at half the error would refuse what was seen, so it
+    covers more often than it says, the more so the smaller n is. `ValueError` unless 0 <= successes <= n and n > 0.
+
+    >>> interval = exact(8, 10)
+    >>> round(interval.low, 4), round(interval.high, 4)
+    (0.4439, 0.9748)
+    """
+    if not 0 <= successes <= n or n <= 0:
+        raise ValueError(f"Successes must lie between 0 and n > 0; got {successes} of {n}.")
+    tail = 1 - _upper(confidence)
+    low = 0.0 if successes == 0 else float(betaincinv(successes, n - successes + 1, tail))
+    high = 1.0 if successes == n else float(betaincinv(successes + 1, n - successes, 1 - tail))
+    return Interval(low, high, confidence, "exact")
 
 
 def standard_error(values: ArrayLike) -> float | None:

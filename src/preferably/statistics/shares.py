@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from preferably.statistics.intervals import Interval, wilson
+from preferably.statistics.intervals import Interval, exact, wilson
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """A share of `n` cases, with Wilson's interval."""
+    """A share of `n` cases, with its interval."""
 
     value: float
     n: int
@@ -18,8 +18,13 @@ class Share:
         return {"value": self.value, "n": self.n, "interval": [self.interval.low, self.interval.high]}
 
 
+def exact_share(successes: int, n: int) -> Share | None:
+    """`successes` of `n` cases that do not depend on each other, with the exact interval; None of nothing."""
+    return Share(successes / n, n, exact(successes, n)) if n else None
+
+
 def share(successes: float, n: int, trials: int | None = None) -> Share | None:
-    """`successes` (a tie counts half) of `n`; None of nothing.
+    """`successes` (a tie counts half) of `n`, with Wilson's interval; None of nothing.
 
     Where the `n` come in groups that go together, `trials` is how many groups there are, and the interval is that of so
     many: at least as wide as it has to be.

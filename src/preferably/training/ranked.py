@@ -37,14 +37,29 @@ def ranked_losses(scores: Tensor, batch: Batch, hyperparameters: dict[str, float
             places = torch.tensor([places for _, places in members], device=scores.device)
             groups = torch.tensor([index for index, _ in members], device=scores.device)
             ranked = column[places]
-            wanted = [hyperparameters["margin"] * (batch.groups[index].strength or 0.0) for index, _ in members]
-            if blocks == (1, 1) and any(wanted):  # the better one has to be ahead by so much before it counts as ahead
-                apart = torch.tensor([[-margin, 0.0] for margin in wanted], device=scores.device)
-                losses = losses.index_add(0, groups, plackett_luce(ranked + apart, blocks))
-            else:
-                losses = losses.index_add(0, groups, plackett_luce(ranked, blocks))
+            of = [batch.groups[index] for index, _ in members]
+            losses = losses.index_add(0, groups, _ranked(ranked, blocks, of, hyperparameters["margin"]))
             _measure(ranked.detach(), blocks, seen)
     return losses, {name: torch.cat(values) for name, values in seen.items()}
+
+
+def _ranked(ranked: Tensor, blocks: tuple[int, ...], groups: Sequence[TokenGroup], margin: float) -> Tensor:
+    """[G]: the losses of rankings of one form. `ranked`: [G, K] scores with the best first.
+
+    Of a pair, the better one has to be ahead by `margin` times its strength before it counts as ahead; and where it is
+    the better one with probability p only, x being how far it is ahead of that, the loss is
+    -p log sigmoid(x) - (1 - p) log sigmoid(-x).
+    """
+    if blocks != (1, 1):
+        return plackett_luce(ranked, blocks)
+    wanted = [margin * (group.strength or 0.0) for group in groups]
+    if any(wanted):
+        ranked = ranked + torch.tensor([[-one, 0.0] for one in wanted], device=ranked.device)
+    losses = plackett_luce(ranked, blocks)
+    if all(group.probability is None for group in groups):
+        return losses
+    sure = torch.tensor([1.0 if group.probability is None else group.probability for group in groups]).to(losses)
+    return sure * losses + (1 - sure) * plackett_luce(ranked.flip(1), blocks)
 
 
 def blocks_of(ranks: Sequence[int]) -> tuple[int, ...]:

@@ -7,12 +7,13 @@ from typing import Any
 
 from preferably.config import TrainSettings
 from preferably.data.accounting import Accounting
-from preferably.data.load import read_feedback
+from preferably.data.load import Aggregate, read_feedback
 from preferably.data.splits import refuse_leakage, split_by_prompt
 from preferably.data.tokens import TokenGroup, encode
 from preferably.data.writers import row_of
 from preferably.errors import ConfigError, DataError
 from preferably.feedback.records import Group
+from preferably.feedback.trust import Trust
 from preferably.models.loading import Loaded
 from preferably.training.offline import TrainData
 from preferably.training.run_directory import RunDirectory
@@ -32,24 +33,26 @@ def read_data(
     Only the tokenizer and the context of `loaded` count. The account goes to data.json of `run`, also where this fails;
     `tell` is told that of files in words.
     """
-    from_files, accounting = groups is None, Accounting()
+    from_files, accounting, trust = groups is None, Accounting(), None
     if groups is None:
         if not settings.data:
             raise DataError("There is nothing to train on: give --data FILE.")
-        groups = _read(settings.data, settings, accounting, run)
+        groups, trust = _read(settings.data, settings, accounting, run, settings.aggregate)
     else:
+        _refuse_soft(groups, settings)
         if settings.row.scores:
             groups = [_ranked(group, row, settings) for row, group in enumerate(groups)]
         for _ in {group.place or row for row, group in enumerate(groups)}:  # groups of one row share their place
             accounting.use()
     held_out: list[Group] = []
     if settings.held_out_data:
-        held_out = _read(settings.held_out_data, settings, accounting, run)
+        held_out, _ = _read(settings.held_out_data, settings, accounting, run)
         refuse_leakage(groups, held_out)
     length = _length(settings, loaded, tell)
     options: dict[str, Any] = {"max_length": length, "truncation": settings.truncation, "accounting": accounting}
     first, second = (encode(part, loaded.tokenizer, **options) for part in (groups, held_out))
     account: dict[str, Any] = {"max_length": length, "truncated": first.truncated + second.truncated}
+    account |= {"trust": trust.as_json()} if trust else {}
     if run is not None:
         run.write_json("data.json", accounting.as_json() | account)
     accounting.enforce(settings.max_rejected)
@@ -98,10 +101,15 @@ def _length(settings: TrainSettings, loaded: Loaded, tell: Callable[[str], objec
 
 
 def _read(
-    paths: Sequence[str], settings: TrainSettings, accounting: Accounting, run: RunDirectory | None
-) -> list[Group]:
-    """The groups in `paths`. Their rows are added to `accounting`, and that is on the disk before they are refused."""
-    read = read_feedback(paths, settings.row.feedback, axes=tuple(settings.axes))
+    paths: Sequence[str],
+    settings: TrainSettings,
+    accounting: Accounting,
+    run: RunDirectory | None,
+    aggregate: Aggregate = "majority",
+) -> tuple[list[Group], Trust | None]:
+    """The groups in `paths`, and what their labelers counted for, if by that. Their rows are added to `accounting`, and
+    that is on the disk before they are refused."""
+    read = read_feedback(paths, settings.row.feedback, axes=tuple(settings.axes), aggregate=aggregate)
     accounting.merge(read.accounting)
     try:
         read.accounting.enforce(settings.max_rejected)
@@ -109,7 +117,7 @@ def _read(
         if run is not None:
             run.write_json("data.json", accounting.as_json())
         raise
-    return read.groups
+    return read.groups, read.trust
 
 
 def _ranked(group: Group, row: int, settings: TrainSettings) -> Group:
@@ -122,6 +130,22 @@ def _ranked(group: Group, row: int, settings: TrainSettings) -> Group:
     if group.ranks or len(group.completions) == 2:
         return replace(group, ranks=group.ranks or (1, 2))
     raise DataError(f"Group {row} has {len(group.completions)} completions and no ranks; give Group.ranks.")
+
+
+def _refuse_soft(groups: Sequence[Group], settings: TrainSettings) -> None:
+    """`ConfigError` for groups made in memory with probabilities that the method would not read."""
+    if settings.aggregate != "majority":
+        raise ConfigError(
+            "aggregate is about data that is read from files and stores; of records in memory make the groups by "
+            "feedback.views.pairs(records, trust=feedback.trust.trust_of(records))."
+        )
+    if any(group.probability is not None for group in groups) and (
+        not settings.row.soft or settings.label_smoothing or settings.axes
+    ):
+        raise ConfigError(
+            f"{settings.method} does not read Group.probability here; dpo, ipo, hinge and reward do, without "
+            "label_smoothing and axes. Make the groups without trust."
+        )
 
 
 def _share(held_out: float) -> float | int:

@@ -285,7 +285,9 @@ def _digest_of_tokens(groups: Sequence[TokenGroup]) -> str:
     for group in groups:
         for part in (group.prompt, *group.completions, *group.train):
             digest.update(np.ascontiguousarray(part).tobytes() + b"|")
-        digest.update(repr((group.label, group.ranks, group.strength)).encode())
+        # A probability only where there is one: runs from before there were any can go on.
+        soft = () if group.probability is None else (group.probability,)
+        digest.update(repr((group.label, group.ranks, group.strength, *soft)).encode())
     return digest.hexdigest()
 
 

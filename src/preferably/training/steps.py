@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -109,7 +110,7 @@ def _objective(
     tensors = {name: value for name, value in given.items() if name in takes}
     numbers = {name: value for name, value in hyperparameters.items() if name in takes}
     if part.loss in OBJECTIVES:
-        return function(**tensors, **numbers)
+        return _expected(function, tensors, numbers, batch)
     try:
         losses = function(**tensors, **numbers)
     except Exception as error:
@@ -123,6 +124,24 @@ def _objective(
             "of the log-probs that it was given."
         )
     return losses
+
+
+def _expected(
+    function: Callable[..., Tensor], tensors: dict[str, Any], numbers: dict[str, float], batch: Batch
+) -> Tensor:
+    """The loss, [G], of a pair of which the chosen one is the better with probability p: p times that of the pair and
+    1 - p times that of the pair the other way round. It is -p log sigmoid(x) - (1 - p) log sigmoid(-x) for DPO."""
+    losses = function(**tensors, **numbers)
+    if all(group.probability is None for group in batch.groups):
+        return losses
+    turned = {name: tensors.get(_other_side(name), value) for name, value in tensors.items()}
+    sure = torch.tensor([1.0 if one.probability is None else one.probability for one in batch.groups]).to(losses)
+    return sure * losses + (1 - sure) * function(**turned, **numbers)
+
+
+def _other_side(name: str) -> str:
+    swapped = {"chosen": "rejected", "rejected": "chosen"}
+    return "_".join(swapped.get(word, word) for word in name.split("_"))
 
 
 def _liked(method: Method, batch: Batch) -> list[bool]:
