@@ -1,12 +1,13 @@
 """Texts of models and people do nothing: no script of theirs runs, nothing of theirs is asked of another server."""
 
+import re
+from html import escape
 from uuid import uuid4
 
-import pytest
 from labeling_site import MARK, group, messages
 from payloads import AWAY, HIT, payloads
 
-from preferably.labeling.markdown import rendered
+from preferably.labeling.markdown import TAGS, rendered
 
 ALL = payloads()
 NOT_OURS = (
@@ -25,22 +26,18 @@ def harmless(page):
 def test_there_are_two_hundred_and_they_bite_where_nothing_holds_them(chromium):
     assert len(set(ALL)) == len(ALL) == 200
     context = chromium.new_context()
-    asked = []
-    context.route("**/*", lambda route: (asked.append(route.request.url), route.abort()))
+    bit = set()
+    context.route("**/*", lambda route: (bit.update(re.findall(rf"^{AWAY}/(\d+)", route.request.url)), route.abort()))
     page = context.new_page()
-    bit = 0
-    for payload in ALL[:40]:
-        asked.clear()
-        page.set_content(f"<!doctype html><title>x</title><div>{payload}</div>", wait_until="commit")
-        page.wait_for_timeout(20)
-        hit = (
-            "javascript"
-            if page.url != "about:blank"
-            else page.evaluate("(() => { const n = window.hit; delete window.hit; return n })()")
-        )
-        bit += bool(hit or [one for one in asked if one.startswith(AWAY)])
+    page.on("console", lambda message: bit.update(re.findall(r"^ran (\d+)", message.text)))
+    frames = ""
+    for number, payload in enumerate(ALL[:40]):
+        loud = payload.replace(f"parent.{HIT}", HIT).replace(HIT, f"console.log(`ran {number}`)")
+        frames += f'<iframe srcdoc="{escape(loud.replace(AWAY, f"{AWAY}/{number}"))}"></iframe>'
+    page.set_content(f"<!doctype html><title>x</title>{frames}", wait_until="commit")
+    page.wait_for_timeout(1500)
     context.close()
-    assert bit >= 30
+    assert len(bit) >= 30
 
 
 def test_none_of_two_hundred_does_anything_in_prompts_and_completions(site, visitor):
@@ -156,25 +153,9 @@ def test_none_does_anything_at_the_door(site, visitor):
     harmless(page)
 
 
-@pytest.mark.parametrize("payload", ALL)
-def test_none_is_more_than_text_in_what_is_rendered(payload):
-    made = str(rendered(payload)).lower()
-    for tag in (
-        "<script",
-        "<img",
-        "<svg",
-        "<iframe",
-        "<a ",
-        "<style",
-        "<input",
-        "<form",
-        "<video",
-        "<object",
-        "<link",
-        "<meta",
-        "<base",
-    ):
-        assert tag not in made
+def test_none_is_more_than_text_in_what_is_rendered():
+    made = "".join(str(rendered(payload)).lower() for payload in ALL)
+    assert set(re.findall(r"</?([^\s/>]+)", made)) <= TAGS
 
 
 def test_no_answer_of_the_server_tells_a_model(site, visitor):

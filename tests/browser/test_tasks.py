@@ -115,8 +115,8 @@ def test_an_order_is_changed_by_arrows_and_ties(site, visitor):
     page.keyboard.type("a1b2c3")
     page.keyboard.press("ArrowLeft")  # C before B
     page.keyboard.type("b=")  # B with C
-    page.keyboard.press("Enter")
     texts = page.locator(".answer .as-read").all_inner_texts()
+    page.keyboard.press("Enter")
     saved(page)
     (entry,) = here.said()
     assert [entry.judgment.ranks[place_of(entry, text)] for text in texts] == [1, 2, 2]
@@ -247,6 +247,7 @@ def test_what_was_answered_can_be_changed_and_stays_on_record(site, visitor):
     assert page.locator(".entry .verdict").all_inner_texts() == ["A is much better"]
     page.locator(".entry").click()
     page.get_by_text("you change your answer").wait_for()
+    page.locator("#task[data-ready]").wait_for()
     assert page.locator("#rationale").input_value() == "first thought"
     assert page.locator("input[name=verdict]:checked").input_value() == "0:3"
     page.keyboard.press("t")
