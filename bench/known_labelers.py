@@ -226,9 +226,9 @@ def rows(scale: float, figures: Sequence[str]) -> Iterator[Row]:
     for n, each, labelers, drop in (
         ((600, 3, 6, 0.0), (600, 3, 6, 0.3), (1000, 3, 6, 0.3)) if "course" in figures else ()
     ):
-        got = course(n, each, labelers, drop, times(100))
+        got = course(n, each, labelers, drop, times(60))
         yield _row(
-            "course", got, alarm=got["others told"], repeats=times(100), n=n, each=each, labelers=labelers, drop=drop
+            "course", got, alarm=got["others told"], repeats=times(60), n=n, each=each, labelers=labelers, drop=drop
         )
     for leaning in (0.0, 0.3) if "alarms" in figures else ():
         got = alarms(400, 3, 6, leaning, times(150))
