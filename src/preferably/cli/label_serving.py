@@ -79,7 +79,7 @@ def queue_rows(files: list[str], store: str, *, batch: str = "", **how: Any) -> 
 
 
 def invite(
-    url: Annotated[str, typer.Option(help="what people open: as `serve` printed it")],
+    url: Annotated[str, typer.Argument(help="what people open: as `serve` printed it")],
     store: StoreName = DEFAULT,
     role: Annotated[str, typer.Option(help="labeler, lead or admin")] = "labeler",
     group: Annotated[str, typer.Option(help="group of labelers, by which figures are told apart")] = "",
