@@ -131,3 +131,21 @@ def test_an_evaluation_goes_on_once_the_votes_are_in(tmp_path, tiny):
 def test_nobody_cannot_judge(tmp_path):
     with pytest.raises(ConfigError, match="At least one person"):
         PeopleJudge(tmp_path / "p.db", overlap=0)
+
+
+def test_more_people_can_be_asked_later_and_a_settled_pair_is_done(tmp_path):
+    place = tmp_path / "p.db"
+    with pytest.raises(WaitingError):
+        PeopleJudge(place)([group(1)])
+    with Store(place) as store:
+        vote(store, "ada", likes("a"))
+        assert PeopleJudge(place)([group(1)])[0].choice == 0
+        with pytest.raises(WaitingError, match="0 of 1"):
+            PeopleJudge(place, overlap=2)([group(1)])
+        assert vote(store, "ben", likes("b")) == 1
+        assert PeopleJudge(place, overlap=2)([group(1)])[0].choice == "tie"
+        queue, lead = Queue(store, Project()), person(store, "lee", role="lead")
+        turn = queue.settle(lead, 1)
+        texts = [turn.asked.group.completions[at].text for at in turn.asked.shown]
+        queue.answer(lead, turn.asked.turn, answer(texts.index(likes("b")(texts))))
+    assert PeopleJudge(place, overlap=2)([group(1)])[0].choice == 1

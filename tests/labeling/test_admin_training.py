@@ -35,7 +35,12 @@ def test_every_command_names_the_store_as_one_word(store):
         assert train["method"] == method and train["data"] == [store] and train["model"] == ["runs/my sft"]
         assert train["output"] == [f"runs/{method}"]
     assert (sample["model"], sample["data"], sample["samples"]) == ("runs/dpo", "p.jsonl", 2)
-    assert (queue["files"], queue["store"], queue["batch"], queue["overlap"]) == (["next.jsonl"], store, "round-2", 3)
+    assert (queue["files"], queue["store"], queue["batch"], queue["overlap"]) == (
+        ["round-2.jsonl"],
+        store,
+        "round-2",
+        3,
+    )
     assert str(sample["output"]) == queue["files"][0]
 
 

@@ -7,12 +7,13 @@ from uuid import uuid4
 import pytest
 from labelers import answer, group, person
 
-from preferably.errors import DataError
-from preferably.feedback.records import Flag, Ranking, Rating
+from preferably.errors import ConfigError, DataError
+from preferably.feedback.records import Flag, Group, Ranking, Rating
 from preferably.feedback.store.store import Store
 from preferably.feedback.views import pairs
 from preferably.labeling.answers import AnswerError
 from preferably.labeling.clock import Clock
+from preferably.labeling.people import People, RefusedError
 from preferably.labeling.project import project_of
 from preferably.labeling.queue import AnsweredError, NotYoursError, Queue, Task
 
@@ -83,7 +84,7 @@ def test_what_is_sent_again_is_kept_once_and_what_is_changed_says_so(store):
     sent = answer(0, flags=["harmful"])
     assert queue.answer(ada, turn, sent) == queue.answer(ada, turn, sent)
     assert store.counts()["judgments"] == 2
-    with pytest.raises(AnswerError, match="says something else"):
+    with pytest.raises(AnswerError, match="there already and differs"):
         queue.answer(ada, turn, sent | {"choice": 1})
     with pytest.raises(AnsweredError):
         queue.answer(ada, turn, answer(1))  # a double click, another tab, the button back
@@ -267,3 +268,103 @@ def test_many_at_one_instant_get_no_task_too_often(place, overlap, people, count
         [thread.join() for thread in threads]
         assert not faults and len(had) == len(set(had)) == overlap * count
         assert store.counts()["judgments"] == overlap * count
+
+
+def test_the_same_completions_are_not_given_to_somebody_twice_in_another_batch(store):
+    queue = Queue(store, project_of({}))
+    queue.add([Task(group(1), overlap=2)], "one")
+    queue.add([Task(group(1), overlap=2)], "two")
+    ada = person(store, "ada")
+    queue.answer(ada, queue.next(ada).asked.turn, answer(0))
+    assert queue.next(ada) is None and queue.next(person(store, "ben")) is not None
+
+
+def test_queued_again_for_more_people_a_task_is_open_again(store):
+    queue = Queue(store, project_of({}))
+    queue.add([Task(group(1))], "b")
+    ada, ben = person(store, "ada"), person(store, "ben")
+    queue.answer(ada, queue.next(ada).asked.turn, answer(0))
+    assert queue.next(ben) is None
+    assert queue.add([Task(group(1), overlap=2)], "b") == {"queued": 0, "known": 1}
+    queue.answer(ben, queue.next(ben).asked.turn, answer(0))
+    assert queue.next(person(store, "chloe")) is None
+
+
+def test_gold_counts_as_it_was_answered_first(store):
+    queue = Queue(store, project_of({"gold": {"share": 1.0}}))
+    queue.add([Task(group(1), gold={"expected": {"choice": 0}})], "gold")
+    ada = person(store, "ada")
+    turn = queue.next(ada)
+    right = turn.asked.shown.index(
+        next(at for at, one in enumerate(turn.asked.group.completions) if one.text == "answer a to 1")
+    )
+    assert queue.answer(ada, turn.asked.turn, answer(1 - right)).right is False
+    assert queue.answer(ada, turn.asked.turn, answer(right, corrects=True)).right is False  # they were told meanwhile
+
+
+def test_a_changed_edit_takes_the_earlier_one_back(store):
+    queue = Queue(store, project_of({}))
+    queue.add([Task(group(1, 1), "edit")], "e")
+    ada = person(store, "ada")
+    turn = queue.next(ada).asked.turn
+    for number, text in enumerate(("first edit", "second edit", "third edit")):
+        queue.answer(ada, turn, {"id": str(uuid4()), "text": text, "of": 0, "corrects": number > 0})
+    made = [[one.text for one in pair.completions] for pair in pairs(store.judged())]
+    assert made == [["third edit", "answer a to 1"]]
+    assert store.counts()["superseded"] == 2
+
+
+@pytest.mark.parametrize(
+    "task, match",
+    [
+        (Task(Group(group(1).prompt, (group(1).completions[0],) * 2)), "nothing to compare"),
+        (Task(group(1), overlap=0), "for 1 to 100 people"),
+        (Task(group(1), overlap=5_000_000_000), "for 1 to 100 people"),
+        (Task(group(1), priority=float("inf")), "finite number"),
+    ],
+)
+def test_what_cannot_be_asked_is_not_queued(store, task, match):
+    with pytest.raises(DataError, match=match):
+        Queue(store, project_of({})).add([task], "b")
+
+
+def test_an_answer_that_the_store_refuses_for_good_is_no_busy_server(store):
+    queue = Queue(store, project_of({}))
+    queue.add([Task(group(1)), Task(group(2))], "b")
+    ada = person(store, "ada")
+    sent = answer(0)
+    queue.answer(ada, queue.next(ada).asked.turn, sent)
+    with pytest.raises(AnswerError, match="there already"):
+        queue.answer(ada, queue.next(ada).asked.turn, sent | {"id": sent["id"].upper()})
+
+
+def test_of_many_who_use_one_invitation_one_comes_in_and_one_admin_stays(store):
+    people = People(store)
+    code, came = people.invite("labeler"), []
+
+    def come(name):
+        try:
+            came.append(people.accept(code, name)[0])
+        except RefusedError:
+            pass
+
+    admins = [person(store, name, role="admin") for name in ("mia", "noa")]
+
+    def leave(one):
+        try:
+            people.change(one.id, role="labeler")
+        except RefusedError:
+            pass
+
+    work = [threading.Thread(target=come, args=(f"p{n}",)) for n in range(6)]
+    work += [threading.Thread(target=leave, args=(one,)) for one in admins]
+    [thread.start() for thread in work]
+    [thread.join() for thread in work]
+    assert len(came) == 1
+    assert sum(one.role == "admin" for one in people.all()) == 1
+
+
+@pytest.mark.parametrize("name", ["", "\u200b", "Ann\u200b", "\x9b31m", "a" * 61])
+def test_a_name_can_be_seen(store, name):
+    with pytest.raises(ConfigError, match="all of which can be seen"):
+        person(store, name)

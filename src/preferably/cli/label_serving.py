@@ -51,15 +51,20 @@ def queue(
     kind: Annotated[
         str | None, typer.Option(help="pair, ranking, rating, thumbs or edit; default: pair, of more than two ranking")
     ] = None,
-    overlap: Annotated[int, typer.Option(min=1, help="how many people answer each")] = 1,
+    project: ProjectFile = None,
+    overlap: Annotated[
+        int | None, typer.Option(min=1, max=100, help="how many people answer each; default: what --project says, or 1")
+    ] = None,
     priority: Annotated[float, typer.Option(help="larger comes first")] = 0.0,
     batch: Annotated[str, typer.Option(help="a name for these tasks; default: the first file's")] = "",
-    gold: Annotated[
-        bool, typer.Option(help="the verdict in the rows is known to be right: try labelers by it")
-    ] = False,
+    gold: Annotated[bool, typer.Option(help="the rows' verdicts are known to be right: try labelers by them")] = False,
+    max_rejected: Annotated[float, typer.Option(help="the share of rows at fault from which nothing is queued")] = 0.01,
 ) -> None:
     """Queue completions to be judged by people; what is queued already is not queued twice."""
-    queue_rows(files, store, kind=kind, overlap=overlap, priority=priority, batch=batch, gold=gold)
+    wanted = overlap or _project(project).overlap
+    queue_rows(
+        files, store, kind=kind, overlap=wanted, priority=priority, batch=batch, gold=gold, max_rejected=max_rejected
+    )
 
 
 def queue_rows(files: list[str], store: str, *, batch: str = "", **how: Any) -> None:
@@ -88,16 +93,18 @@ def invite(
     """Links by which people come in, each of them once, within seven days."""
     from preferably.labeling.people import People
 
-    with _opened(store) as opened:
+    if not url.startswith(("http://", "https://")):
+        raise ConfigError(f"The link begins with what people open, http:// or https://; got {url!r:.80}.")
+    with _opened(store, create=False) as opened:
         people = People(opened)
         for _ in range(count):
             typer.echo(f"{url.rstrip('/')}/join#{people.invite(role, group, by='the command line')}")
 
 
-def _opened(store: str) -> Any:
+def _opened(store: str, *, create: bool = True) -> Any:
     from preferably.feedback.store.store import Store
 
-    return Store(store)
+    return Store(store, create=create)
 
 
 def _project(file: Path | None) -> Any:

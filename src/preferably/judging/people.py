@@ -12,7 +12,7 @@ from preferably.errors import ConfigError, DataError
 from preferably.feedback.records import Group, Judgment, Preference
 from preferably.feedback.store.codec import digest_of
 from preferably.feedback.store.store import Store
-from preferably.feedback.views import deciding
+from preferably.feedback.views import SETTLED, deciding
 from preferably.labeling.project import Project
 from preferably.labeling.queue import Queue, Task
 
@@ -50,8 +50,8 @@ class PeopleJudge:
             batch = f"evaluate-{digest_of([group.prompt_text for group in asked])[:8]}"
             Queue(store, Project()).add([Task(group, overlap=self.overlap, priority=1.0) for group in asked], batch)
             while True:
-                said = [_preferences(some) for some in store.about(asked)]
-                done = sum(len(some) >= self.overlap for some in said)
+                said = store.about(asked)
+                done = sum(_is_done(some, self.overlap) for some in said)
                 if done == len(asked):
                     break
                 if not self.wait(done, len(asked)):
@@ -60,7 +60,7 @@ class PeopleJudge:
                         f"`preferably label serve --store {self.store}`. Then run the same command again."
                     )
                 time.sleep(PAUSE)
-        verdicts = iter(said)
+        verdicts = iter(_preferences(some) for some in said)
         return [Preference("tie", labeler=NAME) if _are_equal(group) else _joined(next(verdicts)) for group in groups]
 
 
@@ -73,6 +73,13 @@ def named_store(name: str) -> str | None:
 def _are_equal(group: Group) -> bool:
     one, other = group.completions
     return one.text.strip() == other.text.strip()
+
+
+def _is_done(said: Sequence[Judgment], overlap: int) -> bool:
+    """Whether as many people as are wanted have compared it, or somebody settled it."""
+    verdicts = [one for one in said if isinstance(one, Preference) and one.state == "ok"]
+    settled = any(one.labeler_group == SETTLED for one in verdicts)
+    return settled or len({one.labeler for one in verdicts}) >= overlap
 
 
 def _preferences(said: Sequence[Judgment]) -> list[Preference]:

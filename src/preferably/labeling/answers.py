@@ -50,12 +50,13 @@ class Asked:
     labeler: str
     labeler_group: str
     said: Mapping[str, str]  # what was said, by its key: the judgment that says it now
+    earlier: Mapping[str, Any] | None = None  # the answer that was given last
 
 
 def judgments_of(asked: Asked, answer: Mapping[str, Any], project: Project) -> dict[str, Entry]:
     """The judgments of an answer by their keys (`verdict`, `rating:AXIS`, `thumb:PLACE`, `flag:NAME`), each with the
     one that it corrects. Their ids are made of the answer's. Raises `AnswerError`."""
-    name = _id(answer)
+    name = id_of(answer)
     read = _READERS[asked.kind](asked, answer, project)
     flags = _flags(asked, answer, project)
     rationale, seconds = _rationale(answer), _seconds(answer)
@@ -162,8 +163,8 @@ def _thumbs(asked: Asked, answer: Mapping[str, Any], project: Project) -> Read:
 
 
 def _edit(asked: Asked, answer: Mapping[str, Any], project: Project) -> Read:
-    """What was made of a completion is better than it: a group of the two. One correction is of one group, so a later
-    edit of the same task is a judgment of its own."""
+    """What was made of a completion is better than it: a group of the two. A later edit is of another group, so the
+    earlier one is taken back by a judgment that says nothing of it."""
     text, of = answer.get("text"), answer.get("of", 0)
     if not isinstance(text, str) or not text.strip() or len(text) > LONGEST:
         raise AnswerError(f"text is the improved completion, up to {LONGEST:,} characters.")
@@ -174,9 +175,17 @@ def _edit(asked: Asked, answer: Mapping[str, Any], project: Project) -> Read:
         raise AnswerError("nothing was changed; improve it, or skip it.")
     if len(before.messages) > 1:
         raise AnswerError("a completion of several turns cannot be edited here; skip it.")
+    read: Read = {f"edit:{answer['id']}": (_edited(asked, text, of), Preference(0, order=(0, 1)))}
+    if (old := asked.earlier) is not None:
+        read[f"edit:{old['id']}"] = (_edited(asked, old["text"], old.get("of", 0)), Preference("unsure", order=(0, 1)))
+    return read
+
+
+def _edited(asked: Asked, text: str, of: int) -> Group:
+    """What an edit made of the completion at the place `of` of the page, and that completion."""
+    before = asked.group.completions[asked.shown[of]]
     better = Completion((replace(before.messages[0], content=text),), Origin("edited by a labeler"))
-    group = replace(asked.group, completions=(better, before))
-    return {f"edit:{answer['id']}": (group, Preference(0, order=(0, 1)))}
+    return replace(asked.group, completions=(better, before))
 
 
 _READERS: dict[str, Callable[[Asked, Mapping[str, Any], Project], Read]] = {
@@ -199,7 +208,8 @@ def _whole(values: list[object], asked: Asked) -> bool:
     return len(values) == len(asked.shown) and all(type(value) is int for value in values)
 
 
-def _id(answer: Mapping[str, Any]) -> str:
+def id_of(answer: Mapping[str, Any]) -> str:
+    """The id of an answer, in one spelling. Raises `AnswerError`."""
     name = answer.get("id")
     try:
         return str(UUID(name))

@@ -17,7 +17,7 @@ def erase_person(store: Store, person: str) -> str:
     came and what they said of themselves are gone; the account is shut. Verdicts, rationales, times and the group of
     labelers stay. Raises `NobodyError`, and `RefusedError` for the only admin.
     """
-    with store.writing() as connection:
+    with store.alone() as connection:  # an answer on its way must not bring the name back
         row = connection.execute(select(people).where(people.c.id == person)).mappings().first()
         if row is None:
             raise NobodyError("There is no such person.")

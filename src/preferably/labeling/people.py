@@ -1,7 +1,6 @@
 """Who labels: invited by a link that works once, known by a session that can be ended, with a role that counts now."""
 
 import json
-import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal, get_args
+from unicodedata import category, normalize
 from uuid import uuid4
 
 from sqlalchemy import Connection, RowMapping, func, select, update
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from argon2 import PasswordHasher
 
 Role = Literal["admin", "lead", "labeler"]
-NAME = re.compile(r"[^\x00-\x1f\x7f]{1,60}")
+LONGEST_NAME = 60  # characters
 SHORTEST = 12  # characters of a password
 IDLE, LONGEST = timedelta(hours=12), timedelta(days=7)  # of a session
 ABOUT = ("id", "name", "role", "labeler_group", "active", "joined_at", "read")
@@ -93,15 +93,16 @@ class People:
     def accept(self, code: str, name: str = "", password: str = "") -> tuple[Person, str]:
         """Who comes in by an invitation, and the token of their session. Raises `RefusedError` for one that is used up,
         over, revoked or unknown, and `ConfigError` for a name or password that cannot be had."""
-        with self.store.writing() as connection:
+        with self.store.alone() as connection:  # of two who come at once, one finds it used
             row = self._invitation(connection, code)
             if row["person"] is not None:
                 found = self._by(connection, people.c.id == row["person"])
                 if found is None or not found.active:
                     raise RefusedError("This link is for somebody who may not come in any more.")
                 person = found
-                if password:
+                if password:  # whoever knew the old one, or has a session of it, is out
                     self._set_password(connection, person.id, password)
+                    connection.execute(update(sessions).where(sessions.c.person == person.id).values(revoked=True))
             else:
                 person = self._join(connection, row, name, password)
             connection.execute(update(invitations).where(invitations.c.id == row["id"]).values(used_by=person.id))
@@ -175,7 +176,7 @@ class People:
     def change(self, person: str, *, role: Role | None = None, active: bool | None = None) -> None:
         """Give another role, or shut somebody out (all their sessions end) or let them in again. Raises `NobodyError`,
         and `RefusedError` for the last admin who is in, and stays one."""
-        with self.store.writing() as connection:
+        with self.store.alone() as connection:  # two admins must not shut each other out
             found = self._by(connection, people.c.id == person)
             if found is None:
                 raise NobodyError("There is no such person.")
@@ -233,9 +234,9 @@ class People:
         return row
 
     def _join(self, connection: Connection, row: RowMapping, name: str, password: str) -> Person:
-        name = " ".join(name.split())
-        if not NAME.fullmatch(name):
-            raise ConfigError("A name has 1 to 60 characters.")
+        name = " ".join(normalize("NFKC", name).split())
+        if not 0 < len(name) <= LONGEST_NAME or any(category(one)[0] == "C" for one in name):
+            raise ConfigError(f"A name has 1 to {LONGEST_NAME} characters, all of which can be seen; got {name!r:.80}.")
         if self._by(connection, people.c.name == name) is not None:
             raise ConfigError(f"Somebody is called {name!r} already; take another name.")
         if not password and row["role"] != "labeler":

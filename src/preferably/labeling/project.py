@@ -10,6 +10,7 @@ from preferably.errors import ConfigError
 
 Kind = Literal["pair", "ranking", "rating", "thumbs", "edit"]
 Share = Annotated[float, Field(ge=0, le=1)]
+MOST_PEOPLE = 100  # that one task is for
 FLAGS = ("ambiguous prompt", "harmful", "personal data")
 
 
@@ -73,7 +74,7 @@ class Question(_Part):
 class Project(_Part):
     """The keys of a project's file (docs/labeling.md)."""
 
-    title: str = Field(default="Which answer is better?", max_length=120)
+    title: str = Field(default="Which answer is better?", min_length=1, max_length=120)
     version: str = Field(default="1", max_length=64, description="of the guidelines; stands with every judgment")
     guidelines: str = Field(default="", description="Markdown")
     rubric: tuple[Axis, ...] = ()
@@ -86,11 +87,11 @@ class Project(_Part):
     examples: tuple[Example, ...] = ()
     qualification: Qualification = Field(default_factory=lambda: Qualification())
     gold: Gold = Field(default_factory=lambda: Gold())
-    overlap: int = Field(default=1, ge=1, le=100, description="how many people answer each task")
+    overlap: int = Field(default=1, ge=1, le=MOST_PEOPLE, description="how many people answer each task")
     lease_minutes: float = Field(
         default=30.0, gt=0, description="for how long a task is kept for whoever has it on the page"
     )
-    quotas: dict[str, int] = Field(
+    quotas: dict[str, Annotated[int, Field(ge=0)]] = Field(
         default={}, description="by group of labelers, the most judgments that are wanted of it"
     )
     pay: Pay = Field(default_factory=lambda: Pay())
@@ -112,8 +113,16 @@ def project_of(values: dict[str, Any], where: str = "the project") -> Project:
     try:
         return Project(**values)
     except ValidationError as error:
-        told = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-        raise ConfigError(f"{where} cannot be used: {told}. There are: {', '.join(Project.model_fields)}.") from None
+        told = "; ".join(
+            f"{'.'.join(map(str, one['loc'])) or 'it'}: {one['msg']}, got {one['input']!r:.60}"
+            for one in error.errors()
+        )
+        keys = f" There are: {', '.join(Project.model_fields)}." if "extra_forbidden" in _kinds(error) else ""
+        raise ConfigError(f"{where} cannot be used: {told}.{keys} docs/labeling.md has every key.") from None
+
+
+def _kinds(error: ValidationError) -> set[str]:
+    return {one["type"] for one in error.errors()}
 
 
 def read_project(file: str | Path | None) -> Project:

@@ -8,6 +8,7 @@ import json
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from random import Random
 from typing import Any
 from uuid import uuid4
@@ -22,10 +23,10 @@ from preferably.feedback.store.labeling_tables import people, tasks, turns
 from preferably.feedback.store.store import Store
 from preferably.feedback.store.tables import items
 from preferably.feedback.views import SETTLED
-from preferably.labeling.answers import AnswerError, Asked, is_right, judgments_of, places
+from preferably.labeling.answers import AnswerError, Asked, id_of, is_right, judgments_of, places
 from preferably.labeling.clock import Clock
 from preferably.labeling.people import Person
-from preferably.labeling.project import Kind, Project
+from preferably.labeling.project import MOST_PEOPLE, Kind, Project
 
 
 class NotYoursError(DataError):
@@ -62,7 +63,7 @@ class Turn:
     @property
     def answer(self) -> Mapping[str, Any] | None:
         """What was answered last; None where nothing was yet."""
-        return self.said["answers"][-1]["answer"] if self.said["answers"] else None
+        return self.asked.earlier
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,8 @@ class Queue:
 
     def add(self, asked: Sequence[Task], batch: str) -> dict[str, int]:
         """Queue tasks, all or none, and return how many were `queued`, and how many were `known` (a batch has a group
-        once for each kind). Raises `DataError` for a group that cannot be asked about."""
+        once for each kind): these get the new priority, and more people where more are wanted now. Raises `DataError`
+        for a group that cannot be asked about."""
         rows: dict[str, dict[str, Any]] = {}
         contents: dict[str, str] = {}
         now = self.clock.now()
@@ -106,6 +108,14 @@ class Queue:
             before = _count(connection)
             self.store.insert(connection, items, [{"id": key, "content": contents[key]} for key in sorted(contents)])
             self.store.insert(connection, tasks, list(rows.values()))
+            for row in rows.values():
+                same = tasks.c.id == row["id"]
+                more = row["overlap"] - tasks.c.overlap
+                connection.execute(update(tasks).where(same & (more > 0)).values(
+                    overlap=row["overlap"], free=tasks.c.free + more, open=True
+                ))  # fmt: skip
+                other = tasks.c.priority != row["priority"]
+                connection.execute(update(tasks).where(same & other).values(priority=row["priority"]))
             queued = _count(connection) - before
         return {"queued": queued, "known": len(asked) - queued}
 
@@ -136,21 +146,27 @@ class Queue:
         with self.store.alone() as connection:
             self._lapse(connection)
             turn = self._own(connection, person, name)
-            digest = digest_of(dict(answer))
-            known = [one for one in turn.said["answers"] if one["id"] == answer.get("id")]
+            answer = dict(answer) | {"id": id_of(answer)}
+            digest = digest_of(answer)
+            known = [one for one in turn.said["answers"] if one["id"] == answer["id"]]
             if known:
                 if known[0]["digest"] != digest:
-                    raise AnswerError("an answer with this id is there already and says something else")
+                    raise AnswerError(
+                        "An answer with this id is there already and differs; a change has an id of its own."
+                    )
                 return self._receipt(connection, turn, str(answer["id"]))
             if turn.state == "answered" and answer.get("corrects") is not True:
                 raise AnsweredError("This was answered already; to change it, open it from your answers.")
             made = judgments_of(turn.asked, answer, self.project)
-            self.store.say_in(connection, list(made.values()))
+            try:
+                self.store.say_in(connection, list(made.values()))
+            except DataError as error:  # what it says cannot be kept, however often it is sent
+                raise AnswerError(str(error)) from error
             now = dict(turn.said["now"]) | {key: entry.id for key, entry in made.items()}
-            told = {"id": answer["id"], "digest": digest, "answer": dict(answer)}
+            told = {"id": answer["id"], "digest": digest, "answer": answer}
             said = {"now": now, "answers": [*turn.said["answers"], told]}
             values: dict[str, Any] = {"state": "answered", "done_at": self.clock.now(), "said": text_of(said)}
-            if turn.gold is not None:
+            if turn.gold is not None and turn.answer is None:  # not once they were told what is right
                 values["right"] = is_right(turn.gold["expected"], turn.asked, made)
             if turn.state in ("lapsed", "skipped"):
                 values["late"] = turn.state == "lapsed"
@@ -214,7 +230,10 @@ class Queue:
         return connection.execute(given).scalar_one() >= quota
 
     def _pick(self, connection: Connection, person: Person) -> RowMapping | None:
-        had = select(turns.c.id).where((turns.c.task == tasks.c.number) & (turns.c.person == person.id)).exists()
+        before = tasks.alias("before")  # of another batch, too: nobody judges the same completions twice
+        same = (before.c.item == tasks.c.item) & (before.c.kind == tasks.c.kind)
+        mine = (turns.c.task == before.c.number) & (turns.c.person == person.id)
+        had = select(turns.c.id).where(same & mine).correlate(tasks).exists()
         query = select(tasks).where(tasks.c.open, ~had).order_by(tasks.c.priority.desc(), tasks.c.number).limit(1)
         count = connection.execute(select(func.count()).where(turns.c.person == person.id)).scalar_one()
         golden = Random(f"{person.id} {count}").random() < self.project.gold.share
@@ -270,6 +289,7 @@ class Queue:
         asked = Asked(
             row["id"], row["kind"], self._group(connection, row["item"]), tuple(json.loads(row["shown"])), row["seed"],
             row["name"], SETTLED if row["deciding"] else row["labeler_group"], said["now"],
+            said["answers"][-1]["answer"] if said["answers"] else None,
         )  # fmt: skip
         gold = json.loads(row["gold"]) if row["gold"] else None
         return Turn(asked, row["task"], row["batch"], row["state"], row["late"], gold, said)
@@ -300,6 +320,12 @@ def fault_of(task: Task) -> str | None:
         return f"A ranking is of 2 to 9 completions, this group has {count}"
     if odd := odd_group(task.group):
         return f"A group {odd}"
+    if task.kind in ("pair", "ranking") and len({one.text.strip() for one in task.group.completions}) == 1:
+        return "All completions are the same, so there is nothing to compare"
+    if not 1 <= task.overlap <= MOST_PEOPLE:
+        return f"A task is for 1 to {MOST_PEOPLE} people, not for {task.overlap}"
+    if not isfinite(task.priority):
+        return f"A priority is a finite number, not {task.priority}"
     if task.gold and task.kind not in ("pair", "ranking"):
         return f"Gold is of pairs and rankings, not of {task.kind}"
     return None

@@ -71,10 +71,10 @@ def next_round(store: str, prompts: str, batch: str, overlap: int) -> list[Comma
     """What puts the answers of the trained model before people."""
     return [
         Command("Let the trained model answer: two answers to each prompt", _line(
-            "sample", "--model", "runs/dpo", "--data", prompts, "--output", "next.jsonl", "--samples", "2",
+            "sample", "--model", "runs/dpo", "--data", prompts, "--output", f"{batch}.jsonl", "--samples", "2",
         )),
         Command("Have them judged here", _line(
-            "label", "queue", "next.jsonl", "--store", store, "--batch", batch, "--overlap", str(overlap),
+            "label", "queue", f"{batch}.jsonl", "--store", store, "--batch", batch, "--overlap", str(overlap),
         )),
     ]  # fmt: skip
 
