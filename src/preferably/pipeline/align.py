@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from preferably import api
-from preferably.errors import CheckpointError, ConfigError, PreferablyError
+from preferably.errors import CheckpointError, ConfigError, PreferablyError, ToldElsewhereError
 from preferably.pipeline import doing
 from preferably.pipeline.account import Account, Entry
 from preferably.pipeline.doing import StopAskedError
@@ -83,7 +83,6 @@ def align(settings: AlignSettings, *, watcher: Watcher, skip: Collection[str] = 
     stages = stages_of(settings)
     check_inputs(stages)
     root = Path(settings.output)
-    RunDirectory(root).make()
     with lock_run(root), listening() as stop:
         job = _Job(settings, watcher, skip, Account(settings.model_dump(mode="json"), [Entry(one) for one in stages]))
         RunDirectory(root).write_yaml(SETTINGS, settings.model_dump(mode="json"))
@@ -147,6 +146,10 @@ def _do(job: _Job, stage: Stage, kept: Kept, entry: Entry) -> None:
     began = time.perf_counter()
     try:
         kept.figures = doing.do(stage, job.watcher)
+    except ToldElsewhereError:
+        raise
+    except PreferablyError as error:
+        raise type(error)(f"{stage.name}: {error}") from error
     finally:
         kept.seconds = round(kept.seconds + time.perf_counter() - began, 2)
         keep(stage, kept)
