@@ -80,7 +80,7 @@ def align(settings: AlignSettings, *, watcher: Watcher, skip: Collection[str] = 
     """
     if unknown := [name for name in skip if name not in GATES]:
         raise ConfigError(f"There is no gate {unknown[0]!r} to skip; there are: {', '.join(GATES)}.")
-    stages = stages_of(settings)
+    stages = stages_of(settings, lenient="check" in skip)
     check_inputs(stages)
     root = Path(settings.output)
     with lock_run(root), listening() as stop:
@@ -123,8 +123,9 @@ def _pass(job: _Job, stage: Stage, number: int) -> None:
     kept = read_kept(stage) if state != "new" else Kept(digest)
     if state != "done":
         _do(job, stage, kept, entry)
-    elif stage.kind == "evaluate" and not stage.name.endswith("-over-previous"):
-        restore(stage, Path(stage.model))
+    if stage.kind == "evaluate" and not stage.name.endswith("-over-previous"):
+        if restore(stage, Path(stage.model)):
+            api.report(stage.model)
     job.outputs[stage.name] = kept.output
     entry.kept, entry.state = kept, "done"
     if found := closed(stage, job.settings):
@@ -166,7 +167,4 @@ def _write(job: _Job, state: str, reason: str) -> None:
     record: dict[str, Any] = job.account.as_json(job.root)
     RunDirectory(job.root).write_json(ACCOUNT, record)
     if state != "running":
-        for stage in (one.stage for one in job.account.entries if one.state == "done"):
-            if stage.kind in ("sft", "train"):
-                api.report(stage.folder)
         render_alignment(job.root, record)

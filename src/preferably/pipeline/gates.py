@@ -56,7 +56,9 @@ def stops(stage: Stage, settings: AlignSettings) -> bool:
 
 
 def _wrong(found: dict[str, Any], limits: Check) -> Iterator[str]:
-    yield from (remark["text"].rstrip(".") for remark in found["remarks"] if remark["stops"])
+    for remark in found["remarks"]:
+        if remark["stops"]:
+            yield remark["text"].rstrip(".").replace("--max-rejected ", "check: max_rejected: ")
     rows = found["rows"]
     conflicts = rows["warned"].get("conflict", {}).get("count", 0)
     if rows["read"] and conflicts > limits.max_conflicts * rows["read"]:

@@ -117,8 +117,9 @@ def make_room(output: Path, stage: Stage, digest: str) -> Path | None:
     return moved
 
 
-def restore(stage: Stage, run: Path) -> None:
-    """Let the run that an evaluation is about hold that evaluation's result."""
+def restore(stage: Stage, run: Path) -> bool:
+    """Let the run that an evaluation is about hold that evaluation's result; whether it did not."""
+    changed = False
     for name in PRODUCTS["evaluate"]:
         ours, theirs = stage.folder / name, run / name
         if not theirs.exists() or theirs.read_bytes() != ours.read_bytes():
@@ -126,6 +127,8 @@ def restore(stage: Stage, run: Path) -> None:
             with telling(theirs):
                 shutil.copyfile(ours, theirs.with_name(theirs.name + ".tmp"))
                 os.replace(theirs.with_name(theirs.name + ".tmp"), theirs)
+            changed = True
+    return changed
 
 
 def _place(output: Path, stage: Stage, digest: str) -> Path:

@@ -17,7 +17,7 @@ SAMPLES, JUDGMENTS, FINDINGS = "samples.jsonl", "judgments.db", "findings.json"
 REWARDS = ("reward", "guard")  # settings of a training that name judges, models and files
 MODELS = ("reference_model", "critic")
 FILES = ("held_out_data", "ptx_data")
-FREE = ("keep", "memory_limit", "track")  # settings of a training that change nothing of its model
+FREE = ("keep", "memory_limit", "track", "max_rejected")  # settings of a training that change nothing of its model
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +68,16 @@ class Newest:
         return Input(role, self.name, "model", self.stage)
 
 
-def stages_of(settings: AlignSettings) -> list[Stage]:
-    """All stages of a job, each after those that it needs."""
-    return _Making(settings).all()
+def stages_of(settings: AlignSettings, *, lenient: bool = False) -> list[Stage]:
+    """All stages of a job, each after those that it needs. A `lenient` job trains on preferences that its check would
+    not let pass: a training leaves out as many rows at fault as there are."""
+    return _Making(settings, lenient).all()
 
 
 @dataclass(slots=True)
 class _Making:
     settings: AlignSettings
+    lenient: bool
     made: list[Stage] = field(default_factory=list)
 
     def all(self) -> list[Stage]:
@@ -146,6 +148,9 @@ class _Making:
     ) -> tuple[str, str]:  # fmt: skip
         """A stage that trains; its folder and its name."""
         made, given = self.settings, dict(own)
+        if made.check is not None and kind == "train":  # what the gate lets pass is not refused behind it
+            lenient = self.lenient or made.check.gate == "warn"
+            given.setdefault("max_rejected", 1.0 if lenient else made.check.max_rejected)
         files = _listed(given.pop("data", None))
         read = [Input("data", file, "data") for file in files] if files else list(data)
         inputs = [start.as_input(), *read, *extra]
