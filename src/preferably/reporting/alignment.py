@@ -149,7 +149,7 @@ def _charts(rounds: Sequence[Record]) -> list[Chart]:
             ), True) for road in roads
         ]  # fmt: skip
 
-    drawn = [
+    drawn: list[tuple[str, str, str, list[Curve], str, dict[str, Any]]] = [
         ("quality", "Answer quality", "Win rate over the model that the first round began from, on held-out prompts.",
          curves("quality", "win_rate"), "win rate", {"level": 0.5, "shares": True}),
         ("fit", "Training fit", "Held-out preference accuracy at the end of each round, on that round's own pairs: how "
