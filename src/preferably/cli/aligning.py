@@ -1,5 +1,6 @@
 """`preferably align` and `preferably init`."""
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -149,3 +150,25 @@ def _print_rounds(console: Console, rounds: list[dict[str, Any]]) -> None:
         )  # fmt: skip
     if rounds:
         console.print(table)
+
+
+def init(
+    file: Annotated[Path, typer.Argument(help="the file to write; what it names goes beside it")] = Path("align.yaml"),
+    recipe: Annotated[str | None, typer.Option(help="a complete job instead of the starter (--list)")] = None,
+    list_: Annotated[bool, typer.Option("--list", help="name the recipes and leave")] = False,
+) -> None:
+    """Write a commented starter file for `preferably align`, or a recipe. Nothing is overwritten."""
+    from preferably.pipeline.starter import recipes, write_starter
+
+    console = Console(highlight=False)
+    if list_:
+        table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+        for name, about in recipes().items():
+            table.add_row(f"[bold]{name}[/bold]", escape(about))
+        return console.print(table)
+    for place in write_starter(file, recipe):
+        console.print(f"written  {escape(str(place))}", soft_wrap=True)
+    where = "" if file.parent == Path() else f"cd {shlex.quote(str(file.parent))}; "
+    named = "" if file.name == "align.yaml" else f" {shlex.quote(file.name)}"
+    console.print("It says which files you supply; then look at what it would do:")
+    console.print(f"  {where}preferably align{named} --dry-run", soft_wrap=True)

@@ -33,6 +33,7 @@ app = typer.Typer(
 )  # fmt: skip
 
 app.command("quickstart")(quickstarting.quickstart)
+app.command("init")(aligning.init)
 app.command("align")(aligning.align)
 app.command(
     "train", context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, epilog=training.EPILOG
