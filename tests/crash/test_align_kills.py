@@ -14,25 +14,25 @@ RULES = "def score(prompts, completions):\n    return [float(sum(c.islower() for
 KILLS = (
     "out/sft/metrics.jsonl", "out/sft/checkpoints/step-00000003", "out/sft/model", "out/ready/readiness.json",
     "out/sample-2/samples.jsonl", "out/check/findings.json", "out/dpo/checkpoints/step-00000002",
-    "out/dpo/evaluation/win_rate.json", "out/evaluate-dpo/samples.jsonl", "out/report.html",
+    "out/dpo/evaluation/win_rate.json", "out/evaluate-dpo/samples.jsonl", "out/.report.html",
 )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def job(tmp_path_factory, model):
-    """`job(name)`: the arguments of a job of its own, and its folder."""
+    """`job(name)`: the arguments of a job with an output of its own, which is in a folder; the files are the same."""
     place = tmp_path_factory.mktemp("align")
 
     def make(name):
-        folder = place / name
-        folder.mkdir()
+        folder, out = place, place / name / "out"
+        out.parent.mkdir()
         for file, kind in (("demonstrations", "sft"), ("pairs", "dpo"), ("ask", "ppo")):
             (folder / f"{file}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows(kind)))
         held = "".join(json.dumps({"prompt": f"held {number:02d} k"}) + "\n" for number in range(6))
         (folder / "held.jsonl").write_text(held)
         (folder / "rules.py").write_text(RULES)
         values = {
-            "model": str(model), "output": str(folder / "out"), "device": "cpu", "dtype": "float32",
+            "model": str(model), "output": str(out), "device": "cpu", "dtype": "float32",
             "prompts": str(folder / "held.jsonl"), "sft": {"data": str(folder / "demonstrations.jsonl")} | QUICK,
             "ready": {"limit": 4, "samples": 1, "max_tokens": 5, "gate": "warn"},
             "preferences": [{"files": str(folder / "pairs.jsonl")},
@@ -41,8 +41,8 @@ def job(tmp_path_factory, model):
             "check": {"gate": "warn"}, "train": [{"method": "dpo"} | QUICK],
             "evaluate": {"judge": f"{folder}/rules.py:score", "max_tokens": 5},
         }  # fmt: skip
-        (folder / "align.yaml").write_text(yaml.safe_dump(values))
-        return ["align", str(folder / "align.yaml")], folder
+        (out.parent / "align.yaml").write_text(yaml.safe_dump(values))
+        return ["align", str(out.parent / "align.yaml")], out.parent
 
     return make
 
@@ -52,14 +52,19 @@ def ended(folder):
     out = folder / "out"
     account = json.loads((out / "align.json").read_text())
     stages = [
-        {name: one[name] for name in ("name", "state", "digest", "output", "figures")} for one in account["stages"]
+        {name: one[name] for name in ("name", "state", "digest", "figures")}
+        | ({} if one["kind"] in ("check", "evaluate") else {"output": one["output"]})  # these name files by their paths
+        for one in account["stages"]
     ]
     files = ["sample-2/samples.jsonl", "ready/readiness.json", "dpo/samples.jsonl", "dpo/held_out.jsonl"]
     drawn = {name: digest(out / name) for name in files}
     rate = json.loads((out / "dpo" / "evaluation" / "win_rate.json").read_text())
     told = [account["state"], account["gates"], account["rounds"], stages, drawn, rate["win_rate"], rate["outcomes"]
             if "outcomes" in rate else rate["wins"]]  # fmt: skip
-    return json.loads(json.dumps(told).replace(str(folder), "")), final(out / "sft"), final(out / "dpo")
+    runs = [final(out / name) for name in ("sft", "dpo")]
+    for run in runs:
+        del run["model/README.md"]  # the card, which names the run
+    return json.loads(json.dumps([told, runs]).replace(str(folder), ""))
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +91,7 @@ def test_a_job_killed_in_every_stage_ends_as_one_that_was_not(job, warm, whole):
 def test_a_job_that_is_asked_to_stop_does_so_in_order_and_goes_on(job, warm, whole):
     argv, folder = job("stopped")
     out = folder / "out"
-    for call in (["preferably.training.offline.group_losses", 9], ["preferably.evaluation.asking.answers", 1]):
+    for call in (["preferably.training.offline.group_losses", 3], ["preferably.evaluation.asking.answers", 1]):
         done = warm.run(argv=argv, train={"output": str(out)}, call=[*call, "SIGTERM"])
         assert done.code == 143 and "the same command goes on" in done.said, done.said
         assert "Traceback" not in done.said
