@@ -1,6 +1,8 @@
 """What align.yaml may say, what it means, and what is told of a mistake; nothing is run."""
 
+import re
 import shlex
+from pathlib import Path
 
 import pytest
 import yaml
@@ -8,7 +10,7 @@ import yaml
 from preferably.cli.training import flags, once, pair
 from preferably.config import settings
 from preferably.errors import ConfigError
-from preferably.pipeline.plan import align_settings, read_align
+from preferably.pipeline.plan import AlignSettings, Check, Evaluate, Ready, Source, align_settings, read_align
 from preferably.pipeline.stages import stages_of
 
 FULL = {
@@ -121,3 +123,10 @@ def test_a_file_is_read_with_changes_on_top(tmp_path):
     assert made.train[0].settings["beta"] == 0.3 and made.evaluate.limit == 9
     with pytest.raises(ConfigError, match="--set train.7.beta: there is no such place"):
         read_align(file, {"train.7.beta": 1})
+
+
+def test_the_docs_name_every_key():
+    text = (Path(__file__).resolve().parents[2] / "docs" / "align.md").read_text(encoding="utf-8")
+    for part in (AlignSettings, Ready, Source, Check, Evaluate):
+        for name in part.model_fields:
+            assert re.search(rf"`[^`\n]*\b{name}\b[^`\n]*`", text), name

@@ -83,7 +83,7 @@ def lines(
     }  # fmt: skip
     steps = sorted({int(at) for line in drawn for at, _ in line.points})
     if steps and steps[-1] - steps[0] < FEW:  # between whole steps there is nothing
-        x_axis["axis"]["values"] = list(range(steps[0], steps[-1] + 1))
+        x_axis["axis"] |= {"values": list(range(steps[0], steps[-1] + 1)), "format": "d"}
     y_axis: Spec = {"field": "y", "type": "quantitative", "title": y, "scale": {"zero": zero}}
     if percent:
         y_axis["axis"] = {"format": ".1~%"}
