@@ -16,7 +16,7 @@ SRC = ROOT / "src" / "preferably"
 LAYERS = [
     ("errors",), ("functions",), ("methods",), ("config",), ("objectives",), ("statistics",), ("feedback",), ("data",),
     ("remote",), ("labeling",), ("batches",), ("models",), ("judging",), ("training",), ("evaluation",), ("reporting",),
-    ("api",), ("pipeline",), ("quickstart",), ("cli",),
+    ("api",), ("pipeline",), ("recipes",), ("quickstart",), ("cli",),
 ]  # fmt: skip
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 ALONE = {
@@ -26,6 +26,7 @@ ALONE = {
     "config": {"errors", "methods"},
     "objectives": set(),
     "statistics": set(),
+    "recipes": set(),
 }
 NO_TORCH = [
     "errors",

@@ -11,6 +11,7 @@ from typer.core import TyperCommand, TyperOption
 
 from preferably import __version__
 from preferably.cli import (
+    aligning,
     boards,
     data,
     evaluating,
@@ -32,6 +33,8 @@ app = typer.Typer(
 )  # fmt: skip
 
 app.command("quickstart")(quickstarting.quickstart)
+app.command("init")(aligning.init)
+app.command("align")(aligning.align)
 app.command(
     "train", context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, epilog=training.EPILOG
 )(training.train)

@@ -1,1 +1,1 @@
-"""Many steps as one job: sweeps."""
+"""Many steps as one job: sweeps, and the whole of `align.yaml`."""

@@ -1,11 +1,8 @@
 """The same training at several settings, and what each is worth: win rate against KL."""
 
-import inspect
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
-from hashlib import file_digest, sha256
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -17,6 +14,7 @@ from preferably.functions import load_function
 from preferably.judging.judge import ScoreFunction
 from preferably.judging.settings import is_judge_file
 from preferably.models.loading import load
+from preferably.pipeline.contents import of_file, of_function
 from preferably.pipeline.frontier import Point, Recommendation, frontier, recommend
 from preferably.reporting.sweep import render_sweep
 from preferably.training.closing import STOPPED, Progress
@@ -157,22 +155,14 @@ def _contents(model: str | Path, files: Sequence[str], judge: str | ScoreFunctio
     for named in map(Path, files):
         for file in [named] if named.is_file() else sorted(named.rglob("*")):
             if file.is_file():
-                yield str(file), _digest(file)
+                yield str(file), of_file(file)
     for file in sorted(Path(api.model_directory(model)).glob("*.safetensors")):
-        yield str(file), _digest(file)
+        yield str(file), of_file(file)
     if isinstance(judge, str) and is_judge_file(judge):
-        yield "the judge", _digest(Path(judge))
+        yield "the judge", of_file(Path(judge))
         return
     found = load_function(judge) if isinstance(judge, str) else judge
-    with suppress(OSError, TypeError):  # built in, or a callable that is no function
-        # A file that is named is all there for judging; a function of a program stands beside much else.
-        source = inspect.getsource((inspect.getmodule(found) if isinstance(judge, str) else None) or found)
-        yield "the source of the judge", sha256(source.encode()).hexdigest()
-
-
-def _digest(file: Path) -> str:
-    with file.open("rb") as stream:
-        return file_digest(stream, "sha256").hexdigest()
+    yield "the source of the judge", of_function(found, whole_file=isinstance(judge, str))
 
 
 def _same_job(root: Path, job: dict[str, Any]) -> None:

@@ -17,6 +17,7 @@ from preferably.reporting.curves import Curve
 Spec = dict[str, Any]
 
 ACCENT, GREY, INK, FAINT = "var(--accent)", "var(--second)", "var(--ink)", "var(--rule)"
+FEW = 10  # steps that are all named on the axis
 WIDTH, HEIGHT = 430, 170  # of the still; in the browser a chart is as wide as its column
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'Liberation Sans', sans-serif"
 
@@ -80,6 +81,9 @@ def lines(
     x_axis: Spec = {
         "field": "x", "type": "quantitative", "title": x, "scale": {"nice": False}, "axis": {"tickMinStep": 1},
     }  # fmt: skip
+    steps = sorted({int(at) for line in drawn for at, _ in line.points})
+    if steps and steps[-1] - steps[0] < FEW:  # between whole steps there is nothing
+        x_axis["axis"] |= {"values": list(range(steps[0], steps[-1] + 1)), "format": "d"}
     y_axis: Spec = {"field": "y", "type": "quantitative", "title": y, "scale": {"zero": zero}}
     if percent:
         y_axis["axis"] = {"format": ".1~%"}

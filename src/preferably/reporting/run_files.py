@@ -61,34 +61,35 @@ def read_run(path: Path, *, growing: bool = False) -> RunFiles:
     problems: list[str] = []
     evaluation = path / "evaluation"
     others = {
-        file.stem.partition("@")[2]: _read_object(file, problems) for file in sorted(evaluation.glob("win_rate@*.json"))
+        file.stem.partition("@")[2]: read_object(file, problems) for file in sorted(evaluation.glob("win_rate@*.json"))
     }
     return RunFiles(
         path=path,
-        config=_read_object(path / "config.yaml", problems),
-        environment=_read_object(path / "environment.json", problems),
-        status=_read_object(path / "status.json", problems),
-        data=_read_object(path / "data.json", problems),
+        config=read_object(path / "config.yaml", problems),
+        environment=read_object(path / "environment.json", problems),
+        status=read_object(path / "status.json", problems),
+        data=read_object(path / "data.json", problems),
         metrics=_read_lines(path / "metrics.jsonl", problems, growing),
         timing=_read_lines(path / "timing.jsonl", problems, growing),
         warnings=_read_lines(path / "warnings.jsonl", problems, growing),
         samples=_read_lines(path / "samples.jsonl", problems, growing),
         policy_samples=_read_lines(path / "policy_samples.jsonl", problems, growing),
-        win_rate=_read_object(evaluation / "win_rate.json", problems),
+        win_rate=read_object(evaluation / "win_rate.json", problems),
         other_win_rates={label: record for label, record in others.items() if record},
-        axes=_read_object(evaluation / "axes.json", problems),
-        readiness=_read_object(evaluation / "readiness.json", problems),
-        preference_accuracy=_read_object(evaluation / "preference_accuracy.json", problems),
-        reward_model=_read_object(evaluation / "reward_model.json", problems),
-        reward_kl=_read_object(evaluation / "reward_kl.json", problems),
-        people=_read_object(evaluation / "people.json", problems),
-        board=_read_object(evaluation / "board.json", problems),
-        your_label=_read_object(evaluation / "your_label.json", problems),
+        axes=read_object(evaluation / "axes.json", problems),
+        readiness=read_object(evaluation / "readiness.json", problems),
+        preference_accuracy=read_object(evaluation / "preference_accuracy.json", problems),
+        reward_model=read_object(evaluation / "reward_model.json", problems),
+        reward_kl=read_object(evaluation / "reward_kl.json", problems),
+        people=read_object(evaluation / "people.json", problems),
+        board=read_object(evaluation / "board.json", problems),
+        your_label=read_object(evaluation / "your_label.json", problems),
         problems=tuple(problems),
     )
 
 
-def _read_object(file: Path, problems: list[str]) -> Record:
+def read_object(file: Path, problems: list[str]) -> Record:
+    """The object in a file of JSON or YAML; empty where there is none; `problems` is told where it cannot be read."""
     try:
         text = file.read_text(encoding="utf-8", errors="replace")
         found = yaml.safe_load(text) if file.suffix == ".yaml" else json.loads(text)

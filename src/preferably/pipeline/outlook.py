@@ -1,0 +1,106 @@
+"""What a job would do, before it does anything: each stage done or to do, with time and memory where they are known."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from preferably import api
+from preferably.data.load import load_feedback
+from preferably.errors import PreferablyError
+from preferably.judging.settings import is_judge_file, read_judges
+from preferably.pipeline.align import check_inputs
+from preferably.pipeline.keeping import State, digest_of, read_kept, state_of
+from preferably.pipeline.plan import AlignSettings
+from preferably.pipeline.stages import Stage, stages_of
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """One stage before it is done. `seconds` and `memory` (bytes) are None where they are not known, and `why` says it;
+    `refused` is why a training would not begin."""
+
+    stage: Stage
+    state: State
+    work: str  # what there is to do, in numbers
+    seconds: float | None = None
+    memory: int | None = None
+    why: str = ""
+    refused: str = ""
+
+
+def outlook(settings: AlignSettings) -> Iterator[Outlook]:
+    """Each stage of the job in turn. A stage whose inputs are not made yet counts as to do; if they come out as before,
+    it will be found done. Nothing is trained or written, and no server is asked.
+
+    Trainings whose data is there are estimated as `preferably train --dry-run` does it, on the model that the job
+    begins with where theirs is not made yet. Raises what cannot be used.
+    """
+    stages = stages_of(settings)
+    check_inputs(stages)
+    outputs: dict[str, str] = {}
+    for stage in stages:
+        known = all(name in outputs for name in stage.needs)
+        state: State = state_of(stage, digest_of(stage, outputs)) if known else "new"
+        if state == "done":
+            kept = read_kept(stage)
+            outputs[stage.name] = kept.output
+            yield Outlook(stage, state, "", kept.seconds)
+        elif stage.kind in ("sft", "train"):
+            yield _training(stage, state, settings, outputs)
+        else:
+            yield Outlook(stage, state, _work(stage, stages))
+
+
+def _training(stage: Stage, state: State, settings: AlignSettings, outputs: Mapping[str, str]) -> Outlook:
+    missing = [one.stage for one in stage.inputs if one.role != "model" and one.stage and one.stage not in outputs]
+    if missing:
+        return Outlook(stage, state, stage.method, why=f"needs what {', '.join(dict.fromkeys(missing))} makes")
+    own = dict(stage.settings) | stage.free
+    for role in ("reward", "guard", "held_out_data", "ptx_data", "reference_model", "critic"):
+        if names := stage.named(role):
+            own[role] = names if role in ("reward", "held_out_data", "ptx_data") else names[0]
+    [model] = (one for one in stage.inputs if one.role == "model")
+    stands_in = bool(model.stage) and model.stage not in outputs
+    name = settings.model if stands_in else model.name
+    try:
+        plan = api.plan(stage.method, model=name, data=stage.named("data"), output=stage.folder, **own)
+    except PreferablyError as error:
+        return Outlook(stage, state, stage.method, why="it would be refused", refused=str(error))
+    if isinstance(plan.estimate, str):
+        return Outlook(stage, state, stage.method, why=plan.estimate)
+    work = f"{plan.estimate.work.steps:,} steps on {plan.account['train']:,} rows"
+    seconds = None if plan.seconds is None else sum(plan.seconds.values())
+    why = f"estimated on {settings.model}" if stands_in else ""
+    return Outlook(stage, state, work, seconds, plan.estimate.memory.peak, why, plan.refused or "")
+
+
+def _work(stage: Stage, stages: Sequence[Stage]) -> str:
+    """How much there is of it, where counting is enough to know."""
+    own, prompts = stage.settings, _prompts(stage)
+    if stage.kind == "sample":
+        models = len(stage.named("model"))
+        return f"{prompts:,} prompts x {own['samples']} answers" + (f" of {models} models" if models > 1 else "")
+    if stage.kind == "ready":
+        return f"{prompts:,} prompts x {own['samples']} answers"
+    if stage.kind == "evaluate":
+        judge = stage.named("judge")[0]
+        asked = len(read_judges(judge)) * 2 * prompts * own["samples"] if is_judge_file(judge) else 0
+        judged = f", {asked:,} questions to {judge}" if asked else f", judged by {judge}"
+        return f"{prompts:,} prompts x {own['samples']} answers of two models{judged}"
+    if stage.kind == "judge":
+        [drawn] = (one for one in stages if one.name in stage.needs)
+        answers = drawn.settings["samples"] * len(drawn.named("model"))
+        orders = 2 if own["orders"] == "both" else 1
+        judge = stage.named("judge")[0]
+        asked = _prompts(drawn) * answers * (answers - 1) // 2 * orders * len(read_judges(judge))
+        return f"at most {asked:,} questions to {judge}"
+    return ", ".join(Path(name).name for name in stage.named("data")) if stage.kind == "check" else ""
+
+
+def _prompts(stage: Stage) -> int:
+    """How many prompts a stage asks."""
+    if not (names := stage.named("prompts")):
+        return 0
+    limit: Any = stage.settings.get("limit")
+    return len(load_feedback(names, "prompts", limit=limit).groups)

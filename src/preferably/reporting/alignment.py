@@ -1,0 +1,235 @@
+"""A whole job on one page: what it came to, round by round, and what to read before believing it. From `align.json` and
+the run directories that it names."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from preferably.reporting import result
+from preferably.reporting.account import Stage, stage
+from preferably.reporting.charts import Chart, lines, still
+from preferably.reporting.curves import Curve
+from preferably.reporting.figures import NONE, count, duration, percent, plural, significant
+from preferably.reporting.page import data_block, shell, write_page
+from preferably.reporting.report import warning_of
+from preferably.reporting.run_files import Record, RunFiles, finite, flat, part, read_object, read_run, records, text
+from preferably.reporting.samples import Sample, samples
+from preferably.reporting.scrutiny import Flagged, flagged
+from preferably.reporting.shortcomings import shortcomings
+from preferably.reporting.verdict import Verdict, kl_of, verdict_of, word_for
+from preferably.reporting.visible import plain
+
+SHOWN = 6  # samples of each last model; its own page has more
+COLOURS = ("var(--run-1)", "var(--run-2)", "var(--run-3)", "var(--run-4)", "var(--run-5)", "var(--run-6)")
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """One policy of one round, in the tables and, if it is the last of its road, at the top."""
+
+    name: str  # the road, with its round where there are several
+    link: str
+    run: RunFiles
+    quality: Verdict | None
+    n: str
+    kl: str
+    length: str
+    over_previous: Verdict | None
+    first: bool  # of its road: there is no round before
+    headline: result.Decoding | None
+    flagged: list[Flagged]
+    samples: list[Sample]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """One stage in the table of all."""
+
+    name: str
+    state: str
+    time: str
+    digest: str
+    link: str
+    command: str
+
+
+def render_alignment(directory: Path, record: Record) -> Path:
+    """Writes `directory/report.html` from the contents of `align.json` and returns its path; `ConfigError` where that
+    cannot be."""
+    rounds = list(records(record, "rounds"))
+    several = len({one["round"] for one in rounds}) > 1
+    made = [_made(directory, one, several) for one in rounds]
+    last = {one["road"]: policy for one, policy in zip(rounds, made, strict=True)}
+    charts = _charts(rounds) if several else []
+    trained = [one for one in records(record, "stages") if one["kind"] in ("sft", "train") and one["state"] == "done"]
+    runs = [(one, read_run(directory / one["folder"])) for one in trained]
+    page = shell(["draw.js"] if charts else []) | {
+        "title": f"Alignment · {plain(directory.resolve().name)}",
+        "subtitle": list(_subtitle(record, rounds)),
+        "state": _state(record),
+        "gates": list(records(record, "gates")),
+        "last": list(last.values()),
+        "made": made,
+        "several": several,
+        "charts": charts,
+        "stills": {chart.slug: still(chart) for chart in charts},
+        "specs": data_block(charts),
+        "trained": [_fit(directory, one, run) for one, run in runs],
+        "warnings": [(one["name"], [warning_of(line) for line in run.warnings]) for one, run in runs if run.warnings],
+        "data": list(_data(directory, record)),
+        "readiness": list(_readiness(directory, record)),
+        "audits": [(one["name"], result.facts(part(one, "figures"))) for one in _stages(record, "audit")],
+        "asked": [_asked(one) for one in records(record, "asked")],
+        "seconds": duration(finite(record, "seconds")),
+        "stages": [_done(one) for one in records(record, "stages")],
+        "limits": list(shortcomings(record, directory)),
+        "settings": [(name, result.fact(value)) for name, value in flat(_listed(part(record, "settings")))],
+        "path": str(directory / "align.json"),
+    }  # fmt: skip
+    return write_page(directory / "report.html", "alignment.html.j2", page)
+
+
+def _subtitle(record: Record, rounds: Sequence[Record]) -> Iterator[str]:
+    settings = part(record, "settings")
+    yield f"from {text(settings, 'model')}"
+    number = len({one["round"] for one in rounds})
+    if number > 1:
+        yield plural(number, "round")
+    if judge := text(part(settings, "evaluate"), "judge"):
+        yield f"judged by {judge}"
+    yield duration(finite(record, "seconds"))
+
+
+def _state(record: Record) -> str:
+    state, reason = text(record, "state"), text(record, "reason").rstrip(".")
+    if state == "finished":
+        return ""
+    return (
+        f"This job has not finished: it {state}{f' ({reason})' if reason else ''}. Figures are of what is done so far."
+    )
+
+
+def _made(directory: Path, one: Record, several: bool) -> Made:
+    run = read_run(directory / one["run"])
+    quality, previous = part(one, "quality"), part(one, "over_previous")
+    name = f"{one['road']}, round {one['round']}" if several else one["road"]
+    return Made(
+        name=name, link=_link(one["run"]), run=run,
+        quality=_verdict(quality), n=count(finite(quality, "n")), kl=kl_of(run.win_rate).replace(" nats", ""),
+        length=" → ".join(
+            significant(finite(part(run.win_rate, "length"), side), 3) for side in ("against", "model")
+        ) if run.win_rate else NONE,
+        over_previous=_verdict(previous), first=one["round"] == 1,
+        headline=result.headline(run), flagged=[flag for flag in flagged(run.win_rate) if flag.warns],
+        samples=samples(run)[:SHOWN],
+    )  # fmt: skip
+
+
+def _verdict(figures: Record) -> Verdict | None:
+    """Of the figures of an evaluation, for a cell; the sentence at the top is the run's own."""
+    if not figures:
+        return None
+    found = verdict_of(figures)
+    return Verdict(word_for(found.interval), "", found.win_rate, found.interval, found.confidence)
+
+
+def _charts(rounds: Sequence[Record]) -> list[Chart]:
+    """Answer quality and training fit over the rounds, apart: either can move without the other."""
+    roads = list(dict.fromkeys(one["road"] for one in rounds))
+    colours = {road: COLOURS[at % len(COLOURS)] for at, road in enumerate(roads)}
+
+    def curves(outer: str, key: str) -> list[Curve]:
+        return [
+            Curve(road, tuple(
+                (float(one["round"]), value) for one in rounds
+                if one["road"] == road and (value := finite(part(one, outer), key)) is not None
+            ), True) for road in roads
+        ]  # fmt: skip
+
+    drawn: list[tuple[str, str, str, list[Curve], str, dict[str, Any]]] = [
+        ("quality", "Answer quality", "Win rate over the model that the first round began from, on held-out prompts.",
+         curves("quality", "win_rate"), "win rate", {"level": 0.5, "shares": True}),
+        ("fit", "Training fit", "Held-out preference accuracy at the end of each round, on that round's own pairs: how "
+         "well they were learnt. It says nothing of the answers.", curves("training", "eval_rewards/accuracies"),
+         "share of pairs", {"level": 0.5, "shares": True}),
+    ]  # fmt: skip
+    return [
+        Chart(slug, title, help, lines(found, y=axis, x="round", colours=colours if len(roads) == 1 else None, **style))
+        for slug, title, help, found, axis, style in drawn
+        if any(line.points for line in found)
+    ]
+
+
+def _fit(directory: Path, one: Record, run: RunFiles) -> tuple[str, str, Stage]:
+    return text(one, "name"), _link(one["folder"]), stage(run)
+
+
+def _stages(record: Record, kind: str) -> list[Record]:
+    return [one for one in records(record, "stages") if one["kind"] == kind and one["state"] == "done"]
+
+
+def _data(directory: Path, record: Record) -> Iterator[tuple[str, list[tuple[str, str]], list[str]]]:
+    """Of each check: its title, what it counted, and what it remarked on."""
+    for one in _stages(record, "check"):
+        for kind, found in read_findings(directory / one["folder"]).items():
+            rows = part(found, "rows")
+            rejected = sum(value for value in part(rows, "rejected").values() if isinstance(value, int))
+            counted = [
+                ("rows read", count(finite(rows, "read"))), ("used", count(finite(rows, "used"))),
+                ("duplicates", count(finite(rows, "deduplicated"))), ("rejected", count(rejected)),
+                (kind, count(finite(found, "groups"))),
+                ("prompts", count(finite(part(found, "prompts"), "distinct"))),
+            ]  # fmt: skip
+            longer = finite(part(part(found, "lengths"), "longer"), "value")
+            counted += [("longer one chosen", percent(longer, 0))] if longer is not None else []
+            people = part(found, "labelers")
+            agree = finite(part(people, "agreement"), "value")
+            counted += [("labelers", count(len(part(people, "labelers"))))] if people else []
+            counted += [("two labelers agree", percent(agree, 0))] if agree is not None else []
+            title = text(one, "name") if kind == "pairs" else f"{text(one, 'name')}: {kind}"
+            yield title, counted, [text(remark, "text") for remark in records(found, "remarks")]
+
+
+def read_findings(folder: Path) -> Record:
+    """The findings of a check by kind of feedback, as its stage wrote them; empty where it did not."""
+    problems: list[str] = []
+    return part(read_object(folder / "findings.json", problems), "findings")
+
+
+def _readiness(directory: Path, record: Record) -> Iterator[tuple[str, str]]:
+    for one in _stages(record, "ready"):
+        yield from result.readiness(read_object(directory / one["folder"] / "readiness.json", []))
+
+
+def _asked(one: Record) -> list[str]:
+    cost = finite(one, "cost")
+    return [
+        f"{text(one, 'model')} at {text(one, 'server')}", count(finite(one, "requests")), count(finite(one, "tokens")),
+        significant(cost) if cost else NONE,
+    ]  # fmt: skip
+
+
+def _done(one: Record) -> Done:
+    words = {"done": "done, as before" if one["cached"] else "done", "begun": "begun", "new": "not begun"}
+    tries = f", in {one['tries']} tries" if one["tries"] > 1 else ""
+    time = duration(finite(one, "seconds")) + tries if one["tries"] else NONE
+    link = _link(one["folder"], "") if one["state"] != "new" else ""
+    return Done(text(one, "name"), words[one["state"]], time, text(one, "digest")[:12], link, text(one, "command"))
+
+
+def _listed(settings: Record) -> Record:
+    """Settings with the items of lists of mappings counted, so that each value stands on a line."""
+    made: dict[str, Any] = {}
+    for name, value in settings.items():
+        if isinstance(value, list) and any(isinstance(item, dict) for item in value):
+            made |= {f"{name}.{at}": item for at, item in enumerate(value)}
+        else:
+            made[name] = value
+    return made
+
+
+def _link(folder: str, page: str = "report.html") -> str:
+    return quote(os.path.join(folder, page))

@@ -1,0 +1,61 @@
+"""What the figures of a job do not show, in sentences: a page that leaves this out is an advertisement."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from preferably.reporting.figures import percent, plural
+from preferably.reporting.run_files import Record, finite, part, read_object, records, text
+from preferably.statistics.planning import points_seen
+
+
+def shortcomings(record: Record, directory: Path) -> Iterator[str]:
+    """The limits of a job as `record` (`align.json`) and the files in `directory` tell them."""
+    settings = part(record, "settings")
+    for gate in records(record, "gates"):
+        went_on = text(gate, "went_on")
+        if went_on:
+            how = "was skipped" if went_on == "skipped" else "only warns"
+            yield f"The {text(gate, 'gate')} gate at {text(gate, 'stage')} was closed and {how}."
+    yield from _not_asked(settings)
+    yield from _of_the_judge(settings)
+    rates = [
+        read_object(directory / one["run"] / "evaluation" / "win_rate.json", []) for one in records(record, "rounds")
+    ]
+    spread = max((value for one in rates if (value := finite(one, "spread"))), default=None)
+    prompts = min((int(value) for one in rates if (value := finite(one, "n"))), default=0)
+    if prompts and spread:
+        yield (
+            f"{plural(prompts, 'held-out prompt')} tell differences of {percent(points_seen(prompts, spread), 0)} from "
+            "50% in four cases of five; smaller ones may be there and not be seen."
+        )
+    if sum(bool(one) for one in rates) > 1:
+        yield (
+            "Several models were judged on the same prompts: the best of them is a little flattered. Confirm the one "
+            "that you take on fresh prompts (preferably evaluate)."
+        )
+    if not settings.get("audit"):
+        yield "Nothing was audited: what was lost or hidden meanwhile was not looked for."
+
+
+def _not_asked(settings: Record) -> Iterator[str]:
+    if not settings.get("evaluate"):
+        yield "No model was judged: whether any of them got better is not known from training."
+    if settings.get("train") and not settings.get("ready"):
+        yield "There was no readiness gate: preferences shape what a model can do already, and teach no skill."
+    if settings.get("train") and settings.get("preferences") and not settings.get("check"):
+        yield "The preferences were not checked before they were trained on."
+
+
+def _of_the_judge(settings: Record) -> Iterator[str]:
+    judge = text(part(settings, "evaluate"), "judge")
+    if not judge:
+        return
+    if any(text(source, "judge") == judge for source in records(settings, "preferences")):
+        yield (
+            f"{judge} judges the models and also made preferences that they learnt: the win rate says how well its "
+            "taste was learnt, and not whether people share it. Another judge, or people, would say."
+        )
+    if judge.endswith((".yaml", ".yml")):
+        yield f"What {judge} is worth was not measured here: preferably judge audit holds it against people."
+    elif not judge.startswith("people"):
+        yield f"{judge} sees what it was written or trained to see, and nothing else."

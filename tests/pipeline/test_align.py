@@ -1,0 +1,172 @@
+"""A job as a user runs it, on a tiny model: gates, rounds, judges on a server, what is written."""
+
+import json
+import re
+
+import pytest
+import yaml
+from fault_server import MARK, FaultServer, reply
+
+from preferably.errors import DataError
+from preferably.pipeline.align import align
+from preferably.pipeline.gates import GateError
+from preferably.pipeline.outlook import outlook
+from preferably.pipeline.plan import align_settings
+
+
+def run(job, skip=(), **changes):
+    watch = job.watch()
+    made = align(align_settings(job(**changes)), watcher=watch, skip=skip)
+    return made, watch
+
+
+def account(job):
+    return json.loads((job.place / "out" / "align.json").read_text())
+
+
+def test_two_rounds_each_from_the_model_before_with_figures_of_their_own(job):
+    place = job.place
+    source = {"judge": f"{place}/rules.py:score", "prompts": str(place / "ask.jsonl"), "samples": 4, "max_tokens": 8}
+    changes = {
+        "sft": None,
+        "preferences": [source],
+        "iterate": 2,
+        "check": {"max_rejected": 0.2},
+        "train": [{"method": "dpo", "held_out": 0.3} | job.quick],
+    }
+    made, watch = run(job, **changes)
+    assert made.stopped_by is None and watch.did == [
+        "round-1/sample-1", "round-1/check", "round-1/dpo", "round-1/evaluate-dpo",
+        "round-2/sample-1", "round-2/check", "round-2/dpo", "round-2/evaluate-dpo",
+        "round-2/evaluate-dpo-over-previous",
+    ]  # fmt: skip
+    out = place / "out"
+    first, second = (out / f"round-{number}" / "dpo" for number in (1, 2))
+    settings = [yaml.safe_load((one / "config.yaml").read_text()) for one in (first, second)]
+    assert settings[0]["model"] == job()["model"] and settings[1]["model"] == str(first / "model")
+    # The second round learns from what the first round's model says, and that alone.
+    assert settings[1]["data"] == [str(out / "round-2" / "sample-1" / "samples.jsonl")]
+    assert (out / "round-1/sample-1/samples.jsonl").read_text() != (out / "round-2/sample-1/samples.jsonl").read_text()
+    for one, told in zip((first, second), account(job)["rounds"], strict=True):
+        rate = json.loads((one / "evaluation" / "win_rate.json").read_text())
+        assert rate["against"] == job()["model"] and told["quality"]["win_rate"] == rate["win_rate"]
+        last = [json.loads(line) for line in (one / "metrics.jsonl").read_text().splitlines()][-1]
+        assert told["training"]["eval_loss"] == last["eval_loss"]
+    over = json.loads((out / "round-2/evaluate-dpo-over-previous/evaluation/win_rate.json").read_text())
+    assert over["against"] == str(first / "model") or over["against"] == str(first)
+    assert account(job)["rounds"][1]["over_previous"]["win_rate"] == over["win_rate"]
+    page = (out / "report.html").read_text()
+    assert "Round by round" in page and "made preferences that they learnt" in page
+    assert run(job, **changes)[1].did == []
+
+
+def test_a_gate_stops_with_what_to_do_and_is_skipped_on_demand(job):
+    ready = {"limit": 2, "max_tokens": 4, "samples": 1}
+    changes = {"sft": None, "ready": ready, "evaluate": None}
+    with pytest.raises(GateError, match=r"The ready gate is closed. ready: fine-tune first: .* --skip-gate ready\."):
+        run(job, **changes)
+    assert not (job.place / "out" / "dpo").exists() and account(job)["state"] == "failed"
+    assert "gate closed" in (job.place / "out" / "report.html").read_text()
+    made, watch = run(job, skip=["ready"], **changes)
+    assert watch.gates == [("ready", True)] and watch.done == ["ready"] and watch.did == ["check", "dpo"]
+    assert [(gate["gate"], gate["went_on"]) for gate in account(job)["gates"]] == [("ready", "skipped")]
+    assert "The ready gate at ready was closed and was skipped." in made.report.read_text()
+    _, watch = run(job, **changes | {"ready": ready | {"gate": "warn"}})
+    assert watch.gates == [("ready", False)] and watch.did == []
+
+
+def test_the_data_gate_sees_faults_contradictions_leaks_and_a_lean(job):
+    pairs = [json.loads(line) for line in (job.place / "pairs.jsonl").read_text().splitlines()]
+    only = {"sft": None, "evaluate": None, "train": [{"method": "dpo", "max_steps": 1}]}
+
+    def closed(rows, **check):
+        job.rows("pairs.jsonl", rows)
+        with pytest.raises(GateError) as told:
+            run(job, check=check, **only)
+        return str(told.value)
+
+    against = [{"prompt": row["prompt"], "chosen": row["rejected"], "rejected": row["chosen"]} for row in pairs[:4]]
+    assert "4 of 52 rows (7.7%) contradict an earlier one" in closed(pairs + against)
+    assert "--skip-gate check" in closed([*pairs, {"prompt": "held 0 u", "chosen": "a", "rejected": "b"}])
+    assert "2 of 50 rows (4.0%) were rejected" in closed(pairs + [{"prompt": "x", "chosen": "y"}, {"prompt": "x"}])
+    # "yes" over "no no": the shorter one every time.
+    assert "the longer answer is the chosen one in 0% of pairs, below min_longer 0.3" in closed(pairs, min_longer=0.3)
+    assert "there are 48 pairs, fewer than least 100" in closed(pairs, least=100)
+    assert not (job.place / "out" / "dpo").exists()
+
+
+def longest(body):
+    mark = MARK.search(body["messages"][0]["content"])
+    if mark is None:
+        return reply("hello")
+    found = re.findall(rf"--- reply ?([A-Z]) {mark[1]}\n(.*?)\n--- end", body["messages"][1]["content"], re.DOTALL)
+    return reply(json.dumps({"mark": mark[1], "better": max(found, key=lambda one: len(one[1]))[0]}))
+
+
+def test_a_judge_on_a_server_fills_a_store_by_principles_and_is_paid_once(job):
+    place = job.place
+    (place / "desk.yaml").write_text("name: desk\nversion: 1\nprinciples:\n- {id: long, text: Longer is better.}\n")
+    with FaultServer(answer=longest) as server:
+        told = {"server": server.url, "model": "judge", "schema": "no", "logprobs": "no",
+                "replies": f"{place}/replies.db", "prices": [1.0, 1.0]}  # fmt: skip
+        (place / "judge.yaml").write_text(yaml.safe_dump(told))
+        source = {"judge": str(place / "judge.yaml"), "constitution": str(place / "desk.yaml"),
+                  "prompts": str(place / "ask.jsonl"), "max_tokens": 6, "limit": 6}  # fmt: skip
+        changes = {
+            "sft": None, "preferences": [source], "train": [{"method": "dpo", "held_out": 0} | job.quick],
+            "evaluate": {"judge": str(place / "judge.yaml"), "max_tokens": 6, "limit": 4},
+        }  # fmt: skip
+        run(job, **changes)
+        asked = len(server.seen)
+        by_name = {one["name"]: one["figures"] for one in account(job)["stages"]}
+        [judge] = by_name["judge-1"]["judges"]
+        assert judge["asked"] == judge["ok"] == 12 and judge["failed"] == 0  # 6 pairs in both orders
+        [spent] = account(job)["asked"]
+        assert spent["requests"] == asked and spent["cost"] == pytest.approx(spent["tokens"] * 1e-6)
+        # Its concurrency is no part of what it says, so a change asks nothing again.
+        (place / "judge.yaml").write_text(yaml.safe_dump(told | {"concurrency": 2}))
+        assert run(job, **changes)[1].did == [] and len(server.seen) == asked
+        (place / "judge.yaml").write_text(yaml.safe_dump(told | {"rubric": "Short is good."}))
+        assert run(job, **changes)[1].did[0] == "judge-1" and len(server.seen) > asked
+
+
+def test_questions_that_get_no_answer_hold_the_job_and_are_asked_again(job):
+    place = job.place
+    plan = {"fault": "400"}
+    with FaultServer(
+        answer=longest, plan=lambda tries, body, random: plan["fault"] if random.random() < 0.4 else ""
+    ) as server:
+        told = {
+            "server": server.url,
+            "model": "judge",
+            "schema": "no",
+            "logprobs": "no",
+            "replies": f"{place}/replies.db",
+        }
+        (place / "judge.yaml").write_text(yaml.safe_dump(told))
+        source = {"judge": str(place / "judge.yaml"), "prompts": str(place / "ask.jsonl"), "max_tokens": 6}
+        only = {"sft": None, "preferences": [source], "evaluate": None, "train": [{"method": "dpo"} | job.quick]}
+        with pytest.raises(DataError, match=r"judge-1: \d+ of 60 questions to judge got no answer .* max_failed 0.01"):
+            run(job, **only)
+        plan["fault"] = ""
+        _, watch = run(job, **only)
+        assert watch.done == ["sample-1"] and watch.did == ["judge-1", "check", "dpo"]
+
+
+def test_a_dry_run_estimates_what_can_be_known(job):
+    place, ask = job.place, str(job.place / "ask.jsonl")
+    files, sampled = {"files": str(place / "pairs.jsonl")}, {"judge": f"{place}/rules.py:score", "prompts": ask}
+
+    def seen(**changes):
+        return {one.stage.name: one for one in outlook(align_settings(job(evaluate=None, **changes)))}
+
+    found = seen(preferences=[files], ready={})
+    assert found["dpo"].why == f"estimated on {job()['model']}" and found["dpo"].seconds > 0
+    assert found["dpo"].memory > 1e7 and found["dpo"].refused == ""
+    assert found["sft"].work.startswith("2 steps on") and found["sft"].why == ""
+    assert found["ready"].work == "12 prompts x 4 answers"
+    road = {"reward": {"max_steps": 1}, "ppo": {"max_steps": 1}}
+    found = seen(sft=None, preferences=[sampled | {"samples": 3}], train=[road])
+    assert found["sample-1"].work == "30 prompts x 3 answers" and found["sample-1"].seconds is None
+    assert found["ppo-reward"].why == "needs what sample-1 makes" and found["ppo"].why == "needs what ppo-reward makes"
+    assert not (place / "out").exists()

@@ -1,0 +1,233 @@
+"""What is done again and what is not: stages that take no time stand in for those that train."""
+
+import json
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from preferably.errors import CheckpointError, ConfigError, DataError
+from preferably.pipeline import doing
+from preferably.pipeline.align import align
+from preferably.pipeline.outlook import outlook
+from preferably.pipeline.plan import align_settings
+from preferably.pipeline.stages import stages_of
+
+STAGES = ["sft", "sample-2", "check", "dpo", "evaluate-dpo", "kto", "evaluate-kto"]
+
+
+def told(stage):
+    """All that a stage is given, so that what it makes differs where anything does."""
+    read = [Path(one.name) for one in stage.inputs]
+    files = [path / "model" / "model.safetensors" if path.is_dir() else path for path in read]
+    contents = [file.read_text() for file in files if file.exists() and file.suffix in (".jsonl", ".safetensors")]
+    return sha256(json.dumps([stage.settings, contents]).encode()).hexdigest()
+
+
+def train(stage, watcher):
+    (stage.folder / "model").mkdir(parents=True, exist_ok=True)
+    (stage.folder / "status.json").write_text('{"state": "finished", "step": 1, "total_steps": 1}')
+    (stage.folder / "model" / "config.json").write_text("{}")
+    (stage.folder / "model" / "model.safetensors").write_text(told(stage))
+    return {"steps": 1}
+
+
+def evaluate(stage, watcher):
+    (stage.folder / "evaluation").mkdir(exist_ok=True)
+    (stage.folder / "evaluation" / "win_rate.json").write_text(json.dumps({"win_rate": 0.5, "judge": told(stage)}))
+    (stage.folder / "samples.jsonl").write_text("")
+    return {"win_rate": 0.5, "interval": [0.4, 0.6], "verdict": "not separable", "n": 12}
+
+
+def sample(stage, watcher):
+    (stage.folder / "samples.jsonl").write_text(json.dumps({"prompt": told(stage)}) + "\n")
+    return {}
+
+
+def check(stage, watcher):
+    rows = {"read": 1, "used": 1, "deduplicated": 0, "rejected": {}, "warned": {}}
+    found = {"rows": rows, "groups": 1, "remarks": [], "lengths": None, "labelers": None, "prompts": {"distinct": 1}}
+    (stage.folder / "findings.json").write_text(json.dumps({"findings": {"pairs": found}, "of": told(stage)}))
+    return {}
+
+
+@pytest.fixture
+def quick(job, monkeypatch):
+    monkeypatch.setattr(doing, "DOES", {"sft": train, "train": train, "evaluate": evaluate, "sample": sample,
+                                        "check": check})  # fmt: skip
+    place = job.place
+
+    def run(**changes):
+        values = job(
+            preferences=[{"files": str(place / "pairs.jsonl")},
+                         {"judge": f"{place}/rules.py:score", "prompts": str(place / "ask.jsonl")}],
+            train=[{"method": "dpo", "beta": 0.1}, {"method": "kto"}],
+        ) | changes  # fmt: skip
+        watch = job.watch()
+        run.settings = align_settings(values)
+        run.made = align(run.settings, watcher=watch)
+        run.watch = watch
+        return watch.did
+
+    run.place = place
+    return run
+
+
+def test_the_digest_of_a_stage_is_that_of_its_settings_and_of_what_it_reads(quick, job):
+    quick()
+    kept = {name: json.loads((quick.place / "out" / name / "stage.json").read_text()) for name in ("sft", "sample-2")}
+
+    def sha(data):
+        return sha256(data).hexdigest()
+
+    def joined(kind, *parts):
+        return sha(b"\0".join([kind.encode(), *(part.encode() for part in parts)]))
+
+    def data(name):
+        return joined("data", sha((quick.place / name).read_bytes()))
+
+    start = Path(job()["model"])
+    ending = (".safetensors", ".json", ".jinja")
+    files = [file for file in sorted(start.iterdir()) if file.suffix in ending]
+    model = joined("model", *(f"{file.name} {sha(file.read_bytes())}" for file in files))
+    settings = {"seed": 0, "device": "cpu", "dtype": "float32"} | job.quick
+    want = ["sft", "sft", settings, [["model", model], ["data", data("demonstrations.jsonl")]]]
+    assert kept["sft"]["digest"] == sha(json.dumps(want, sort_keys=True).encode())
+    # The rules are a file of Python and a name in it; the model is what the stage before made.
+    rules = sha((quick.place / "rules.py").read_bytes()) + "score"
+    own = {"samples": 2, "temperature": 1.0, "max_tokens": 256, "limit": None, "seed": 0, "device": "cpu",
+           "dtype": "float32"}  # fmt: skip
+    read = [["model", kept["sft"]["output"]], ["prompts", data("ask.jsonl")], ["reward", rules]]
+    assert kept["sample-2"]["digest"] == sha(json.dumps(["sample", "", own, read], sort_keys=True).encode())
+    out = quick.place / "out" / "sft" / "model"
+    parts = [f"{name} {sha((out / name).read_bytes())}" for name in ("config.json", "model.safetensors")]
+    assert kept["sft"]["output"] == joined("model", *parts)
+
+
+def test_nothing_is_done_twice_and_a_change_redoes_what_depends_on_it(quick):
+    place = quick.place
+    assert quick() == STAGES and quick() == [] and quick.watch.done == STAGES
+    for name, again in {
+        "demonstrations.jsonl": STAGES,
+        "pairs.jsonl": STAGES[2:],
+        "ask.jsonl": STAGES[1:],
+        "prompts.jsonl": ["check", "evaluate-dpo", "evaluate-kto"],  # held out: what is trained on must not be in it
+    }.items():
+        before = (place / name).read_text()
+        (place / name).write_text(before + before.splitlines()[0].replace("? ", "! ").replace("held", "kept") + "\n")
+        assert quick() == again, name
+        assert quick() == []
+        (place / name).write_text(before)
+        assert quick() == [], f"what was made of the earlier {name} is still there"
+    two = {"train": [{"method": "dpo", "beta": 0.2}, {"method": "kto"}]}
+    assert quick(**two) == ["dpo", "evaluate-dpo"] and quick() == [] and quick(**two) == []
+
+
+def test_settings_by_which_nothing_changes_redo_nothing(quick):
+    quick()
+    kept = [{"method": "dpo", "beta": "1e-1", "keep": 3, "track": "none"}, {"method": "kto", "name": "kto"}]
+    assert quick(train=kept, check={"max_conflicts": 0.5}) == []
+    (quick.place / "pairs.jsonl").rename(quick.place / "renamed.jsonl")
+    again = quick.settings.model_dump(mode="json")["preferences"]
+    again[0]["files"] = str(quick.place / "renamed.jsonl")
+    assert quick(preferences=again) == []
+
+
+def test_what_comes_out_as_before_redoes_nothing_further(quick, monkeypatch):
+    def the_same(stage, watcher):
+        train(stage, watcher)
+        (stage.folder / "model" / "model.safetensors").write_text(stage.name)
+        return {}
+
+    monkeypatch.setitem(doing.DOES, "sft", the_same)
+    quick()
+    file = quick.place / "demonstrations.jsonl"
+    file.write_text(file.read_text() * 2)
+    assert quick() == ["sft"]
+
+
+def test_nothing_is_lost_and_each_thing_is_named_by_what_it_came_from(quick):
+    quick()
+    first = (quick.place / "out" / "dpo" / "model" / "model.safetensors").read_text()
+    digest = json.loads((quick.place / "out" / "dpo" / "stage.json").read_text())["digest"]
+    quick(train=[{"method": "dpo", "beta": 0.2}, {"method": "kto"}])
+    moved = quick.place / "out" / "earlier" / f"dpo-{digest[:12]}"
+    assert moved in quick.watch.moved and (moved / "model" / "model.safetensors").read_text() == first
+    second = json.loads((quick.place / "out" / "dpo" / "evaluation" / "win_rate.json").read_text())
+    quick()
+    assert not moved.exists() and (quick.place / "out" / "dpo" / "model" / "model.safetensors").read_text() == first
+    assert json.loads((quick.place / "out" / "dpo" / "evaluation" / "win_rate.json").read_text()) != second
+
+
+def test_an_output_that_was_changed_since_is_made_again_and_kept(quick):
+    quick()
+    model = quick.place / "out" / "dpo" / "model" / "model.safetensors"
+    made = model.read_text()
+    model.write_text("by hand")
+    assert quick() == ["dpo"] and model.read_text() == made  # and so its evaluation still holds
+    assert [(path / "model" / "model.safetensors").read_text() for path in quick.watch.moved] == ["by hand"]
+    model.unlink()
+    assert quick() == ["dpo"]
+    (quick.place / "out" / "sft" / "stage.json").write_text("{")
+    with pytest.raises(CheckpointError, match="sft/stage.json cannot be read"):
+        quick()
+
+
+def test_an_evaluation_of_other_settings_takes_its_place_in_the_run_and_gives_it_back(quick):
+    rate = quick.place / "out" / "dpo" / "evaluation" / "win_rate.json"
+    quick()
+    first = rate.read_text()
+    judge = {"judge": f"{quick.place}/rules.py:score", "max_tokens": 8}
+    assert quick(evaluate=judge) == ["evaluate-dpo", "evaluate-kto"] and rate.read_text() != first
+    assert quick() == [] and rate.read_text() == first
+
+
+def test_a_stage_that_failed_is_told_by_name_and_the_job_goes_on_from_it(quick, monkeypatch):
+    def fail(stage, watcher):
+        raise DataError("no rows")
+
+    monkeypatch.setitem(doing.DOES, "check", fail)
+    with pytest.raises(DataError, match="check: no rows"):
+        quick()
+    account = json.loads((quick.place / "out" / "align.json").read_text())
+    assert account["state"] == "failed" and account["reason"] == "check: no rows"
+    assert [one["state"] for one in account["stages"]] == ["done", "done", "begun", "new", "new", "new", "new"]
+    assert "This job has not finished" in (quick.place / "out" / "report.html").read_text()
+    monkeypatch.setitem(doing.DOES, "check", check)
+    assert quick() == STAGES[2:]
+
+
+def test_what_is_missing_is_told_before_anything_begins(quick):
+    with pytest.raises(DataError, match="nowhere.jsonl does not exist"):
+        quick(prompts=str(quick.place / "nowhere.jsonl"))
+    with pytest.raises(ConfigError, match="nothing.py does not exist"):
+        quick(evaluate={"judge": f"{quick.place}/nothing.py:score"})
+    assert not (quick.place / "out").exists()
+    quick()
+    with pytest.raises(ConfigError, match="no gate 'chek' to skip"):
+        align(quick.settings, watcher=None, skip=["chek"])
+
+
+def test_a_dry_run_tells_what_is_done_and_makes_nothing(quick):
+    quick()
+    changed = quick.settings
+    assert [one.state for one in outlook(changed)] == ["done"] * 7
+    file = quick.place / "pairs.jsonl"
+    file.write_text(file.read_text() + "\n" + file.read_text().splitlines()[0].replace("? ", "! ") + "\n")
+    before = sorted(quick.place.rglob("*"))
+    found = {one.stage.name: one.state for one in outlook(changed)}
+    assert found == {"sft": "done", "sample-2": "done"} | dict.fromkeys(STAGES[2:], "new")
+    assert sorted(quick.place.rglob("*")) == before
+
+
+def test_each_stage_stands_in_the_account_with_what_it_needs(quick):
+    quick()
+    account = json.loads((quick.place / "out" / "align.json").read_text())
+    assert (account["schema"], account["state"], account["reason"]) == (1, "finished", "")
+    assert [one["name"] for one in account["stages"]] == STAGES
+    by_name = {one["name"]: one for one in account["stages"]}
+    assert by_name["evaluate-dpo"]["needs"] == ["dpo", "sft"] and by_name["dpo"]["folder"] == "dpo"
+    assert account["seconds"] == pytest.approx(sum(one["seconds"] for one in account["stages"]), abs=0.02)
+    assert [one["road"] for one in account["rounds"]] == ["dpo", "kto"]
+    assert account["rounds"][0]["training"] == {"steps": 1} and account["rounds"][0]["quality"]["win_rate"] == 0.5
+    assert [stage.command for stage in stages_of(quick.settings)] == [one["command"] for one in account["stages"]]

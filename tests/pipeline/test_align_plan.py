@@ -1,0 +1,132 @@
+"""What align.yaml may say, what it means, and what is told of a mistake; nothing is run."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+
+from preferably.cli.training import flags, once, pair
+from preferably.config import settings
+from preferably.errors import ConfigError
+from preferably.pipeline.plan import AlignSettings, Check, Evaluate, Ready, Source, align_settings, read_align
+from preferably.pipeline.stages import stages_of
+
+FULL = {
+    "model": "m", "output": "out", "prompts": "held.jsonl", "sft": {"data": ["d.jsonl"], "lr": "1e-3"},
+    "ready": {"checker": "rules.py:right"}, "preferences": [
+        {"files": ["a.jsonl", "b.jsonl"]}, {"store": "preferably.db"},
+        {"judge": "judge.yaml", "prompts": "ask.jsonl", "samples": 3},
+        {"constitution": "desk.yaml", "judge": "judge.yaml", "prompts": "ask.jsonl"},
+        {"judge": "rules.py:score", "prompts": "more.jsonl"},
+    ],
+    "train": [{"method": "dpo", "betas": [0.9, 0.95]}, {"reward": {}, "ppo": {"kl_coef": 0.1}}],
+    "evaluate": {"judge": "judge.yaml", "axes": {"voice": "rules.py:voice"}, "slices": "topic"},
+}  # fmt: skip
+
+
+def test_every_stage_stands_after_those_that_it_needs():
+    stages = stages_of(align_settings(FULL))
+    assert [stage.name for stage in stages] == [
+        "sft", "ready", "sample-3", "judge-3", "sample-4", "judge-4", "sample-5", "check", "dpo", "evaluate-dpo",
+        "ppo-reward", "ppo", "evaluate-ppo",
+    ]  # fmt: skip
+    known = set()
+    for stage in stages:
+        assert set(stage.needs) <= known
+        known.add(stage.name)
+    by_name = {stage.name: stage for stage in stages}
+    learnt = ["a.jsonl", "b.jsonl", "preferably.db", "out/judge-3/judgments.db", "out/judge-4/judgments.db",
+              "out/sample-5/samples.jsonl"]  # fmt: skip
+    assert by_name["dpo"].named("data") == by_name["ppo-reward"].named("data") == learnt
+    assert by_name["check"].named("data") == learnt and by_name["check"].named("prompts") == ["held.jsonl"]
+    assert by_name["ppo"].named("data") == ["ask.jsonl", "more.jsonl"]
+    assert by_name["ppo"].named("reward") == ["out/ppo-reward"] and by_name["ppo"].named("model") == ["out/sft"]
+    assert by_name["evaluate-ppo"].needs == ["ppo", "sft"]
+
+
+def test_a_round_begins_where_the_one_before_ended_and_each_road_goes_its_own_way():
+    stages = {stage.name: stage for stage in stages_of(align_settings(FULL | {"iterate": 2, "ready": None}))}
+    assert stages["round-1/dpo"].model == stages["round-1/ppo"].model == "out/sft"
+    assert stages["round-2/dpo"].model == "out/round-1/dpo" and stages["round-2/ppo"].model == "out/round-1/ppo"
+    assert stages["round-2/sample-3-ppo"].model == "out/round-1/ppo"
+    # What is there before is learnt once: the second round is about the newest model.
+    assert stages["round-2/dpo"].named("data") == [
+        "out/round-2/judge-3-dpo/judgments.db", "out/round-2/judge-4-dpo/judgments.db",
+        "out/round-2/sample-5-dpo/samples.jsonl",
+    ]  # fmt: skip
+    # A reward model learns from all rounds, and begins where the first one did.
+    assert len(stages["round-2/ppo-reward"].named("data")) == 6 + 3
+    assert stages["round-2/ppo-reward"].model == "out/sft"
+    assert stages["round-2/evaluate-dpo"].named("against") == ["out/sft"]
+    assert stages["round-2/evaluate-dpo-over-previous"].named("against") == ["out/round-1/dpo"]
+    assert "round-1/evaluate-dpo-over-previous" not in stages
+    one = {stage.name for stage in stages_of(align_settings(FULL | {"iterate": 2, "train": {"method": "dpo"}}))}
+    assert "round-2/sample-3" in one
+
+
+@pytest.mark.parametrize("name", ["sft", "dpo", "ppo-reward", "ppo"])
+def test_the_command_that_is_printed_says_what_the_stage_does(name):
+    [stage] = [stage for stage in stages_of(align_settings(FULL)) if stage.name == name]
+    program, verb, method, *rest = shlex.split(stage.command)
+    assert (program, verb) == ("preferably", "train")
+    given = []
+    while rest:
+        flag, value = rest.pop(0), rest.pop(0)
+        given.append(pair(value) if flag == "--set" else flags([flag, value])[0])
+    by_hand = settings({"method": method} | once(given))
+    inputs = {one: stage.named(one) for one in ("data", "reward")}
+    inputs["model"] = stage.model
+    ours = settings({"method": stage.method, "output": f"out/{name}"} | stage.settings | stage.free
+                    | {key: value for key, value in inputs.items() if value})  # fmt: skip
+    assert by_hand == ours
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"itrate": 2}, "no key 'itrate'; did you mean 'iterate'"),
+        ({"evaluate": {"jugde": "x"}}, "evaluate: there is no key 'jugde'; did you mean 'judge'"),
+        ({"sft": {"data": "d", "lerning_rate": 1}}, "sft: There is no setting 'lerning_rate'"),
+        ({"train": {"method": "dpo", "bta": 1}}, "train dpo: There is no setting 'bta'"),
+        ({"train": {"method": "dpo", "output": "x"}}, "output is decided by the job"),
+        ({"train": {"method": "dpo", "processes": 2}}, "align trains in one process"),
+        ({"train": {"method": "reward"}}, "reward is no road by itself"),
+        ({"train": {"reward": {}, "dpo": {}}}, "dpo learns from preferences and has no reward"),
+        ({"train": [{"method": "dpo"}, {"method": "dpo"}]}, "two roads of train are called 'dpo'"),
+        ({"train": {"method": "dqo"}}, "dqo"),
+        ({"train": [], "sft": None, "preferences": []}, "nothing is to be trained"),
+        ({"train": []}, "nothing is trained on them"),
+        ({"prompts": None}, "prompts is missing"),
+        ({"preferences": []}, "there are none: give preferences"),
+        ({"preferences": [{"files": "a", "store": "b"}]}, "preferences.0: is either files, or a store, or a judge"),
+        ({"preferences": [{"judge": "j.yaml"}]}, "needs both judge and prompts"),
+        ({"preferences": [{"judge": "r.py:f", "prompts": "p", "samples": 1}]}, "nothing to compare"),
+        ({"preferences": [{"judge": "r.py:f", "prompts": "p", "models": "x"}]}, "judge is a .yaml file"),
+        ({"preferences": [{"files": "a"}], "iterate": 2}, "no source has a judge to repeat"),
+        ({"preferences": [{"files": "a"}], "train": {"reward": {}, "ppo": {}}}, "give it data, a file of prompts"),
+        ({"audit": "soul"}, "there is no audit 'soul'"),
+        ({"iterate": 0}, "iterate: Input should be greater than or equal to 1"),
+        ({"ready": {"samples": "many"}}, "ready.samples: .*got 'many'"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_used_is_told_with_its_place(changes, why):
+    with pytest.raises(ConfigError, match=why):
+        align_settings({name: value for name, value in (FULL | changes).items() if value is not None})
+
+
+def test_a_file_is_read_with_changes_on_top(tmp_path):
+    file = tmp_path / "align.yaml"
+    file.write_text(yaml.safe_dump(FULL))
+    made = read_align(file, {"train.0.beta": 0.3, "evaluate.limit": 9})
+    assert made.train[0].settings["beta"] == 0.3 and made.evaluate.limit == 9
+    with pytest.raises(ConfigError, match="--set train.7.beta: there is no such place"):
+        read_align(file, {"train.7.beta": 1})
+
+
+def test_the_docs_name_every_key():
+    text = (Path(__file__).resolve().parents[2] / "docs" / "align.md").read_text(encoding="utf-8")
+    for part in (AlignSettings, Ready, Source, Check, Evaluate):
+        for name in part.model_fields:
+            assert re.search(rf"`[^`\n]*\b{name}\b[^`\n]*`", text), name
