@@ -79,5 +79,7 @@ def test_fresh_completions_of_a_model_wait_in_the_queue(tmp_path, tiny):
 def test_links_are_of_one_person_each(tmp_path):
     store = str(tmp_path / "p.db")
     asked = ["label", "invite", "http://127.0.0.1:8000/", "--store", store, "--count", "3"]
+    assert isinstance(CliRunner().invoke(app, asked).exception, DataError)  # a store that nobody made yet
+    Store(store).close()
     links = CliRunner().invoke(app, asked).output.split()
     assert len(set(links)) == 3 and all(link.startswith("http://127.0.0.1:8000/join#") for link in links)
