@@ -17,6 +17,7 @@ from preferably.cli import (
     exporting,
     judging,
     labeling,
+    prioritizing,
     quickstarting,
     rewarding,
     sampling,
@@ -47,6 +48,7 @@ app.command("report")(evaluating.report)
 app.command("export")(exporting.export)
 app.command("methods")(training.methods)
 app.add_typer(data.app, name="data")
+labeling.app.command("prioritize")(prioritizing.prioritize)
 app.add_typer(labeling.app, name="label")
 app.add_typer(judging.app, name="judge")
 app.add_typer(rewarding.app, name="reward")
