@@ -8,9 +8,10 @@ the table says (ties and "unsure" count: they were asked for), and held against 
     truth   how often it prefers the reply that the truth prefers
     label   how often it agrees with a labeler drawn at random, expected over their known chances
 
-`information` is `judging.selection.by_states` with the SFT model: it begins without a label, and looks again at every
-size. `needed` is the share of random's labels with which it has the accuracy that random ends with, by the mean over
-seeds (interpolated in the logarithm of labels), with a bootstrap interval over seeds. What is held (`goals`):
+`information` is `judging.selection.by_states` with the SFT model: its first 100 labels are those of `random`, and it
+looks again at every size. `needed` is the share of random's labels with which it has the accuracy that random ends
+with, by the mean over seeds (interpolated in the logarithm of labels), with a bootstrap interval over seeds. What is
+held (`goals`):
 
     needed at most 0.6, and at no size a lower mean accuracy than random
 
@@ -120,39 +121,47 @@ def next_ones(world: World, by: str, asked: list[int], count: int) -> list[int]:
         priorities = drawn(len(world.pairs), world.seed)[free]
     else:
         groups, said = [world.groups[at] for at in free], pairs(world.judged(asked))
-        priorities = by_states(world.model, groups, said, by, read=world.read, ahead=count).priorities
+        found = by_states(world.model, groups, said, by, read=world.read, ahead=count, seed=world.seed)
+        priorities = found.priorities
     return [free[at] for at in order_of(priorities)[:count]]
 
 
-def curve(world: World, start: Path, by: str, sizes: Sequence[int], folder: Path) -> list[dict[str, float]]:
-    """Reward models trained on more and more labels."""
+def curve(
+    world: World, start: Path, by: str, sizes: Sequence[int], folder: Path, random: Sequence[dict[str, float]]
+) -> list[dict[str, float]]:
+    """Reward models trained on more and more labels; those of the labels that chance asked for too are in `random`."""
+    asked: list[int] = []
+    rows: list[dict[str, float]] = []
+    for at, size in enumerate(sizes):
+        asked += next_ones(world, by, asked, size - len(asked))
+        if random and asked == next_ones(world, "random", [], size):
+            found = random[at]
+        else:
+            found = trained_on(world, start, asked, folder) | {"labels": size}
+        rows.append(found)
+        print(f"seed {world.seed} {by} {size}: {found['truth']:.3f} by the truth", flush=True)
+    return rows
+
+
+def trained_on(world: World, start: Path, asked: Sequence[int], folder: Path) -> dict[str, float]:
+    """What a reward model is worth that was trained on the labels asked for, and what these are like."""
     from preferably.config import settings
     from preferably.feedback.views import rankings
     from preferably.training.closing import Progress
     from preferably.training.run import train
 
-    asked: list[int] = []
-    rows = []
-    for size in sizes:
-        asked += next_ones(world, by, asked, size - len(asked))
-        chosen = settings({
-            "method": "reward", "model": str(start), "output": str(folder), "seed": world.seed, "held_out": 0,
-            "learning_rate": world.recipe.reward_learning_rate, "batch_size": world.recipe.reward_batch_size,
-            "epochs": EPOCHS, "weight_decay": 0.1,
-        })  # fmt: skip
-        trained = train(chosen, groups=rankings(world.judged(asked)), progress=Progress())
-        shutil.rmtree(folder)
-        found = world.accuracy(trained.loaded)
-        choices = [(world.labels[at].choice, world.gaps[at]) for at in asked]
-        told = [(choice == 0) == (gap > 0) for choice, gap in choices if choice in (0, 1) and gap]
-        found |= {
-            "labels": size,
-            "label_accuracy": float(np.mean(told)),
-            "gap": float(np.abs(world.gaps[asked]).mean()),
-        }
-        rows.append(found)
-        print(f"seed {world.seed} {by} {size}: {found['truth']:.3f} by the truth", flush=True)
-    return rows
+    chosen = settings({
+        "method": "reward", "model": str(start), "output": str(folder), "seed": world.seed, "held_out": 0,
+        "learning_rate": world.recipe.reward_learning_rate, "batch_size": world.recipe.reward_batch_size,
+        "epochs": EPOCHS, "weight_decay": 0.1,
+    })  # fmt: skip
+    shutil.rmtree(folder, ignore_errors=True)
+    trained = train(chosen, groups=rankings(world.judged(asked)), progress=Progress())
+    shutil.rmtree(folder)
+    choices = [(world.labels[at].choice, world.gaps[at]) for at in asked]
+    told = [(choice == 0) == (gap > 0) for choice, gap in choices if choice in (0, 1) and gap]
+    apart = float(np.abs(world.gaps[list(asked)]).mean())
+    return world.accuracy(trained.loaded) | {"label_accuracy": float(np.mean(told)), "gap": apart}
 
 
 def one_seed(
@@ -168,7 +177,7 @@ def one_seed(
         world = World(recipe, load(start, device="cpu"), seed, sizes)
         row |= {"pairs": len(world.pairs), "held_out_pairs": len(world.held), "ceiling": world.ceiling}
         for by in missing:
-            row[by] = curve(world, start, by, sizes["SIZES"], work / f"run-{seed}")
+            row[by] = curve(world, start, by, sizes["SIZES"], work / f"run-{seed}", row.get("random", []))
             file.write_text(json.dumps(row), encoding="utf-8")
     return row
 
@@ -243,6 +252,8 @@ def main() -> None:
     recipe = replace(Recipe(), **TINY) if options.smoke else Recipe()
     sizes: dict[str, Any] = {name: globals()[name] for name in SMOKE} | (SMOKE if options.smoke else {})
     work = options.work.with_name(f"{options.work.name}-smoke") if options.smoke else options.work
+    if options.smoke:
+        shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True, exist_ok=True)
     environment = facts() | {"matmul_gflops": matmul_rates()}
     start = start_of(recipe, work)

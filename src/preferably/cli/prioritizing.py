@@ -64,7 +64,7 @@ def prioritize(
     ):
         if count:
             console.print(Text(f"{count:,} {why}."), soft_wrap=True)
-    if given and by != "random":
+    if given and by != "random" and not selected.by_chance:
         console.print()
         first = sorted(given, key=lambda pair: -pair[1])
         _show(console, [(task.group, one) for task, one in first])
@@ -111,7 +111,7 @@ def _selected(
     else:
         one = (load_reward if is_reward_model(model) else load)(model_directory(model), device=device)
         loaded = [one]
-        selected = by_states(one, groups, pairs(store.judged()), by, noise=noise)
+        selected = by_states(one, groups, pairs(store.judged()), by, noise=noise, seed=seed)
     for note in (note for one in loaded for note in one.notes):
         console.print(Text(f"note: {note}", style="dim"), soft_wrap=True)
     return selected
@@ -120,10 +120,12 @@ def _selected(
 def _order(by: str, model: str | None, selected: "Selected") -> str:
     if by == "random":
         return "chance"
+    if selected.by_chance:
+        return f"chance: {selected.verdicts:,} pairs were judged so far, too few to tell what is not known"
     if model is None:
         return "how much the reward models disagree" if by == "information" else "how uncertain the verdict is"
-    learnt = f"{selected.verdicts:,} pairs judged so far" if selected.verdicts else "no verdict yet"
-    return f"{'what they would tell' if by == 'information' else 'how uncertain the verdict is'} ({learnt})"
+    what = "what they would tell" if by == "information" else "how uncertain the verdict is"
+    return f"{what}, by {selected.verdicts:,} pairs judged so far"
 
 
 def _show(console: Console, given: "list[tuple[Group, float]]") -> None:

@@ -60,17 +60,19 @@ def disagreement(scores: ArrayLike, noise: float = NOISE) -> Floats:
 
 
 def information(scores: ArrayLike, factor: ArrayLike, noise: float = NOISE, ahead: int = AHEAD) -> Floats:
-    """[n]: what each verdict would tell about the reward, nats, once those with a higher figure were given.
+    """[n]: what each verdict would tell about all groups, once those with a higher figure were given: the share of the
+    mean variance of the log-odds of two completions of a group that it takes away.
 
     The reward of completion k of group i is uncertain: normal with mean `scores` [n, K] and covariance
     factor[i, k] . factor[j, l] with that of completion l of group j, `factor` [n, K, r]. Chosen greedily, up to
-    `ahead` groups, each time the one that adds most to 1/2 log det(I + F), F the Fisher information of all verdicts so
-    far; what is left has what it would add after these. So nothing is asked that the answers before it tell, and
-    figures never rise from one choice to the next. Of equal figures the first group comes first.
+    `ahead` groups; what is left has what it would take away after these. So nothing is asked that the answers before it
+    tell, nor what is odd and tells about itself alone. A figure is never above the one chosen before it; of equal ones
+    the first group comes first.
 
-    Sources: log det of the Fisher information in the last layer of a reward model, Shen et al. 2025
-    (https://arxiv.org/abs/2502.04354); it is BatchBALD (Kirsch et al. 2019, https://arxiv.org/abs/1906.08158) for a
-    normal distribution, and of one pair the criterion of Das et al. 2024 (https://arxiv.org/abs/2402.10500).
+    By the Fisher information in the last layer of a reward model as Shen et al. 2025 (https://arxiv.org/abs/2502.04354),
+    of the predictions that matter as Bickford Smith et al. 2023 (https://arxiv.org/abs/2304.08151) rather than of the
+    weights: V-optimal design. What many verdicts tell together, not each alone, is the point of BatchBALD (Kirsch et
+    al. 2019, https://arxiv.org/abs/1906.08158).
     """
     means, parts = np.asarray(scores, dtype=np.float64), np.asarray(factor, dtype=np.float64)
     chances = verdicts(means, noise)
@@ -79,21 +81,28 @@ def information(scores: ArrayLike, factor: ArrayLike, noise: float = NOISE, ahea
     if ahead < 0:
         raise ValueError(f"Groups are chosen ahead of time from 0 on; got {ahead}.")
     told = _square_roots(means, chances, noise) @ parts  # [n, K, r]: the Fisher information is told @ told.T
-    size = means.shape[1]
-    unknown = np.eye(parts.shape[2])  # what is not known yet, in units of the prior
-    spread = told @ told.transpose(0, 2, 1)
-    gains, left = np.zeros(len(means)), np.ones(len(means), dtype=bool)
+    wanted = _mean_gaps(parts, np.isfinite(means))  # [r, r]: its trace is the mean variance
+    all_there_is = max(float(np.trace(wanted)), np.finfo(np.float64).tiny)
+    eye = np.eye(means.shape[1])
+    spread, reach = told @ told.transpose(0, 2, 1), told @ wanted @ told.transpose(0, 2, 1)
+    unknown = np.eye(parts.shape[2])  # the covariance that is left, in units of the prior
+    gains, left, last = np.zeros(len(means)), np.ones(len(means), dtype=bool), np.inf
     for _ in range(min(ahead, len(means))):
-        worth = np.where(left, _half_log_det(spread), -1.0)
+        worth = np.where(left, _taken(spread, reach), -1.0)
         best = int(np.argmax(worth))
-        gains[best], left[best] = worth[best], False
-        reached = unknown @ told[best].T
-        inner = np.linalg.inv(np.eye(size) + spread[best])
-        shared = told @ reached
-        spread = spread - shared @ inner @ shared.transpose(0, 2, 1)
-        unknown = unknown - reached @ inner @ reached.T
-    gains[left] = np.maximum(_half_log_det(spread[left]), 0.0)
-    return gains
+        gains[best] = last = min(worth[best], last)
+        left[best] = False
+        known = unknown @ told[best].T  # [r, K]
+        inner = np.linalg.inv(eye + spread[best])
+        shared = told @ known  # [n, K, K]
+        far = told @ (unknown @ (wanted @ known))
+        back, near = inner @ shared.transpose(0, 2, 1), inner @ reach[best] @ inner
+        crossed = far @ back
+        reach = reach - crossed - crossed.transpose(0, 2, 1) + shared @ near @ shared.transpose(0, 2, 1)
+        spread = spread - shared @ back
+        unknown = unknown - known @ inner @ known.T
+    gains[left] = np.clip(_taken(spread[left], reach[left]), 0.0, last)
+    return gains / all_there_is
 
 
 def covering(worth: ArrayLike, prompts: Sequence[Hashable]) -> Floats:
@@ -146,6 +155,17 @@ def _square_roots(scores: Floats, chances: Floats, noise: float) -> Floats:
     return found
 
 
-def _half_log_det(spread: Floats) -> Floats:
-    found: Floats = np.linalg.slogdet(np.eye(spread.shape[1]) + spread)[1] / 2
+def _mean_gaps(parts: Floats, there: NDArray[np.bool_]) -> Floats:
+    """[r, r]: the mean over groups of the mean over two of their completions of gap gap^T."""
+    sizes = there.sum(1)
+    present = there[:, :, None]
+    centered = np.where(present, parts - (parts * present).sum(1, keepdims=True) / sizes[:, None, None], 0.0)
+    rows = (centered * np.sqrt(2 / (sizes - 1) / len(parts))[:, None, None]).reshape(-1, parts.shape[2])
+    found: Floats = rows.T @ rows
+    return found
+
+
+def _taken(spread: Floats, reach: Floats) -> Floats:
+    """[n]: the variance that each verdict takes away: the trace of (I + spread)^-1 reach."""
+    found: Floats = np.trace(np.linalg.solve(np.eye(spread.shape[1]) + spread, reach), axis1=1, axis2=2)
     return found

@@ -1,7 +1,7 @@
 """Which groups to ask people about next, by reward models that disagree or by one model and the verdicts so far."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from preferably.errors import ConfigError, DataError
 from preferably.feedback.records import Group
-from preferably.feedback.selection import AHEAD, NOISE, covering, disagreement, information, uncertainty
+from preferably.feedback.selection import AHEAD, NOISE, covering, disagreement, drawn, information, uncertainty
 from preferably.judging.reward import score_groups, scorer_of
 from preferably.judging.states import States, last_states
 from preferably.models.loading import Loaded
@@ -20,15 +20,17 @@ By = Literal["information", "uncertainty"]
 Read = Callable[[Loaded, Sequence[Group]], list[States | None]]
 
 WIDEST = 256  # directions in which states differ that are looked at; the rest hold little
+FEWEST = 80  # verdicts below which chance asks better than a model that knows nothing (bench/LOG.md)
 DRAWS = 64  # reward models that the posterior stands for where only their scores are asked for
 
 
 @dataclass(frozen=True, slots=True)
 class Selected:
-    """Priorities of groups, nats; None for one that a model could not read."""
+    """Priorities of groups, the larger the sooner; None for one that a model could not read."""
 
     priorities: list[float | None]
     verdicts: int = 0  # pairs that were learnt from
+    by_chance: bool = False  # as there are too few verdicts to say what is not known
 
 
 def by_ensemble(models: Sequence[Loaded], groups: Sequence[Group], by: By, *, noise: float = NOISE) -> Selected:
@@ -58,18 +60,21 @@ def by_ensemble(models: Sequence[Loaded], groups: Sequence[Group], by: By, *, no
 
 def by_states(
     loaded: Loaded, groups: Sequence[Group], said: Sequence[Group], by: By, *,
-    noise: float = NOISE, ahead: int = AHEAD, read: Read = last_states,
+    noise: float = NOISE, ahead: int = AHEAD, seed: int = 0, read: Read = last_states,
 ) -> Selected:  # fmt: skip
     """By a reward that is linear in the states of one model, language or reward model: what the verdicts `said`, pairs
     with the chosen one first, leave open, and what the next ones would tell about it (`selection.information`).
 
-    It works from no verdict on: it then covers the ways in which completions differ. Groups hold two completions or
-    more. `DataError` where the model tells no two completions apart.
+    With fewer than `FEWEST` verdicts the order is by chance, drawn with `seed`. Groups hold two completions or more.
+    `DataError` where the model tells no two completions apart.
     """
     states, known = read(loaded, groups), read(loaded, said)
     places = [at for at, one in enumerate(states) if one is not None]
     if not places:
         return Selected([None] * len(groups))
+    learnt_from = sum(one is not None for one in known)
+    if learnt_from < FEWEST:
+        return replace(_told(len(groups), places, drawn(len(places), seed) / len(places), learnt_from), by_chance=True)
     pool = [one for one in states if one is not None]
     turn = _directions(pool)
     gaps = [(one[0] - one[1]) @ turn for one in known if one is not None]
