@@ -8,10 +8,10 @@ the table says (ties and "unsure" count: they were asked for), and held against 
     truth   how often it prefers the reply that the truth prefers
     label   how often it agrees with a labeler drawn at random, expected over their known chances
 
-`information` is `judging.selection.by_states` with the SFT model: its first 100 labels are those of `random`, and it
-looks again at every size. `needed` is the share of random's labels with which it has the accuracy that random ends
-with, by the mean over seeds (interpolated in the logarithm of labels), with a bootstrap interval over seeds. What is
-held (`goals`):
+`information` is `judging.selection.by_states` with the SFT model, `ensemble` is `by_ensemble` with three reward models
+of the labels so far. The first 100 labels are those of `random`; each looks again at every size. `needed` is the share
+of random's labels with which it has the accuracy that random ends with, by the mean over seeds (interpolated in the
+logarithm of labels), with a bootstrap interval over seeds. What is held (`goals`):
 
     needed at most 0.6, and at no size a lower mean accuracy than random
 
@@ -39,6 +39,7 @@ POOL, REPLIES, HELD_OUT, HELD_OUT_REPLIES = 1000, 6, 500, 4  # prompts and repli
 SIZES = (100, 200, 400, 800)
 EPOCHS = 4.0  # few labels take more passes than the quickstart's 8,500; the same for all
 GOAL = 0.6
+ENSEMBLE = 3  # reward models, where they are asked to disagree
 SMOKE = {"POOL": 24, "REPLIES": 2, "HELD_OUT": 20, "HELD_OUT_REPLIES": 2, "SIZES": (8, 16)}
 
 
@@ -110,58 +111,71 @@ class World:
         return {"truth": float(right.mean()), "label": float(agreed.mean())}
 
 
-def next_ones(world: World, by: str, asked: list[int], count: int) -> list[int]:
-    """The pairs to ask about next, `count` of those that were not asked about."""
-    from preferably.feedback.selection import drawn, order_of
-    from preferably.feedback.views import pairs
-    from preferably.judging.selection import by_states
+class Asking:
+    """One way of asking, on the labels of one world."""
 
-    free = sorted(set(range(len(world.pairs))) - set(asked))
-    if by == "random":
-        priorities = drawn(len(world.pairs), world.seed)[free]
-    else:
-        groups, said = [world.groups[at] for at in free], pairs(world.judged(asked))
-        found = by_states(world.model, groups, said, by, read=world.read, ahead=count, seed=world.seed)
-        priorities = found.priorities
-    return [free[at] for at in order_of(priorities)[:count]]
+    def __init__(self, world: World, start: Path, by: str, folder: Path) -> None:
+        self.world, self.start, self.by, self.folder = world, start, by, folder
 
+    def more(self, asked: Sequence[int], count: int) -> list[int]:
+        """The pairs to ask about next, `count` of those that were not asked about."""
+        from preferably.feedback.selection import drawn, order_of
 
-def curve(
-    world: World, start: Path, by: str, sizes: Sequence[int], folder: Path, random: Sequence[dict[str, float]]
-) -> list[dict[str, float]]:
-    """Reward models trained on more and more labels; those of the labels that chance asked for too are in `random`."""
-    asked: list[int] = []
-    rows: list[dict[str, float]] = []
-    for at, size in enumerate(sizes):
-        asked += next_ones(world, by, asked, size - len(asked))
-        if random and asked == next_ones(world, "random", [], size):
-            found = random[at]
+        free = sorted(set(range(len(self.world.pairs))) - set(asked))
+        if self.by == "random" or not asked:
+            priorities: Any = drawn(len(self.world.pairs), self.world.seed)[free]
         else:
-            found = trained_on(world, start, asked, folder) | {"labels": size}
-        rows.append(found)
-        print(f"seed {world.seed} {by} {size}: {found['truth']:.3f} by the truth", flush=True)
-    return rows
+            priorities = self.selected([self.world.groups[at] for at in free], asked, count).priorities
+        return [free[at] for at in order_of(priorities)[:count]]
 
+    def selected(self, groups: Sequence[Any], asked: Sequence[int], count: int) -> Any:
+        from preferably.feedback.views import pairs
+        from preferably.judging.selection import by_ensemble, by_states
 
-def trained_on(world: World, start: Path, asked: Sequence[int], folder: Path) -> dict[str, float]:
-    """What a reward model is worth that was trained on the labels asked for, and what these are like."""
-    from preferably.config import settings
-    from preferably.feedback.views import rankings
-    from preferably.training.closing import Progress
-    from preferably.training.run import train
+        world = self.world
+        if self.by == "ensemble":
+            models = [self.trained(asked, 1000 * member + world.seed) for member in range(1, ENSEMBLE + 1)]
+            return by_ensemble(models, groups, "information")
+        options: dict[str, Any] = {"read": world.read, "ahead": count, "seed": world.seed}
+        return by_states(world.model, groups, pairs(world.judged(asked)), self.by, **options)  # type: ignore[arg-type]
 
-    chosen = settings({
-        "method": "reward", "model": str(start), "output": str(folder), "seed": world.seed, "held_out": 0,
-        "learning_rate": world.recipe.reward_learning_rate, "batch_size": world.recipe.reward_batch_size,
-        "epochs": EPOCHS, "weight_decay": 0.1,
-    })  # fmt: skip
-    shutil.rmtree(folder, ignore_errors=True)
-    trained = train(chosen, groups=rankings(world.judged(asked)), progress=Progress())
-    shutil.rmtree(folder)
-    choices = [(world.labels[at].choice, world.gaps[at]) for at in asked]
-    told = [(choice == 0) == (gap > 0) for choice, gap in choices if choice in (0, 1) and gap]
-    apart = float(np.abs(world.gaps[list(asked)]).mean())
-    return world.accuracy(trained.loaded) | {"label_accuracy": float(np.mean(told)), "gap": apart}
+    def trained(self, asked: Sequence[int], seed: int) -> Any:
+        """A reward model of these labels."""
+        from preferably.config import settings
+        from preferably.feedback.views import rankings
+        from preferably.training.closing import Progress
+        from preferably.training.run import train
+
+        recipe = self.world.recipe
+        chosen = settings({
+            "method": "reward", "model": str(self.start), "output": str(self.folder), "seed": seed, "held_out": 0,
+            "learning_rate": recipe.reward_learning_rate, "batch_size": recipe.reward_batch_size,
+            "epochs": EPOCHS, "weight_decay": 0.1,
+        })  # fmt: skip
+        shutil.rmtree(self.folder, ignore_errors=True)
+        run = train(chosen, groups=rankings(self.world.judged(asked)), progress=Progress())
+        shutil.rmtree(self.folder)
+        return run.loaded
+
+    def worth(self, asked: Sequence[int]) -> dict[str, float]:
+        """What a reward model of these labels is worth, and what the labels are like."""
+        world = self.world
+        choices = [(world.labels[at].choice, world.gaps[at]) for at in asked]
+        told = [(choice == 0) == (gap > 0) for choice, gap in choices if choice in (0, 1) and gap]
+        apart = float(np.abs(world.gaps[list(asked)]).mean())
+        found = world.accuracy(self.trained(asked, world.seed))
+        return found | {"labels": len(asked), "label_accuracy": float(np.mean(told)), "gap": apart}
+
+    def curve(self, sizes: Sequence[int], random: Sequence[dict[str, float]]) -> list[dict[str, float]]:
+        """Reward models of more and more labels; the first one is that of `random`, whose labels it shares."""
+        asked: list[int] = []
+        rows: list[dict[str, float]] = []
+        for size in sizes:
+            asked += self.more(asked, size - len(asked))
+            found = random[0] if random and not rows else self.worth(asked)
+            rows.append(found)
+            print(f"seed {self.world.seed} {self.by} {size}: {found['truth']:.3f} by the truth", flush=True)
+        return rows
 
 
 def one_seed(
@@ -177,7 +191,8 @@ def one_seed(
         world = World(recipe, load(start, device="cpu"), seed, sizes)
         row |= {"pairs": len(world.pairs), "held_out_pairs": len(world.held), "ceiling": world.ceiling}
         for by in missing:
-            row[by] = curve(world, start, by, sizes["SIZES"], work / f"run-{seed}", row.get("random", []))
+            asking = Asking(world, start, by, work / f"run-{seed}")
+            row[by] = asking.curve(sizes["SIZES"], row.get("random", []))
             file.write_text(json.dumps(row), encoding="utf-8")
     return row
 
@@ -195,7 +210,8 @@ def needed(labels: Sequence[int], accuracy: Sequence[float], goal: float) -> flo
 
 
 def compared(rows: Sequence[dict[str, Any]], by: str, what: str) -> dict[str, Any]:
-    """One way of asking beside random, by the accuracy `what`."""
+    """One way of asking beside random, by the accuracy `what`, on the seeds that were run with both."""
+    rows = [row for row in rows if by in row]
     labels = [one["labels"] for one in rows[0][by]]
     mine, other = (np.array([[one[what] for one in row[way]] for row in rows]) for way in (by, "random"))
 
@@ -211,7 +227,7 @@ def compared(rows: Sequence[dict[str, Any]], by: str, what: str) -> dict[str, An
     error = ahead.std(0, ddof=1) / len(rows) ** 0.5 if len(rows) > 1 else np.zeros(len(labels))
     return {
         "labels": labels, "random": other.mean(0).tolist(), by: mine.mean(0).tolist(),
-        "needed": _finite(share(everyone)), "interval": [_finite(low), _finite(high)],
+        "n": len(rows), "needed": _finite(share(everyone)), "interval": [_finite(low), _finite(high)],
         "needed_by_seed": [_finite(share(np.array([at]))) for at in everyone],
         "ahead": ahead.mean(0).tolist(), "ahead_se": error.tolist(), "seeds_behind": (ahead < 0).sum(0).tolist(),
     }  # fmt: skip
@@ -240,7 +256,12 @@ def start_of(recipe: Any, work: Path) -> Path:
 def arguments() -> argparse.Namespace:
     parser = parser_of(__doc__, "tiny models, two seeds")
     parser.add_argument("--seeds", type=int, nargs="+", default=list(range(10)))
-    parser.add_argument("--ways", nargs="+", default=["random", "information"], help="also: uncertainty")
+    parser.add_argument(
+        "--ways",
+        nargs="+",
+        default=["random", "information"],
+        help="also: uncertainty, and ensemble, which takes three times as long",
+    )
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "preferably-selection")
     return parser.parse_args()
 
@@ -260,7 +281,9 @@ def main() -> None:
     seeds = options.seeds[:2] if options.smoke else options.seeds
     rows = [one_seed(recipe, start, seed, options.ways, work, sizes) for seed in seeds]
     found = {
-        by: {what: compared(rows, by, what) for what in ("truth", "label")} for by in options.ways if by != "random"
+        by: {what: compared(rows, by, what) for what in ("truth", "label")}
+        for by in ("information", "uncertainty", "ensemble")
+        if any(by in row for row in rows)
     }
     held = found["information"]["truth"]
     goals = {

@@ -67,7 +67,7 @@ def prioritize(
     if given and by != "random" and not selected.by_chance:
         console.print()
         first = sorted(given, key=lambda pair: -pair[1])
-        _show(console, [(task.group, one) for task, one in first])
+        _show(console, [(task.group, one) for task, one in first], by, model)
 
 
 def _check(by: str, model: str | None, rewards: list[str]) -> None:
@@ -128,15 +128,22 @@ def _order(by: str, model: str | None, selected: "Selected") -> str:
     return f"{what}, by {selected.verdicts:,} pairs judged so far"
 
 
-def _show(console: Console, given: "list[tuple[Group, float]]") -> None:
-    """The first ones, and how much there is in the rest."""
+def _show(console: Console, given: "list[tuple[Group, float]]", by: str, model: str | None) -> None:
+    """The first ones, and what the last one has."""
     from preferably.data.accounting import printable
 
+    share = by == "information" and model is not None
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    table.add_column("nats", justify="right")
+    table.add_column("tells" if share else "nats", justify="right", no_wrap=True, min_width=6)
     table.add_column("asked first", no_wrap=True, overflow="ellipsis")
     for group, value in given[:SHOWN]:
-        table.add_row(f"{value:.3f}", Text(printable(" ".join(group.prompt_text.split()))))
+        prompt = printable(" ".join(group.prompt_text.split()))
+        table.add_row(f"{value:.2%}" if share else f"{value:.3f}", Text(prompt))
     if len(given) > SHOWN:
-        table.add_row(f"{given[-1][1]:.3f}", Text(f"the last of {len(given):,}", style="dim"))
+        last = given[-1][1]
+        table.add_row(f"{last:.2%}" if share else f"{last:.3f}", Text(f"the last of {len(given):,}", style="dim"))
     console.print(table)
+    if share:
+        console.print()
+        line = "tells  of what is not known of all these comparisons, what this answer is expected to settle"
+        console.print(Text(line, style="dim"), soft_wrap=True)
