@@ -15,7 +15,7 @@ logarithm of labels), with a bootstrap interval over seeds. What is held (`goals
 
     needed at most 0.6, and at no size a lower mean accuracy than random
 
-    python bench/selection.py             about 35 minutes on one core, and goes on where it was stopped (--work)
+    python bench/selection.py             about 45 minutes on one core, and goes on where it was stopped (--work)
     python bench/selection.py --smoke     a minute or two, untrained models, proves nothing
 """
 
