@@ -18,6 +18,7 @@ from preferably.cli import (
     exporting,
     judging,
     labeling,
+    prioritizing,
     quickstarting,
     rewarding,
     sampling,
@@ -50,6 +51,7 @@ app.command("report")(evaluating.report)
 app.command("export")(exporting.export)
 app.command("methods")(training.methods)
 app.add_typer(data.app, name="data")
+labeling.app.command("prioritize")(prioritizing.prioritize)
 app.add_typer(labeling.app, name="label")
 app.add_typer(judging.app, name="judge")
 app.add_typer(rewarding.app, name="reward")
