@@ -11,6 +11,7 @@ from typer.core import TyperCommand, TyperOption
 
 from preferably import __version__
 from preferably.cli import (
+    auditing,
     boards,
     data,
     evaluating,
@@ -51,6 +52,7 @@ app.add_typer(labeling.app, name="label")
 app.add_typer(judging.app, name="judge")
 app.add_typer(rewarding.app, name="reward")
 app.add_typer(suites.app, name="suite")
+app.add_typer(auditing.app, name="audit")
 
 
 class OnceCommand(TyperCommand):
@@ -65,7 +67,7 @@ class OnceCommand(TyperCommand):
         return super().parse_args(ctx, args)
 
 
-for _verbs in (app, data.app, judging.app, labeling.app, rewarding.app, suites.app):
+for _verbs in (app, auditing.app, data.app, judging.app, labeling.app, rewarding.app, suites.app):
     for _verb in _verbs.registered_commands:
         _verb.cls = OnceCommand
 
