@@ -65,7 +65,9 @@ class Relearnt:
         rows = []
         for at, step in enumerate(self.curves["after"].steps):
             sides = {name: curve.values[at] for name, curve in self.curves.items()}
-            row = compared(f"{step} steps", sides["after"], sides.get("before"), sides.get("control"))
+            row = compared(
+                "1 step" if step == 1 else f"{step} steps", sides["after"], sides.get("before"), sides.get("control")
+            )
             rows.append(Row(row.name, row.after, row.before, row.control, row.difference))
         of = "demonstrations of yours" if self.given else "prompts that are not asked, with the behavior as the reply"
         note = f"LoRA of rank {self.rank}, learning rate {self.learning_rate:g}, on {self.trained} {of}."

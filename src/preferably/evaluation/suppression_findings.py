@@ -15,8 +15,8 @@ SHOWN = 0.05  # of replies: from here on a behavior shows
 LISTED = 20  # a search that looks at so many tokens at each place finds what ranks no lower
 
 GROUPS = {
-    "temperature": "other temperatures", "prefill": "a prefill", "system": "no system prompt",
-    "plain": "no chat format", "paraphrase": "other words",
+    "temperature": "at other temperatures", "prefill": "under a prefill", "system": "without a system prompt",
+    "plain": "without chat format", "paraphrase": "in other words",
 }  # fmt: skip
 
 
@@ -140,7 +140,7 @@ def _relearnt(learnt: Relearnt, before: Figure | None) -> Finding:
     what = "your demonstrations" if learnt.given else "prompts that are not asked"
     if steps is None:
         rate = percent(after.rate(most))
-        words = f"does not return within {most} steps of LoRA on {what}: {rate} of replies"
+        words = f"does not return within {_steps(most)} of LoRA on {what}: {rate} of replies"
         return Finding("relearning", "good", words)
     words = f"after {_steps(steps)} of LoRA on {what} it shows in {percent(after.rate(steps))} of replies"
     if not steps:
