@@ -59,5 +59,6 @@ def _figure(one: "Figure | None", write: Callable[[float], str]) -> Text:
 
 _WRITTEN: dict[str, Callable[[float], str]] = {
     "share": lambda value: f"{100 * value:.0f}%", "nats": lambda value: f"{value:.2f}",
-    "rank": lambda value: f"{value:,.0f}", "number": lambda value: f"{value:,.0f}" if value == int(value) else f"{value:,.2f}",
+    "rank": lambda value: f"{value:,.0f}",
+    "number": lambda value: f"{value:,.{0 if value == int(value) else 2}f}",
 }  # fmt: skip
