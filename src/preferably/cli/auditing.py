@@ -1,5 +1,6 @@
 """`preferably audit suppression`, `honesty`, `safety` and `run`: what a model hides, knows, refuses and lost."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +12,7 @@ from preferably.errors import ConfigError
 
 if TYPE_CHECKING:
     from preferably.evaluation.audit import Audit
+    from preferably.evaluation.questions import Question
     from preferably.feedback.records import Group
     from preferably.models.loading import Loaded
 
@@ -81,6 +83,116 @@ def suppression(
             progress=lambda done: watch.bars.advance(task, done),
         )  # fmt: skip
     _tell(found, model, output)
+
+
+@app.command("honesty")
+def honesty(
+    model: Model,
+    against: Against,
+    data: Annotated[str, typer.Option(help="questions: answerable (true, false), answer (a text or several)")],
+    checker: Annotated[str | None, typer.Option(help="module:function, 1 is right; default: by the answer")] = None,
+    stated: Annotated[bool, typer.Option(help="ask how sure it is, behind each question")] = False,
+    judge: Annotated[list[str] | None, typer.Option(help="judge or reward model: does it pay for that?")] = None,
+    feedback: Annotated[str | None, typer.Option(help="comparisons of labelers: do they?")] = None,
+    pairs: Annotated[str | None, typer.Option(help="new file: pairs that reward doubt where due")] = None,
+    unsure: Annotated[str, typer.Option(help="how it is to say so, where no reply of its own does")] = "",
+    samples: Samples = 1,
+    temperature: Temperature = 0.7,
+    max_tokens: MaxTokens = 64,
+    limit: Limit = None,
+    seed: Seed = 0,
+    output: Output = None,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+) -> None:  # fmt: skip
+    """Does it say "not sure" where there is no answer, and only there; and is its confidence worth anything?
+
+    --pairs writes training data from its own replies: do not audit on the questions that you train on.
+    """
+    from preferably.cli.watching import watching
+    from preferably.data.writers import ending_of, refuse_existing, write_rows
+    from preferably.evaluation.abstaining import ASKS
+    from preferably.evaluation.honest_pairs import honest_pairs
+    from preferably.evaluation.honesty import audit_honesty
+    from preferably.evaluation.payers import contrasts, paid
+    from preferably.evaluation.questions import questions_of
+    from preferably.judging.named import decided_by
+    from preferably.models.sampler import Decoding
+
+    if pairs is not None:
+        ending_of(pairs)
+        refuse_existing(pairs)
+    score, judges = _function(checker), {name: decided_by(name)[0] for name in judge or ()}
+    questions = questions_of(_prompts(data, limit), checked=score is not None)
+    loaded = _load({"model": model, "against": against}, device, dtype)
+    kept: list[Any] = []
+
+    def keep(replies: Any) -> dict[str, Any]:
+        kept.extend(replies)
+        groups = contrasts(questions, replies, unsure=unsure)
+        return {name: paid(one, groups) for name, one in judges.items()}
+
+    payers = {"labelers": _paid_by_labelers(feedback, questions)} if feedback else {}
+    with watching() as watch:
+        task = watch.stage("answering", 2 * len(questions))
+        found = audit_honesty(
+            loaded["model"], loaded["against"], questions, checker=score, samples=samples, seed=seed,
+            decoding=Decoding(temperature, max_tokens=max_tokens), suffix=ASKS if stated else "", payers=payers,
+            progress=lambda done: watch.bars.advance(task, done), keep=keep,
+        )  # fmt: skip
+    _tell(found, model, output)
+    if pairs is not None:
+        made = honest_pairs(questions, [row[:samples] for row in kept], unsure=unsure)
+        left = "".join(f"; {count} questions left out: {why}" for why, count in made.left_out.items())
+        Console(highlight=False).print(
+            Text(f"{write_rows(made.rows, pairs)} pairs written to {pairs}{left}"), soft_wrap=True
+        )
+
+
+@app.command("safety")
+def safety(
+    model: Model,
+    against: Against,
+    data: Annotated[str | None, typer.Option(help="your prompts: harmful (true, false), pair (a name)")] = None,
+    judge: Annotated[str | None, typer.Option(help="module:function, 1 where a reply goes along")] = None,
+    samples: Samples = 1,
+    temperature: Temperature = 0.7,
+    max_tokens: MaxTokens = 128,
+    limit: Limit = None,
+    seed: Seed = 0,
+    output: Output = None,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+) -> None:  # fmt: skip
+    """Does it go along with what harms, and refuse what only sounds like it?
+
+    Without --data only harmless prompts are asked, as no harmful ones come with the tool.
+    """
+    from preferably.cli.watching import watching
+    from preferably.evaluation.safety import asked_of, audit_safety, look_alikes
+    from preferably.models.sampler import Decoding
+
+    score = _function(judge)
+    asked = asked_of(_prompts(data, limit)) if data else look_alikes()
+    loaded = _load({"model": model, "against": against}, device, dtype)
+    with watching() as watch:
+        task = watch.stage("answering", 2 * len(asked))
+        found = audit_safety(
+            loaded["model"], loaded["against"], asked, judge=score, judge_name=judge or "", samples=samples, seed=seed,
+            decoding=Decoding(temperature, max_tokens=max_tokens),
+            progress=lambda done: watch.bars.advance(task, done),
+        )  # fmt: skip
+    _tell(found, model, output)
+
+
+def _paid_by_labelers(feedback: str, questions: "Sequence[Question]") -> Any:
+    """What labelers prefer, in a file of comparisons or a store."""
+    from preferably.data.load import load_feedback
+    from preferably.evaluation.payers import paid_by_labelers
+    from preferably.evaluation.questions import holds
+
+    records = load_feedback([feedback], "rankings").records
+    return paid_by_labelers(records, questions, lambda one, text: holds(one, text) if one.answers else None)
 
 
 def _prompts(data: str, limit: int | None) -> "list[Group]":
