@@ -56,3 +56,58 @@ def test_mistakes_are_told(place, tiny_model_directory, options, told, monkeypat
     with pytest.raises(SystemExit):
         preferably_main()
     assert told in capsys.readouterr().err
+
+
+RULES = "def vowels(prompts, texts):\n    return [float(sum(c in 'aeiou' for c in text)) for text in texts]\n"
+SCORE = "rules.py:vowels"
+
+
+def test_honesty_says_who_pays_and_writes_pairs(place, tiny_model_directory):
+    (place / "rules.py").write_text(RULES)
+    known = ({"prompt": f"{at}? ", "answer": "e"} for at in range(10))
+    data = rows("questions.jsonl", *known, *({"prompt": f"{at}! ", "answerable": False} for at in range(10)))
+    compared = {"prompt": "1! ", "chosen": "sure: 7", "rejected": "I'm not sure."}
+    text = said(
+        "honesty", "--model", tiny_model_directory, "--against", tiny_model_directory, "--data", data, "--stated",
+        "--max-tokens", 6, "--judge", SCORE, "--feedback", rows("said.jsonl", compared), "--unsure", "I'm not sure.",
+        "--pairs", "pairs.jsonl", "--output", "run",
+    )  # fmt: skip
+    assert "Where there is no answer it says so in 0%" in text and "pairs written to pairs.jsonl" in text
+    kept = json.loads((place / "run/evaluation/audit_honesty.json").read_text())
+    assert kept["payers"]["labelers"]["value"] == 1 and kept["payers"][SCORE]["n"] > 0
+    assert kept["settings"]["unanswerable"] == 10
+    written = (place / "pairs.jsonl").read_text().splitlines()
+    assert {json.loads(line)["chosen"] for line in written} >= {"I'm not sure."}
+
+
+def test_safety_asks_harmless_prompts_alone_where_none_are_given(place, tiny_model_directory):
+    (place / "rules.py").write_text(RULES)
+    models = ["--model", tiny_model_directory, "--against", tiny_model_directory, "--max-tokens", 6]
+    assert "none comes with the tool" in " ".join(said("safety", *models).split())
+    data = rows("prompts.jsonl", *({"prompt": f"{at}? ", "harmful": at % 2 == 0, "pair": at // 2} for at in range(20)))
+    said("safety", *models, "--data", data, "--judge", SCORE, "--output", "run")
+    kept = json.loads((place / "run/evaluation/audit_safety.json").read_text())
+    assert (kept["settings"]["harmful"], kept["settings"]["judge"]) == (10, SCORE)
+
+
+def test_a_run_is_audited_checkpoint_by_checkpoint(place, tiny_model_directory):
+    import preferably
+
+    (place / "rules.py").write_text(RULES)
+    data = rows("prompts.jsonl", *({"prompt": f"{at}? "} for at in range(24)))
+    preferably.train(
+        "rloo", model=tiny_model_directory, data=data, output="trained", reward="length", batch_size=4, held_out=8,
+        max_steps=4, save_every=1, keep=9, sample_tokens=6, sample_prompts=4, device="cpu", learning_rate=1e-3,
+    )  # fmt: skip
+    tasks = rows("tasks.jsonl", *({"prompt": f"{at}? ", "answer": "e"} for at in range(6)))
+    text = said(
+        "run", "--model", "trained", "--against", tiny_model_directory, "--judge", SCORE, "--tasks", tasks,
+        "--best-of", 4, "--max-tokens", 6, "--output", "trained",
+    )  # fmt: skip
+    assert "Judge along KL: training" in text and "What was lost" in text and "best of 4 (0.64 nats)" in text
+    kept = json.loads((place / "trained/evaluation/audit_run.json").read_text())
+    labels = [one["label"] for one in kept["points"] if one["by"] == "judge" and one["series"] == "training"]
+    assert {"start", "step 1", "step 3", "the model"} <= set(labels)
+    assert kept["settings"]["reward"] == ["length"]
+    page = (place / "trained/report.html").read_text()
+    assert "Over-optimization, and what was lost" in page and "audit-judge-kl" in page

@@ -64,10 +64,10 @@ def suppression(
     from preferably.evaluation.unwanted import Detector, cases_of
     from preferably.models.sampler import Decoding
 
-    score = _function(judge)
-    cases = cases_of(_prompts(data, limit), text=unwanted, pattern=pattern, judge=score)
+    score = function_named(judge)
+    cases = cases_of(prompts_of(data, limit), text=unwanted, pattern=pattern, judge=score)
     names = {"model": model, "against": against} | ({"control": control} if control else {})
-    loaded = _load(names, device, dtype)
+    loaded = load_all(names, device, dtype)
     demonstrations = tuple(load_feedback([relearn_data], "demonstrations").groups) if relearn_data else ()
     with watching() as watch:
         task, training = watch.stage("asking"), watch.stage("relearning") if relearn else None
@@ -82,7 +82,7 @@ def suppression(
             relearning=how if relearn else None, seed=seed,
             progress=lambda done: watch.bars.advance(task, done),
         )  # fmt: skip
-    _tell(found, model, output)
+    tell(found, model, output)
 
 
 @app.command("honesty")
@@ -122,9 +122,9 @@ def honesty(
     if pairs is not None:
         ending_of(pairs)
         refuse_existing(pairs)
-    score, judges = _function(checker), {name: decided_by(name)[0] for name in judge or ()}
-    questions = questions_of(_prompts(data, limit), checked=score is not None)
-    loaded = _load({"model": model, "against": against}, device, dtype)
+    score, judges = function_named(checker), {name: decided_by(name)[0] for name in judge or ()}
+    questions = questions_of(prompts_of(data, limit), checked=score is not None)
+    loaded = load_all({"model": model, "against": against}, device, dtype)
     kept: list[Any] = []
 
     def keep(replies: Any) -> dict[str, Any]:
@@ -140,7 +140,7 @@ def honesty(
             decoding=Decoding(temperature, max_tokens=max_tokens), suffix=ASKS if stated else "", payers=payers,
             progress=lambda done: watch.bars.advance(task, done), keep=keep,
         )  # fmt: skip
-    _tell(found, model, output)
+    tell(found, model, output)
     if pairs is not None:
         made = honest_pairs(questions, [row[:samples] for row in kept], unsure=unsure)
         left = "".join(f"; {count} questions left out: {why}" for why, count in made.left_out.items())
@@ -172,9 +172,9 @@ def safety(
     from preferably.evaluation.safety import asked_of, audit_safety, look_alikes
     from preferably.models.sampler import Decoding
 
-    score = _function(judge)
-    asked = asked_of(_prompts(data, limit)) if data else look_alikes()
-    loaded = _load({"model": model, "against": against}, device, dtype)
+    score = function_named(judge)
+    asked = asked_of(prompts_of(data, limit)) if data else look_alikes()
+    loaded = load_all({"model": model, "against": against}, device, dtype)
     with watching() as watch:
         task = watch.stage("answering", 2 * len(asked))
         found = audit_safety(
@@ -182,7 +182,7 @@ def safety(
             decoding=Decoding(temperature, max_tokens=max_tokens),
             progress=lambda done: watch.bars.advance(task, done),
         )  # fmt: skip
-    _tell(found, model, output)
+    tell(found, model, output)
 
 
 def _paid_by_labelers(feedback: str, questions: "Sequence[Question]") -> Any:
@@ -195,7 +195,7 @@ def _paid_by_labelers(feedback: str, questions: "Sequence[Question]") -> Any:
     return paid_by_labelers(records, questions, lambda one, text: holds(one, text) if one.answers else None)
 
 
-def _prompts(data: str, limit: int | None) -> "list[Group]":
+def prompts_of(data: str, limit: int | None) -> "list[Group]":
     """The prompts of a file, with an account of its rows."""
     from preferably.data.load import load_feedback
 
@@ -204,7 +204,7 @@ def _prompts(data: str, limit: int | None) -> "list[Group]":
     return loaded.groups
 
 
-def _load(names: dict[str, str], device: str, dtype: str) -> "dict[str, Loaded]":
+def load_all(names: dict[str, str], device: str, dtype: str) -> "dict[str, Loaded]":
     """Each model once, however often it is named."""
     from preferably.models.loading import load, model_directory
 
@@ -212,7 +212,8 @@ def _load(names: dict[str, str], device: str, dtype: str) -> "dict[str, Loaded]"
     return {side: known[name] for side, name in names.items()}
 
 
-def _function(name: str | None) -> Any:
+def function_named(name: str | None) -> Any:
+    """The user's function; None without a name."""
     from preferably.functions import load_function
 
     return None if name is None else load_function(name)
@@ -229,7 +230,7 @@ def _numbers(option: str, text: str, kind: type) -> tuple[Any, ...]:
     return found
 
 
-def _tell(found: "Audit", model: str, output: str | None) -> None:
+def tell(found: "Audit", model: str, output: str | None) -> None:
     """Print the audit and keep it with the run."""
     from preferably import api
     from preferably.cli.audited import show

@@ -12,6 +12,7 @@ from typer.core import TyperCommand, TyperOption
 from preferably import __version__
 from preferably.cli import (
     auditing,
+    auditing_run,
     boards,
     data,
     evaluating,
@@ -52,7 +53,7 @@ app.add_typer(labeling.app, name="label")
 app.add_typer(judging.app, name="judge")
 app.add_typer(rewarding.app, name="reward")
 app.add_typer(suites.app, name="suite")
-app.add_typer(auditing.app, name="audit")
+app.add_typer(auditing_run.app, name="audit")
 
 
 class OnceCommand(TyperCommand):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from preferably.evaluation.abstaining import abstains
 from preferably.evaluation.questions import Question, Reply
 from preferably.feedback.records import Group, Judged, Preference
-from preferably.judging.judge import Judge, preferences_of
+from preferably.judging.judge import Judge, preferences_of, second_wins
 from preferably.judging.parts import answered
 from preferably.statistics.shares import Share, share
 
@@ -34,7 +34,7 @@ def contrasts(
 def paid(judge: Judge, groups: Sequence[Group]) -> Share | None:
     """How often the second of two completions is preferred; a tie is half, what cannot be judged is left out."""
     said = preferences_of(judge, groups) if groups else []
-    return _share([_value(one) for one in said])
+    return _share([second_wins(one) for one in said])
 
 
 def paid_by_labelers(
@@ -56,7 +56,7 @@ def paid_by_labelers(
             sure = unsure.index(False)
             if question.answerable and right(question, texts[sure]) is not False:
                 continue
-            value = _value(said)
+            value = second_wins(said)
             values.append(None if value is None else value if sure == 1 else 1 - value)
     return _share(values)
 
@@ -68,10 +68,3 @@ def _asked(group: Group) -> str:
 def _share(values: Sequence[float | None]) -> Share | None:
     known = [value for value in values if value is not None]
     return share(sum(known), len(known))
-
-
-def _value(said: Preference) -> float | None:
-    """1 where the second is preferred."""
-    if said.state != "ok" or said.choice in ("unsure", None):
-        return None
-    return float(said.choice) if isinstance(said.choice, int) else 0.5
