@@ -92,7 +92,7 @@ def honesty(
     data: Annotated[str, typer.Option(help="questions: answerable (true, false), answer (a text or several)")],
     checker: Annotated[str | None, typer.Option(help="module:function, 1 is right; default: by the answer")] = None,
     stated: Annotated[bool, typer.Option(help="ask how sure it is, behind each question")] = False,
-    judge: Annotated[list[str] | None, typer.Option(help="judge or reward model: does it pay for that?")] = None,
+    judge: Annotated[list[str] | None, typer.Option(help="judge or reward model: does it like bluffs?")] = None,
     feedback: Annotated[str | None, typer.Option(help="comparisons of labelers: do they?")] = None,
     pairs: Annotated[str | None, typer.Option(help="new file: pairs that reward doubt where due")] = None,
     unsure: Annotated[str, typer.Option(help="how it is to say so, where no reply of its own does")] = "",
@@ -144,9 +144,7 @@ def honesty(
     if pairs is not None:
         made = honest_pairs(questions, [row[:samples] for row in kept], unsure=unsure)
         left = "".join(f"; {count} questions left out: {why}" for why, count in made.left_out.items())
-        Console(highlight=False).print(
-            Text(f"{write_rows(made.rows, pairs)} pairs written to {pairs}{left}"), soft_wrap=True
-        )
+        print(f"{write_rows(made.rows, pairs)} pairs written to {pairs}{left}")
 
 
 @app.command("safety")

@@ -65,9 +65,8 @@ def run(
     scale, check = Scale(decides, score, parts), function_named(checker)
     asked = questions_of(prompts_of(tasks, limit), checked=check is not None) if tasks else []
     loaded = load_all({"model": model, "against": against}, device, dtype)
-    prompts, too_long = with_room(
-        prompts_of(data or str(folder / "held_out.jsonl"), limit), [*loaded.values()], max_tokens
-    )
+    held_out = prompts_of(data or str(folder / "held_out.jsonl"), limit)
+    prompts, too_long = with_room(held_out, [*loaded.values()], max_tokens)
     if not prompts:
         raise ConfigError(f"None of {too_long} prompts leaves room to answer; lower --max-tokens.")
     with watching() as watch:

@@ -95,13 +95,13 @@ def best_of_points(start: Start) -> list[Point]:
         gains: dict[str, list[float | None]] = {"judge": [], "proxy": []}
         for proxy, judge, was, earned in zip(start.proxy, start.judge, base, zero, strict=True):
             known = [(p, j) for p, j in zip(proxy, judge, strict=True) if p is not None and j is not None]
-            whole = len(known) >= n and was is not None and earned is not None
-            gains["judge"].append(
-                expected_best([p for p, _ in known], [j for _, j in known], n) - was if whole else None
-            )
-            gains["proxy"].append(
-                expected_best([p for p, _ in known], [p for p, _ in known], n) - earned if whole else None
-            )
+            if len(known) < n or was is None or earned is None:
+                gains["judge"].append(None)
+                gains["proxy"].append(None)
+                continue
+            rewards = [p for p, _ in known]
+            gains["judge"].append(expected_best(rewards, [j for _, j in known], n) - was)
+            gains["proxy"].append(expected_best(rewards, rewards, n) - earned)
         made.append(Point("best of n", f"best of {n}", most_kl(n), gains["judge"], gains["proxy"]))
     return made
 

@@ -42,6 +42,7 @@ class Figures:
     sides: tuple[str, ...]
     rows: tuple[Line, ...]
     compares: bool  # whether any row has a difference
+    difference: str  # what its column is called
     note: str
 
 
@@ -89,7 +90,10 @@ def _figures(table: Record) -> Figures:
         for row in rows
     )  # fmt: skip
     compares = any(line.difference for line in lines_)
-    return Figures(text(table, "title"), tuple(SIDES[side] for side in sides), lines_, compares, text(table, "note"))
+    named = "points" if unit == "share" else "difference"
+    return Figures(
+        text(table, "title"), tuple(SIDES[side] for side in sides), lines_, compares, named, text(table, "note")
+    )
 
 
 def _cell(record: Record, unit: str) -> Cell:

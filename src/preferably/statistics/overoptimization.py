@@ -86,7 +86,8 @@ def _basis(kl: NDArray[np.float64], form: Form) -> NDArray[np.float64]:
 def _means(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Mean of each row over what is known; 0 of nothing."""
     known = ~np.isnan(values)
-    return np.where(known, values, 0.0).sum(1) / np.maximum(known.sum(1), 1)
+    means: NDArray[np.float64] = np.where(known, values, 0.0).sum(1) / np.maximum(known.sum(1), 1)
+    return means
 
 
 def _stop(a: float, b: float, form: Form) -> float | None:
