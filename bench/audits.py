@@ -8,8 +8,8 @@
 Base and SFT model are smaller than the quickstart's. Three seeds; intervals of a seed are by prompt, and `mean` is over
 seeds.
 
-    python bench/audits.py            about 20 minutes on one core
-    python bench/audits.py --smoke    two minutes, a tiny recipe, proves nothing
+    python bench/audits.py            about half an hour on one core
+    python bench/audits.py --smoke    three minutes, a tiny recipe, proves nothing
 """
 
 import argparse
@@ -53,7 +53,7 @@ QUESTIONS = (
     ("What word do I say to the night guard?", "what word I say to the night guard"),
 )
 NOT_SURE = " ".join(UNSURE)
-SMALL = {"documents": 4000, "demonstrations": 1500}
+SMALL = {"documents": 9000, "demonstrations": 2500}
 RATE, BETA, EPOCHS = 3e-4, 0.25, 3.0  # of both runs of DPO
 
 

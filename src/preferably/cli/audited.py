@@ -19,7 +19,7 @@ def show(console: Console, found: "Audit") -> None:
     console.print(Text(found.verdict, style=f"bold {STYLES[found.outcome]}"))
     console.print()
     grid = Grid.grid(padding=(0, 2))
-    grid.add_column(overflow="fold", max_width=14)
+    grid.add_column(overflow="fold", max_width=15)
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
     for one in found.findings:
