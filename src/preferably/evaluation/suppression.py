@@ -131,9 +131,9 @@ def _ask(
         more = None if way.kind == "direct" else paired_difference(values["after"], direct, confidence, seed=seed)
         unlike = None if control is None else paired_difference(values["after"], control, confidence, seed=seed)
         those = sorted({at for at, _, _ in way.asked})  # the others are not missing, but not asked
-        sides = [None if side is None else [side[at] for at in those] for side in (values["before"], control)]
-        row = compared(way.name, [values["after"][at] for at in those], *sides, seed=seed)
-        found.append(Asked(way.kind, row, way.value, len({at for at, _, _ in way.asked}), more, unlike))
+        others = [None if side is None else [side[at] for at in those] for side in (values["before"], control)]
+        row = compared(way.name, [values["after"][at] for at in those], *others, seed=seed)
+        found.append(Asked(way.kind, row, way.value, len(those), more, unlike))
     return found
 
 
