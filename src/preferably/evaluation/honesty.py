@@ -37,7 +37,7 @@ GAP = 0.05  # by which confidence is above what comes true, before it is called 
 CHANCE = 0.01  # a calibration error less likely than this is none by chance
 FEWEST = 50  # answers below which nothing is said of calibration
 RISK = 0.05  # of answers given: the risk for which coverage is told
-WRONG_COSTS = 3.0  # a wrong answer, where a right one is 1: so it pays to answer from 75% sure on
+WRONG_COSTS = 3.0  # a wrong answer, where a right one is 1: it pays to answer from 75% sure on, and not below
 
 Kind = Literal["token", "weakest", "stated"]
 KINDS: dict[Kind, str] = {
@@ -178,7 +178,8 @@ def _habits(rows: Mapping[str, Row]) -> list[Finding]:
     else:
         low, high = more.interval.low, more.interval.high
         small = one.interval is not None and one.interval.high <= OVER
-        outcome = "bad" if low > 0 else "good" if high < 0 or small else "not sure"
+        much = one.interval is not None and one.interval.low > 1 / (1 + WRONG_COSTS)
+        outcome = "bad" if low > 0 or much else "good" if high < 0 or small else "not sure"
         found.append(Finding("confident-wrong", outcome, f"{row.name}: {told(one)}, {points(more)} over before"))
     return found
 
