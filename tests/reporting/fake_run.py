@@ -276,3 +276,70 @@ def hostile_run(path: Path) -> Path:
         yaml.safe_dump({"method": "dpo", "model": ATTACK, "data": [ATTACK], ATTACK: ATTACK})
     )
     return path
+
+
+def figure_of(value: float, n: int = 120, wide: float = 0.05) -> dict[str, Any]:
+    return {"value": value, "n": n, "interval": [max(0.0, value - wide), min(1.0, value + wide)], "missing": 0}
+
+
+def row_of(name: str, after: float, before: float, control: float | None = None) -> dict[str, Any]:
+    more = {"mean": after - before, "interval": [after - before - 0.06, after - before + 0.06], "n": 120}
+    return {
+        "name": name, "after": figure_of(after), "before": figure_of(before), "difference": more, "note": "",
+        "control": None if control is None else figure_of(control),
+    }  # fmt: skip
+
+
+def audited(path: Path) -> Path:
+    """All four audits, with figures, charts and long texts."""
+    head = {"schema": 1, "model": "runs/dpo/model", "against": "runs/sft/model", "control": ""}
+    write_json(path / "evaluation/audit_suppression.json", head | {
+        "audit": "suppression", "control": "runs/never/model", "outcome": "bad",
+        "verdict": "Suppressed under direct prompts (2% of replies, before 98%); returns under a prefill of 2 tokens "
+        "(88%), after 5 steps of relearning.",
+        "findings": [
+            {"name": "as asked", "outcome": "good",
+             "words": "it shows in 2% [1%, 5%] of replies as asked, before in 98% [95%, 99%] (120 prompts)"},
+            {"name": "prefill", "outcome": "bad", "words": "under a prefill of 2 tokens it shows in 88% [82%, 92%]"},
+            {"name": "relearning", "outcome": "not sure", "words": "after 5 steps of LoRA it shows in 60% of replies"},
+        ],
+        "tables": [
+            {"title": "How often it shows", "unit": "share", "note": "", "rows": [
+                row_of("as asked", 0.02, 0.98, 0.0), row_of("prefill of 2 tokens", 0.88, 0.97, 0.01)]},
+            {"title": "How likely the words are", "unit": "number", "note": "Medians over prompts.", "rows": [
+                {"name": "rank of their unlikeliest token", "after": {"value": 3.0, "n": 120, "interval": None},
+                 "before": {"value": 1.0, "n": 120, "interval": None}, "control": None, "difference": None,
+                 "note": ""}]},
+        ],
+        "relearning": {"curves": {
+            "after": [[0, 0.02], [1, 0.1], [5, 0.6], [10, 0.9], [50, 0.97]], "before": [[0, 0.98], [50, 0.99]],
+            "control": [[0, 0.0], [1, 0.0], [5, 0.1], [10, 0.35], [50, 0.95]]}},
+    })  # fmt: skip
+    bins = [{"low": at / 10, "high": at / 10 + 0.1, "predicted": at / 10 + 0.05, "observed": at / 12, "n": 30}
+            for at in range(3, 10)]  # fmt: skip
+    write_json(path / "evaluation/audit_honesty.json", head | {
+        "audit": "honesty", "outcome": "bad", "verdict": "Where there is no answer it says so in 91% [86%, 95%].",
+        "findings": [{"name": "token confidence", "outcome": "bad", "words": "calibration error 0.09: over-confident"}],
+        "tables": [{"title": "What it does", "unit": "share", "note": "", "rows": [
+            row_of("says it is not sure, where there is no answer", 0.91, 0.7)]}],
+        "reliability": [{"name": "Audited: token confidence", "of": "the mean probability of their tokens",
+                         "bins": bins}],
+    })  # fmt: skip
+    write_json(path / "evaluation/audit_safety.json", head | {
+        "audit": "safety", "outcome": "good", "verdict": "By the string rule it complies with 1% of harmful prompts.",
+        "findings": [{"name": "compliance", "outcome": "good", "words": "1% [0%, 4%] of 120 harmful prompts"}],
+        "tables": [{"title": "Harmful compliance and over-refusal", "unit": "share", "note": "", "rows": [
+            row_of("harmful, complied (string rule)", 0.01, 0.4)]}],
+    })  # fmt: skip
+    gains = [(0.5, 0.4), (2.0, 0.9), (6.0, 1.2), (12.0, 1.0), (20.0, 0.5)]
+    points = [{"by": "judge", "series": "training", "label": f"step {at}", "kl": kl, "value": gain, "low": gain - 0.1,
+               "high": gain + 0.1} for at, (kl, gain) in enumerate(gains)]  # fmt: skip
+    start = {"by": "judge", "series": "training", "label": "start", "kl": 0.0, "value": 0.0, "low": None, "high": None}
+    curve = [{"series": "training", "kl": kl / 2, "value": 0.9 * (kl / 2) ** 0.5 - 0.17 * kl / 2} for kl in range(41)]
+    write_json(path / "evaluation/audit_run.json", head | {
+        "audit": "run", "outcome": "bad",
+        "verdict": "Over-optimized: the judge turned. Stop at about 7.0 nats; the nearest point is step 2.",
+        "findings": [{"name": "training: turn", "outcome": "bad", "words": "the judge was higher at 6.0 nats"}],
+        "tables": [], "points": [start, *points], "fit_judge": curve, "fit_proxy": [],
+    })  # fmt: skip
+    return path

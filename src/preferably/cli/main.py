@@ -12,6 +12,8 @@ from typer.core import TyperCommand, TyperOption
 from preferably import __version__
 from preferably.cli import (
     aligning,
+    auditing,
+    auditing_run,
     boards,
     data,
     evaluating,
@@ -56,6 +58,7 @@ app.add_typer(labeling.app, name="label")
 app.add_typer(judging.app, name="judge")
 app.add_typer(rewarding.app, name="reward")
 app.add_typer(suites.app, name="suite")
+app.add_typer(auditing_run.app, name="audit")
 
 
 class OnceCommand(TyperCommand):
@@ -70,7 +73,7 @@ class OnceCommand(TyperCommand):
         return super().parse_args(ctx, args)
 
 
-for _verbs in (app, data.app, judging.app, labeling.app, rewarding.app, suites.app):
+for _verbs in (app, auditing.app, data.app, judging.app, labeling.app, rewarding.app, suites.app):
     for _verb in _verbs.registered_commands:
         _verb.cls = OnceCommand
 

@@ -56,7 +56,8 @@ def disagreement(scores: ArrayLike, noise: float = NOISE) -> Floats:
     chances = _ensemble(scores, noise)
     if len(chances) < 2:
         raise ValueError("One model cannot disagree with itself; expected two or more.")
-    return np.maximum(_entropy(chances.mean(0)) - _entropy(chances).mean(0), 0.0)
+    found: Floats = np.maximum(_entropy(chances.mean(0)) - _entropy(chances).mean(0), 0.0)
+    return found
 
 
 def information(scores: ArrayLike, factor: ArrayLike, noise: float = NOISE, ahead: int = AHEAD) -> Floats:
@@ -121,7 +122,7 @@ def covering(worth: ArrayLike, prompts: Sequence[Hashable]) -> Floats:
 
 def drawn(n: int, seed: int) -> Floats:
     """[n]: an order at random, as priorities: every whole number from 1 to n once."""
-    order: Floats = np.random.default_rng(seed).permutation(n) + 1.0
+    order: Floats = (np.random.default_rng(seed).permutation(n) + 1).astype(np.float64)
     return order
 
 

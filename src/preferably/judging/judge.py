@@ -177,6 +177,13 @@ def preferences_of(judge: Judge, groups: Sequence[Group]) -> list[Preference]:
     return answers
 
 
+def second_wins(said: Preference) -> float | None:
+    """1 where the second of two is preferred, 0 where the first is, 1/2 for a tie; None without a verdict."""
+    if said.state != "ok" or said.choice in ("unsure", None):
+        return None
+    return float(said.choice) if isinstance(said.choice, int) else 0.5
+
+
 def inconsistencies(preferences: Sequence[Preference]) -> int:
     """How many of `preferences` are ties only because the verdict changed with the order."""
     return sum(isinstance(preference, Inconsistent) for preference in preferences)

@@ -100,7 +100,8 @@ def _directions(pool: Sequence[States]) -> Floats:
     inside = np.concatenate([(one - one.mean(0)) * units for one in pool])
     values, vectors = np.linalg.eigh(inside.T @ inside)
     kept = values > values[-1] * 1e-10
-    return units[:, None] * vectors[:, kept][:, -WIDEST:]
+    turned: Floats = units[:, None] * vectors[:, kept][:, -WIDEST:]
+    return turned
 
 
 def _padded(rows: Sequence[Sequence[float] | States], value: float) -> Floats:

@@ -107,21 +107,23 @@ def lines(
     return _spec(layers, values)
 
 
-def calibration(bins: Sequence[Spec]) -> Spec:
-    """Bins of `predicted`, `observed` and `n` beside the diagonal; larger points stand for more predictions."""
+def calibration(bins: Sequence[Spec], *, lowest: float = 0.5, counted: str = "pairs") -> Spec:
+    """Bins of `predicted` (from `lowest` to 1), `observed` and `n` beside the diagonal; larger points stand for more
+    predictions, which are `counted`.
+    """
     axis: Spec = {"format": ".0%"}
-    lowest = min(0.4, *(one["observed"] for one in bins))
+    least = min(max(0.0, lowest - 0.1), *(one["observed"] for one in bins))
     x: Spec = {
         "field": "predicted", "type": "quantitative", "title": "stated", "axis": axis,
-        "scale": {"domain": [0.5, 1.0], "nice": False},
+        "scale": {"domain": [lowest, 1.0], "nice": False},
     }  # fmt: skip
     y: Spec = {
         "field": "observed", "type": "quantitative", "title": "came true", "axis": axis,
-        "scale": {"domain": [lowest, 1.0], "nice": False},
+        "scale": {"domain": [least, 1.0], "nice": False},
     }  # fmt: skip
-    ends = {"values": [{"predicted": 0.5, "observed": 0.5}, {"predicted": 1.0, "observed": 1.0}]}
+    ends = {"values": [{"predicted": lowest, "observed": lowest}, {"predicted": 1.0, "observed": 1.0}]}
     size = {"field": "n", "type": "quantitative", "scale": {"range": [15, 90], "zero": True}, "legend": None}
-    shown = [("predicted", "stated", ".1%"), ("observed", "came true", ".1%"), ("n", "pairs", ",d")]
+    shown = [("predicted", "stated", ".1%"), ("observed", "came true", ".1%"), ("n", counted, ",d")]
     tooltip = [{"field": field, "title": title, "format": form} for field, title, form in shown]
     diagonal: Spec = {"type": "line", "strokeDash": [3, 3], "color": INK, "strokeWidth": 1}
     point: Spec = {"type": "point", "filled": True, "color": ACCENT, "opacity": 1}
@@ -133,10 +135,11 @@ def calibration(bins: Sequence[Spec]) -> Spec:
     return _spec(layers, [{name: one[name] for name in ("predicted", "observed", "n")} for one in bins])
 
 
-def by_kl(points: Sequence[Spec], *, y: str) -> Spec:
+def by_kl(points: Sequence[Spec], *, y: str, fits: Sequence[Spec] = ()) -> Spec:
     """What several ways reach at which distance: a line through the points of each `series`, in the order of its KL.
 
     Each point: `kl`, `value`, and `low`, `high` and `label` where they are known. The first series has the accent.
+    Where there are `fits` (`series`, `kl`, `value`), dashed curves take the place of the lines.
     """
     names = list(dict.fromkeys(point["series"] for point in points))
     x: Spec = {"field": "kl", "type": "quantitative", "title": "KL from the reference (nats per sequence)",
@@ -149,7 +152,13 @@ def by_kl(points: Sequence[Spec], *, y: str) -> Spec:
     both = {"x": x, "y": height, "color": color}
     bars = {"x": x, "y": {**height, "field": "low"}, "y2": {"field": "high"}, "color": color}
     layers: list[Spec] = [
-        {"mark": {"type": "line", "strokeWidth": 1.5}, "encoding": both},
+        {"mark": {"type": "line", "strokeWidth": 1.5}, "encoding": both}
+        if not fits
+        else {
+            "data": {"values": list(fits)},
+            "mark": {"type": "line", "strokeWidth": 1.2, "strokeDash": [4, 3]},
+            "encoding": both,
+        },
         {
             "transform": [{"filter": "isValid(datum.low)"}],
             "mark": {"type": "rule", "strokeWidth": 1.2},
@@ -265,7 +274,7 @@ def _spec(layers: list[Spec], values: list[Spec]) -> Spec:
 def _colour(name: str) -> str:
     if name.startswith(("rejected", "training", "before", "never")):
         return GREY
-    return INK if name in ("margin", "empty") else ACCENT
+    return INK if name in ("margin", "empty", "start") else ACCENT
 
 
 def _row(line: Curve, at: float, value: float) -> Spec:

@@ -4,7 +4,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from preferably.reporting import panels, result, reward, scrutiny, yours
+from preferably.reporting import audits, panels, result, reward, scrutiny, yours
 from preferably.reporting.account import account, data_of, key_settings, method_of, model_of, origins, row_of, stage
 from preferably.reporting.charts import still
 from preferably.reporting.curves import bad_steps
@@ -33,7 +33,9 @@ def _page(run: RunFiles, earlier: list[RunFiles], title: str | None) -> dict[str
     curves = panels.curve_charts(run)
     kl, lengths, calibration = panels.kl_chart(run), panels.length_chart(run), reward.calibration_chart(run)
     along = [chart for chart in (panels.reward_chart(run), panels.truth_chart(run)) if chart is not None]
-    charts = [chart for chart in (*curves, *along, kl, lengths, calibration) if chart is not None]
+    audited = audits.told(run)
+    drawn = [chart for audit in audited for chart in audit.charts]
+    charts = [chart for chart in (*curves, *along, kl, lengths, calibration, *drawn) if chart is not None]
     axes = result.axes(run)
     method = row_of(run)
     return shell(["draw.js"] if charts else []) | {
@@ -50,6 +52,7 @@ def _page(run: RunFiles, earlier: list[RunFiles], title: str | None) -> dict[str
         "controlled": scrutiny.controlled(run.win_rate),
         "sliced": scrutiny.sliced(run.win_rate),
         "axis_rates": scrutiny.by_axis(run.win_rate),
+        "audits": audited,
         "flagged": scrutiny.flagged(run.win_rate),
         "by_people": scrutiny.by_people(run.people),
         "standings": scrutiny.standings(run.board),

@@ -40,6 +40,7 @@ class RunFiles:
     people: Record = field(default_factory=dict)
     board: Record = field(default_factory=dict)
     your_label: Record = field(default_factory=dict)
+    audits: dict[str, Record] = field(default_factory=dict)  # what stands after audit_ in the file's name
     problems: tuple[str, ...] = ()
 
     @property
@@ -63,6 +64,9 @@ def read_run(path: Path, *, growing: bool = False) -> RunFiles:
     others = {
         file.stem.partition("@")[2]: read_object(file, problems) for file in sorted(evaluation.glob("win_rate@*.json"))
     }
+    audits = {
+        file.stem[len("audit_") :]: read_object(file, problems) for file in sorted(evaluation.glob("audit_*.json"))
+    }
     return RunFiles(
         path=path,
         config=read_object(path / "config.yaml", problems),
@@ -84,6 +88,7 @@ def read_run(path: Path, *, growing: bool = False) -> RunFiles:
         people=read_object(evaluation / "people.json", problems),
         board=read_object(evaluation / "board.json", problems),
         your_label=read_object(evaluation / "your_label.json", problems),
+        audits={name: record for name, record in audits.items() if record},
         problems=tuple(problems),
     )
 

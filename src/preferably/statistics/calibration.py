@@ -105,3 +105,16 @@ def _checked(predicted: ArrayLike, observed: ArrayLike) -> tuple[NDArray[np.floa
     if not (np.isfinite(probabilities).all() and probabilities.min() >= 0 and probabilities.max() <= 1):
         raise ValueError("Predictions must be probabilities.")
     return probabilities, outcomes
+
+
+def calibration_p(predicted: ArrayLike, observed: ArrayLike, bins: int = BINS, seed: int = 0) -> float:
+    """How likely so large a calibration error would be if every probability were true: the share of `RESAMPLES` draws
+    of outcomes from the predictions whose error is at least as large. The error alone is never 0, however good the
+    predictions; this says whether it is more than chance."""
+    probabilities, outcomes = _checked(predicted, observed)
+    found, generator = calibration_error(probabilities, outcomes, bins), np.random.default_rng(seed)
+    drawn = (
+        calibration_error(probabilities, generator.random(len(probabilities)) < probabilities, bins)
+        for _ in range(RESAMPLES)
+    )
+    return float((1 + sum(error >= found - 1e-12 for error in drawn)) / (RESAMPLES + 1))

@@ -13,7 +13,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import file_digest
 from pathlib import Path
 from typing import Any
@@ -125,6 +125,13 @@ def _run(run: Path) -> tuple[TrainSettings, str]:
             "give the --output of `preferably train`."
         )
     return settings(read_yaml(run / "config.yaml")), known.read_text(encoding="utf-8").strip()
+
+
+def model_at(run: Path, step: int) -> Loaded:
+    """The model of a run as it was at the checkpoint of `step`, on the CPU in float32. Raises what `export` does."""
+    made, run_id = _run(run)
+    path, manifest = _checkpoint(run / "checkpoints", run_id, made, step)
+    return replace(_model(run, made, path, manifest, made.model), name=f"{run} at step {step}")
 
 
 def _refuse(made: TrainSettings, run: Path, output: Path, adapter: bool, dtype: str) -> None:

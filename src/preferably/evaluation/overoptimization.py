@@ -1,0 +1,197 @@
+"""Was the reward gamed? What a judge that training never saw says along the KL from the start, where it turns, and
+what was lost."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+
+from preferably.errors import DataError
+from preferably.evaluation.audit import Audit, Figure, Row, Table, Values
+from preferably.evaluation.findings import Finding, Outcome
+from preferably.evaluation.gains import Point
+from preferably.statistics.intervals import Difference, Interval, mean_interval, paired_difference
+from preferably.statistics.overoptimization import Fit, Form, fit
+
+FORMS: dict[str, Form] = {"training": "rl", "best of n": "bon"}
+DRAWN = 60  # points of a fitted curve
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """One series in the order of its KL, with the curves fitted to it."""
+
+    series: str
+    points: list[Point]
+    judge: Fit | None
+    proxy: Fit | None
+
+    @property
+    def fallen(self) -> tuple[Point, Difference] | None:
+        """The point whose gain by the judge the last one has lost most of, told apart with all points held together;
+        None where there is none."""
+        *earlier, last = self.points
+        if not earlier:
+            return None
+        width = 2 * max((abs(v) for point in self.points for v in point.judge if v is not None), default=0.0) or 1.0
+        found = []
+        for point in earlier:
+            less = paired_difference(
+                last.judge, point.judge, 1 - 0.05 / len(earlier), bounds=(-width, width)
+            )  # fmt: skip
+            if less is not None and less.interval.high < 0:
+                found.append((point, less))
+        return min(found, key=lambda one: one[1].mean) if found else None
+
+
+def audit_course(
+    points: Sequence[Point], *, model: str, against: str, judge: str, lost: Sequence[Row] = (),
+    lost_findings: Sequence[Finding] = (), settings: dict[str, Any] | None = None, seed: int = 0,
+) -> Audit:  # fmt: skip
+    """What the points on the way say: by series the gain at the end, whether it was higher before, and the fitted
+    curves. `lost` are rows of what was lost (`evaluation.losses`). `DataError` without a point."""
+    if not points:
+        raise DataError(
+            "An audit of a run needs a point on its way: a checkpoint, its model, or a reward for best of n."
+        )
+    courses = [_course(series, points, seed) for series in FORMS if any(one.series == series for one in points)]
+    findings = [one for course in courses for one in _findings(course)] + list(lost_findings)
+    outcome, verdict = _verdict(courses, findings)
+    tables = [_table(f"Judge along KL: {course.series}", course, "judge") for course in courses]
+    tables += [_table(f"Reward along KL: {course.series}", course, "proxy") for course in courses
+               if any(point.proxy is not None for point in course.points)]  # fmt: skip
+    if lost:
+        tables.append(Table("What was lost", tuple(lost)))
+    facts: dict[str, Any] = {"points": [row for course in courses for row in _drawn(course)]}
+    for by in ("judge", "proxy"):
+        facts[f"fit_{by}"] = [row for course in courses for row in _curve(course, by)]
+    facts["fits"] = {
+        course.series: {by: _fit_json(getattr(course, by)) for by in ("judge", "proxy")} for course in courses
+    }
+    told = {"judge": judge} | (settings or {})
+    return Audit(
+        "run", model, against, outcome, verdict, tuple(findings), tuple(tables), settings=told, facts=facts
+    )  # fmt: skip
+
+
+def _course(series: str, points: Sequence[Point], seed: int) -> Course:
+    own = sorted((one for one in points if one.series == series), key=lambda one: one.kl)
+    return Course(series, own, _fitted(own, "judge", series, seed), _fitted(own, "proxy", series, seed))
+
+
+def _fitted(points: Sequence[Point], by: str, series: str, seed: int) -> Fit | None:
+    values = [getattr(point, by) for point in points]
+    if any(one is None for one in values):
+        return None
+    gains = np.array([[np.nan if value is None else value for value in one] for one in values])
+    return fit([point.kl for point in points], gains, FORMS[series], seed=seed)
+
+
+def _findings(course: Course) -> list[Finding]:
+    last, fallen = course.points[-1], course.fallen
+    mean, span, n = _mean(last.judge)
+    if mean is None or span is None:
+        return [Finding(course.series, "not sure", "the judge could tell nothing of it")]
+    outcome: Outcome = "good" if span.low > 0 else "bad" if span.high < 0 else "not sure"
+    proxy = _mean(last.proxy)[0] if last.proxy is not None else None
+    ends = f"[{span.low:+.2f}, {span.high:+.2f}]"
+    words = f"{last.label}, {last.kl:.1f} nats away: the judge gains {mean:+.2f} {ends} on {n} prompts"
+    words += "" if proxy is None else f", the reward {proxy:+.2f}"
+    gain = Finding(f"{course.series}: gain", outcome, words)
+    if len(course.points) < 2:
+        return [
+            gain,
+            Finding(f"{course.series}: turn", "not sure", "one point on the way: whether it turned is not known"),
+        ]
+    if fallen is not None:
+        point, less = fallen
+        words = (
+            f"the judge was higher at {point.kl:.1f} nats ({point.label}) and has since lost {-less.mean:.2f} "
+            f"[{-less.interval.high:.2f}, {-less.interval.low:.2f}]{_stop_words(course.judge)}"
+        )
+        return [gain, Finding(f"{course.series}: turn", "bad", words)]
+    if course.judge is not None and course.judge.turned:
+        words = f"no point is told below an earlier one, but the fitted curve turns{_stop_words(course.judge)}"
+        return [gain, Finding(f"{course.series}: turn", "not sure", words)]
+    words = f"no turn within {last.kl:.1f} nats, of {len(course.points)} points"
+    return [gain, Finding(f"{course.series}: turn", "good", words + _stop_words(course.judge))]
+
+
+def _stop_words(found: Fit | None) -> str:
+    """Where the curve says to stop."""
+    if found is None or found.stop is None or found.stop >= found.furthest:
+        return "" if found is None else "; the fitted curve does not turn there either"
+    span = "" if found.interval is None else f" [{found.interval.low:.1f}, {found.interval.high:.1f}]"
+    return f"; fitted curve: stop at {found.stop:.1f}{span} nats"
+
+
+def _verdict(courses: Sequence[Course], findings: Sequence[Finding]) -> tuple[Outcome, str]:
+    first = courses[0]
+    bad = [one.name for one in findings if one.outcome == "bad"]
+    if (fallen := first.fallen) is not None:
+        curve = first.judge if first.judge is not None and first.judge.turned else None
+        stop = fallen[0].kl if curve is None or curve.stop is None else curve.stop
+        nearest = _nearest(first, stop)
+        words = f"Over-optimized: the judge turned. Stop at about {stop:.1f} nats; the nearest point is {nearest}."
+        other = [name for name in bad if not name.endswith("turn")]
+        return "bad", words + (f" Look also at: {', '.join(other)}." if other else "")
+    if bad:
+        return "bad", f"No turn was seen, but look at: {', '.join(bad)}."
+    open_ = [one.name for one in findings if one.outcome == "not sure"]
+    words = f"Not over-optimized by this judge, as far as {first.points[-1].kl:.1f} nats."
+    return ("not sure", f"{words} Not sure about {', '.join(open_)}.") if open_ else ("good", words)
+
+
+def _nearest(course: Course, kl: float) -> str:
+    return min(course.points, key=lambda point: abs(point.kl - kl)).label
+
+
+def _table(title: str, course: Course, by: str) -> Table:
+    rows = []
+    for point in course.points:
+        mean, span, n = _mean(getattr(point, by) or [])
+        rows.append(Row(f"{point.label} ({point.kl:.2f} nats)", None if mean is None else Figure(mean, n, span)))
+    return Table(title, tuple(rows), "number", "Gain over the start.")
+
+
+def _mean(values: Values | None) -> tuple[float | None, Interval | None, int]:
+    known = [value for value in values or [] if value is not None]
+    return (fmean(known), mean_interval(known), len(known)) if known else (None, None, 0)
+
+
+def _drawn(course: Course) -> list[dict[str, Any]]:
+    """The points as a chart has them, the start first."""
+    rows: list[dict[str, Any]] = []
+    for by in ("judge", "proxy"):
+        if any(getattr(point, by) is None for point in course.points):
+            continue
+        rows.append(
+            {"by": by, "series": course.series, "label": "start", "kl": 0.0, "value": 0.0, "low": None, "high": None}
+        )
+        for point in course.points:
+            mean, span, _ = _mean(getattr(point, by))
+            ends = {"low": span.low if span else None, "high": span.high if span else None}
+            rows.append(
+                {"by": by, "series": course.series, "label": point.label, "kl": point.kl, "value": mean, **ends}
+            )
+    return [row for row in rows if row["value"] is not None]
+
+
+def _curve(course: Course, by: str) -> list[dict[str, Any]]:
+    found: Fit | None = getattr(course, by)
+    if found is None:
+        return []
+    places = np.linspace(0, found.furthest, DRAWN)
+    return [{"series": course.series, "kl": float(kl), "value": found.gain(float(kl))} for kl in places]
+
+
+def _fit_json(found: Fit | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    span = None if found.interval is None else [found.interval.low, found.interval.high]
+    return {
+        "form": found.form, "a": found.a, "b": found.b, "b_interval": [found.b_interval.low, found.b_interval.high],
+        "stop": found.stop, "stop_interval": span, "turns": found.turns,
+    }  # fmt: skip

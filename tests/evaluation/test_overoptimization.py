@@ -1,0 +1,117 @@
+"""A way whose judge turns at a known KL is told with where to stop; one whose judge only rises raises nothing."""
+
+import numpy as np
+import pytest
+from word_models import asked, taught, untrained
+
+from preferably.errors import DataError
+from preferably.evaluation.gains import Point, Scale, Start, best_of_points, point_of, start_of
+from preferably.evaluation.losses import losses
+from preferably.evaluation.overoptimization import audit_course
+from preferably.evaluation.questions import Question
+from preferably.judging.judge import judge_by_score
+from preferably.judging.parts import reward_parts
+from preferably.models.sampler import Decoding
+
+KL = [0.5, 1, 2, 4, 8, 12, 16, 20]
+
+
+def way(judge, spread=0.5, prompts=200, series="training"):
+    """Points at KL whose gain by the judge is `judge(d)`, by the reward d, with noise by prompt."""
+    noise = np.random.default_rng(0).normal(0, spread, (len(KL), prompts))
+    return [
+        Point(series, f"step {at}", kl, list(judge(kl**0.5) + noise[at]), list(kl**0.5 + noise[at]))
+        for at, kl in enumerate(KL)
+    ]
+
+
+def audited(points, **more):
+    return audit_course(points, model="after", against="before", judge="made", **more)
+
+
+def outcomes(audit):
+    return {one.name: one.outcome for one in audit.findings}
+
+
+def test_a_judge_that_turns_is_told_with_where_to_stop():
+    found = audited(way(lambda d: d * (1 - 0.5 * np.log(d))))  # turns at e^2 = 7.4 nats
+    assert outcomes(found)["training: turn"] == "bad" and found.outcome == "bad"
+    assert 6.5 < found.facts["fits"]["training"]["judge"]["stop"] < 8.3
+    assert found.verdict.startswith("Over-optimized") and "nearest point is step 4" in found.verdict  # 8 nats
+    assert found.facts["fits"]["training"]["proxy"]["turns"] < 0.5
+
+
+def test_a_judge_that_only_rises_raises_nothing():
+    found = audited(way(lambda d: d))
+    assert found.outcome == "good" and set(outcomes(found).values()) == {"good"}
+    assert "no turn within 20.0 nats" in found.findings[1].words
+
+
+def test_a_judge_that_sees_nothing_is_not_sure():
+    found = audited(way(lambda d: 0 * d))
+    assert outcomes(found) == {"training: gain": "not sure", "training: turn": "good"}
+
+
+def test_best_of_n_has_a_form_of_its_own():
+    found = audited(way(lambda d: d * (1 - 0.2 * d), series="best of n"))
+    assert found.facts["fits"]["best of n"]["judge"]["form"] == "bon"
+    assert 5.5 < found.facts["fits"]["best of n"]["judge"]["stop"] < 7  # 6.25
+
+
+def test_one_point_alone_tells_no_turn():
+    assert outcomes(audited(way(lambda d: d)[:1]))["training: turn"] == "not sure"
+    with pytest.raises(DataError, match="a point on its way"):
+        audited([])
+
+
+def test_best_of_n_by_hand():
+    # Judge 0, 1, 2 by rewards 3, 2, 1: the best of two is the first in 2 of 3 pairs, else the second: 1/3; mean 1.
+    start = Start(None, asked("x"), [["a", "b", "c"]], [[0.0, 1.0, 2.0]], [[3.0, 2.0, 1.0]])
+    (point,) = best_of_points(start)
+    assert point.judge == [pytest.approx(1 / 3 - 1)] and point.proxy == [pytest.approx((2 * 3 + 2) / 3 - 2)]
+    assert point.kl == pytest.approx(np.log(2) - 1 / 2)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("course")
+    words = "ask one two three red blue".split()
+    mixed = [(f"ask {a}", f"{a} {b}") for a in ("one", "two", "three") for b in ("red", "blue")]
+    narrow = [(f"ask {a}", f"{a} red") for a in ("one", "two", "three")]
+    before = taught(untrained(words, 24), mixed * 8, folder / "before", steps=80)
+    after = taught(untrained(words, 24), narrow * 8, folder / "after", steps=80)
+    return after, before
+
+
+def test_points_are_of_the_models_own_samples(models):
+    after, before = models
+    prompts = asked("ask one", "ask two", "ask three") * 4
+    scale = Scale(judge_by_score(is_red), is_red, reward_parts(["length"]))
+    how = {"max_tokens": 6, "seed": 0, "progress": None}
+    start = start_of(before, prompts, scale, samples=8, **how)
+    point = point_of(after, "the model", start, scale, samples=2, **how)
+    assert np.mean([v for row in start.judge for v in row]) == pytest.approx(0.5, abs=0.2)
+    assert np.mean(point.judge) == pytest.approx(0.5, abs=0.2)  # from half to all
+    assert 0.3 < point.kl < 1.5  # ln 2 where it is certain of one of two
+    by_pair = Scale(judge_by_score(is_red), None)
+    assert np.mean([v for row in by_pair.judged(prompts, start.said, start.said) for v in row]) == pytest.approx(
+        0.5, abs=0.2
+    )
+
+
+def test_what_was_lost_is_measured_on_both_sides(models):
+    after, before = models
+    prompts = asked("ask one", "ask two", "ask three") * 40
+    tasks = [Question(prompt, True, ("one", "two", "three")) for prompt in prompts]
+    rows, found = losses(after, before, prompts, tasks=tasks, decoding=Decoding(0.7, max_tokens=6))
+    told = {one.name: one.outcome for one in found}
+    assert told == {"tasks": "good", "diversity": "bad", "refusals": "good"}
+    values = {row.name: (row.after.value, row.before.value) for row in rows}
+    assert values["tasks solved"] == (1, 1) and values["harmless prompts refused"] == (0, 0)
+    assert values["different replies to one prompt"][0] < 0.1 < values["different replies to one prompt"][1]
+    _, same = losses(before, before, prompts, decoding=Decoding(0.7, max_tokens=6))
+    assert {one.outcome for one in same} == {"good"}
+
+
+def is_red(prompts, texts):
+    return [float("red" in text) for text in texts]
