@@ -18,8 +18,9 @@ def ready(page):
         page.locator("#task[data-ready]").wait_for()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium():
+    """Started and stopped for each file: playwright runs a loop, in which asyncio.run would fail in other tests."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: make test installs it")
     if CHROMIUM is None:
         pytest.skip("Chromium is not here: apt-get install chromium")
