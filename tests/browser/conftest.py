@@ -79,7 +79,7 @@ def visitor(chromium):
         if name is not None and token is None:
             person, token = site.person(name)
         context = chromium.new_context(viewport={"width": 1280, "height": 900}, **options)
-        context.set_default_timeout(8000)
+        context.set_default_timeout(30_000)
         if token:
             context.add_cookies([{"name": "preferably", "value": token, "url": site.url}])
         home = urlsplit(site.url).netloc
