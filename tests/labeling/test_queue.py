@@ -6,9 +6,11 @@ from uuid import uuid4
 
 import pytest
 from labelers import answer, group, person
+from sqlalchemy import select
 
 from preferably.errors import ConfigError, DataError
 from preferably.feedback.records import Flag, Group, Ranking, Rating
+from preferably.feedback.store.labeling_tables import tasks
 from preferably.feedback.store.store import Store
 from preferably.feedback.views import pairs
 from preferably.labeling.answers import AnswerError
@@ -24,7 +26,6 @@ class SetClock(Clock):
     """A clock that tests move."""
 
     seconds = 0.0
-    boot_id = "first"
 
     def __init__(self):
         object.__setattr__(self, "boot", "first")
@@ -285,7 +286,9 @@ def test_queued_again_for_more_people_a_task_is_open_again(store):
     ada, ben = person(store, "ada"), person(store, "ben")
     queue.answer(ada, queue.next(ada).asked.turn, answer(0))
     assert queue.next(ben) is None
-    assert queue.add([Task(group(1), overlap=2)], "b") == {"queued": 0, "known": 1}
+    assert queue.add([Task(group(1), overlap=2, priority=7.0)], "b") == {"queued": 0, "known": 1}
+    with store.snapshot() as connection:  # what was put in an order stays in it
+        assert connection.execute(select(tasks.c.priority)).scalar_one() == 0
     queue.answer(ben, queue.next(ben).asked.turn, answer(0))
     assert queue.next(person(store, "chloe")) is None
 

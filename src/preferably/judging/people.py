@@ -56,8 +56,8 @@ class PeopleJudge:
                     break
                 if not self.wait(done, len(asked)):
                     raise WaitingError(
-                        f"{done:,} of {len(asked):,} pairs are judged; the others wait in the batch {batch} of people: "
-                        f"`preferably label serve --store {self.store}`. Then run the same command again."
+                        f"{done:,} of {len(asked):,} pairs are judged; the others wait for people, as the batch "
+                        f"{batch}: `preferably label serve --store {self.store}`. Then run the same command again."
                     )
                 time.sleep(PAUSE)
         verdicts = iter(_preferences(some) for some in said)

@@ -84,8 +84,8 @@ class Queue:
 
     def add(self, asked: Sequence[Task], batch: str) -> dict[str, int]:
         """Queue tasks, all or none, and return how many were `queued`, and how many were `known` (a batch has a group
-        once for each kind): these get the new priority, and more people where more are wanted now. Raises `DataError`
-        for a group that cannot be asked about."""
+        once for each kind): these keep their priority, and go to more people where more are wanted now. Raises
+        `DataError` for a group that cannot be asked about."""
         rows: dict[str, dict[str, Any]] = {}
         contents: dict[str, str] = {}
         now = self.clock.now()
@@ -105,19 +105,17 @@ class Queue:
                 "open": True, "queued_at": now,
             })  # fmt: skip
         with self.store.alone() as connection:
-            before = _count(connection)
+            about = select(tasks.c.id, tasks.c.overlap).where(tasks.c.batch == batch)
+            known: dict[str, int] = {row.id: row.overlap for row in connection.execute(about)}
             self.store.insert(connection, items, [{"id": key, "content": contents[key]} for key in sorted(contents)])
-            self.store.insert(connection, tasks, list(rows.values()))
-            for row in rows.values():
-                same = tasks.c.id == row["id"]
-                more = row["overlap"] - tasks.c.overlap
-                connection.execute(update(tasks).where(same & (more > 0)).values(
-                    overlap=row["overlap"], free=tasks.c.free + more, open=True
-                ))  # fmt: skip
-                other = tasks.c.priority != row["priority"]
-                connection.execute(update(tasks).where(same & other).values(priority=row["priority"]))
-            queued = _count(connection) - before
-        return {"queued": queued, "known": len(asked) - queued}
+            new = [row for name, row in rows.items() if name not in known]
+            self.store.insert(connection, tasks, new)
+            for name, row in rows.items():
+                if (more := row["overlap"] - known.get(name, row["overlap"])) > 0:
+                    connection.execute(update(tasks).where(tasks.c.id == name).values(
+                        overlap=row["overlap"], free=tasks.c.free + more, open=True
+                    ))  # fmt: skip
+        return {"queued": len(new), "known": len(asked) - len(new)}
 
     def next(self, person: Person) -> Turn | None:
         """The turn that the person has open, or a new one; None where there is nothing for them now."""
@@ -305,10 +303,6 @@ def _moved(expected: Mapping[str, Any], to: Sequence[int]) -> dict[str, Any]:
     if isinstance(choice := moved.get("choice"), int):
         moved["choice"] = to[choice]
     return moved
-
-
-def _count(connection: Connection) -> int:
-    return connection.execute(select(func.count()).select_from(tasks)).scalar_one()
 
 
 def fault_of(task: Task) -> str | None:
