@@ -159,4 +159,6 @@ if (!corrects && (await isUnderway(turn))) {
   hold();
   document.addEventListener("delivered", (event) => event.detail === turn && leave());
 }
+// Until here a click would have done nothing, or have sent the form as a form.
+for (const button of form.querySelectorAll("#skip, #send")) button.disabled = false;
 form.dataset.ready = "yes";
