@@ -10,6 +10,7 @@ quickstart: $(ENV)/installed
 	$(BIN)/preferably quickstart
 
 # Side by side by file, a core each; in the order of the folders, as those with few tests are not the short ones.
+test: export OMP_NUM_THREADS = 1
 test: check postgres browser
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 

@@ -186,10 +186,21 @@ def test_whoever_guesses_at_a_door_is_slowed_down(tmp_path):
         right = urlencode({"name": "lee", "password": "long enough it is"})
         status, headers, _ = ask(site, "POST", "/login", body=right, **form)
         assert status == 429 and headers["Retry-After"] == "60"
-        guess = json.dumps({"code": "x" * 43})
-        assert ask(site, "POST", "/join", body=guess, Content_Type="application/json")[0] == 429
-        assert ask(site, "POST", "/join/look", body=guess, Content_Type="application/json")[0] == 429
         assert ask(site, "GET", "/login")[0] == 200
+        guess = json.dumps({"code": "x" * 43})
+        tried = [
+            ask(site, "POST", f"/join{'/look' * (n % 2)}", body=guess, Content_Type="application/json")[0]
+            for n in range(61)
+        ]
+        assert 429 not in tried[:60] and tried[60] == 429
+
+
+def test_one_browser_that_asks_without_end_is_slowed_down_and_its_office_is_not(site):
+    _, token = site.person("ada")
+    _, other = site.person("ben")
+    seen = [ask(site, "GET", "/turns/next", session=token)[0] for _ in range(601)]
+    assert set(seen[:600]) == {200} and seen[600] == 429
+    assert ask(site, "GET", "/turns/next", session=other)[0] == 200
 
 
 def test_a_session_that_somebody_else_chose_is_none_and_one_that_ended_stays_so(site):

@@ -46,7 +46,7 @@ def postgresql():
         yield f"postgresql://tester@/{{}}?host={folder}"
     finally:
         process.send_signal(signal.SIGINT)  # also where somebody is still connected
-        process.wait(30)
+        process.wait(120)
         shutil.rmtree(folder)
 
 

@@ -13,7 +13,7 @@ from random import Random
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, RowMapping, func, select, update
+from sqlalchemy import Connection, RowMapping, func, select, tuple_, update
 
 from preferably.errors import DataError
 from preferably.feedback.records import Group
@@ -229,16 +229,20 @@ class Queue:
 
     def _pick(self, connection: Connection, person: Person) -> RowMapping | None:
         before = tasks.alias("before")  # of another batch, too: nobody judges the same completions twice
-        same = (before.c.item == tasks.c.item) & (before.c.kind == tasks.c.kind)
-        mine = (turns.c.task == before.c.number) & (turns.c.person == person.id)
-        had = select(turns.c.id).where(same & mine).correlate(tasks).exists()
-        query = select(tasks).where(tasks.c.open, ~had).order_by(tasks.c.priority.desc(), tasks.c.number).limit(1)
+        had = select(before.c.item, before.c.kind).join(turns, turns.c.task == before.c.number).where(
+            turns.c.person == person.id
+        )  # fmt: skip
+        new = tuple_(tasks.c.item, tasks.c.kind).not_in(had)
         count = connection.execute(select(func.count()).where(turns.c.person == person.id)).scalar_one()
         golden = Random(f"{person.id} {count}").random() < self.project.gold.share
         for gold in (True, False) if golden else (False,):
             which = tasks.c.gold != "" if gold else (tasks.c.gold == "") & (tasks.c.free > 0)
-            if row := connection.execute(query.where(which)).mappings().first():
-                return row
+            may = select(tasks).where(tasks.c.open, new, which).limit(1)
+            # The most urgent, then the first of these: in one order of both the index could not be walked along.
+            top = connection.execute(may.order_by(tasks.c.priority.desc())).mappings().first()
+            if top is not None:
+                same = may.where(tasks.c.priority == top["priority"])
+                return connection.execute(same.order_by(tasks.c.number)).mappings().one()
         return None
 
     def _give(self, connection: Connection, person: Person, task: RowMapping, *, deciding: bool = False) -> str:

@@ -32,13 +32,13 @@ HEADERS = {
 }  # fmt: skip
 
 
-def middleware(hosts: Sequence[str], *, guesses: str = "10/minute", requests: str = "1200/minute") -> list[Middleware]:
+def middleware(hosts: Sequence[str], *, guesses: str = "10/minute") -> list[Middleware]:
     """All of it, the outermost first; `hosts` are names that this server is reached by beside those of this machine."""
     return [
         Middleware(HeadersMiddleware),
         Middleware(TrustedHostMiddleware, allowed_hosts=[*LOOPBACK, *hosts], www_redirect=False),
         Middleware(CrossOriginMiddleware),
-        Middleware(PaceMiddleware, guesses=guesses, requests=requests),
+        Middleware(PaceMiddleware, guesses=guesses),
         Middleware(BodyMiddleware),
     ]
 
@@ -140,25 +140,33 @@ def _whole(body: bytes, receive: Receive) -> Callable[[], Awaitable[Message]]:
 
 
 class PaceMiddleware:
-    """Answers 429 to one address that guesses at a door, or asks at all, too often."""
+    """Answers 429 to who asks too often: an address at a door, a browser with a session, an address as a whole, behind
+    which there may be an office full of labelers."""
 
-    def __init__(self, app: ASGIApp, guesses: str, requests: str) -> None:
+    def __init__(self, app: ASGIApp, guesses: str) -> None:
         from limits import parse
         from limits.storage import MemoryStorage
         from limits.strategies import MovingWindowRateLimiter
 
         self.app = app
         self.limiter = MovingWindowRateLimiter(MemoryStorage())
-        self.guesses, self.requests = parse(guesses), parse(requests)
+        self.guesses, self.joins = parse(guesses), parse("60/minute")  # what an invitation has nobody can guess
+        self.browser, self.address = parse("600/minute"), parse("12000/minute")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """As ASGI has it."""
-        if scope["type"] == "http" and not scope["path"].startswith(FILES):
-            address = (scope.get("client") or ("", 0))[0]
-            knocks = scope["method"] not in SAFE and scope["path"] in DOORS
-            limits = [(self.guesses, "door")] if knocks else [(self.requests, "any")]
-            if not all(self.limiter.hit(limit, name, address) for limit, name in limits):
-                slow = PlainTextResponse("Too many requests; wait a minute.\n", 429, {"Retry-After": "60"})
-                await slow(scope, receive, send)
-                return
+        if scope["type"] == "http" and not scope["path"].startswith(FILES) and not self._may_pass(scope):
+            slow = PlainTextResponse("Too many requests; wait a minute.\n", 429, {"Retry-After": "60"})
+            await slow(scope, receive, send)
+            return
         await self.app(scope, receive, send)
+
+    def _may_pass(self, scope: Scope) -> bool:
+        address = (scope.get("client") or ("", 0))[0]
+        if scope["method"] not in SAFE and scope["path"] in DOORS:
+            guessed = scope["path"] == "/login"
+            return self.limiter.hit(self.guesses if guessed else self.joins, "login" if guessed else "join", address)
+        browser = hashlib.sha256(Headers(scope=scope).get("cookie", "").encode()).hexdigest()
+        return self.limiter.hit(self.browser, "browser", address, browser) and self.limiter.hit(
+            self.address, "address", address
+        )
