@@ -25,7 +25,7 @@ def test_the_card_has_the_figures_of_the_files(fake: ModuleType, tmp_path: Path)
 
 
 def test_every_table_is_whole(fake: ModuleType, tmp_path: Path) -> None:
-    for run in (fake.dpo_run(tmp_path / "dpo"), fake.hostile_run(tmp_path / "hostile")):
+    for run in (fake.audited(fake.dpo_run(tmp_path / "dpo")), fake.hostile_run(tmp_path / "hostile")):
         lines = write_card(run).read_text(encoding="utf-8").splitlines()
         for above, line in zip(lines, lines[1:], strict=False):
             cells, cells_above = (
@@ -59,3 +59,13 @@ def test_the_card_goes_with_the_model_but_overwrites_no_readme_of_others(fake: M
     readme.write_text("mine")
     write_card(run)
     assert readme.read_text() == "mine"
+
+
+def test_audits_stand_in_the_card_and_among_its_limits(fake: ModuleType, tmp_path: Path) -> None:
+    bare = write_card(fake.dpo_run(tmp_path / "bare")).read_text(encoding="utf-8")
+    assert "## Audits" not in bare and "Nothing was audited" in bare
+    made = write_card(fake.audited(fake.dpo_run(tmp_path / "audited"))).read_text(encoding="utf-8")
+    audits, limits = made.partition("## Audits")[2].partition("## Limits")[::2]
+    assert "By the string rule it complies with 1% of harmful prompts." in audits and "### Honesty" in audits
+    assert "Honesty, bad: Where there is no answer it says so" in limits and "Nothing was audited" not in limits
+    assert "Safety, good" not in limits

@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from preferably.methods import METHODS
-from preferably.reporting import result, reward, scrutiny
+from preferably.reporting import audits, result, reward, scrutiny
 from preferably.reporting.account import account, data_of, key_settings, method_of, model_of, row_of, stage
 from preferably.reporting.curves import bad_steps
 from preferably.reporting.figures import percent, plural
@@ -62,6 +62,7 @@ def _facts(run: RunFiles) -> dict[str, Any]:
         "flagged": scrutiny.flagged(run.win_rate),
         "command": win_rate_command(run),
         "axes": axes,
+        "audits": audits.told(run),
         "fallen": result.fallen(axes),
         "account": account(run),
         "readiness": result.readiness(run.readiness),
