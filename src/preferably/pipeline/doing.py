@@ -22,7 +22,8 @@ from preferably.methods import method_named
 from preferably.models.loading import load, model_directory
 from preferably.pipeline.audits import AUDITS
 from preferably.pipeline.keeping import PRODUCTS
-from preferably.pipeline.stages import FINDINGS, JUDGMENTS, SAMPLES, Stage
+from preferably.pipeline.labelers import labelers_behind
+from preferably.pipeline.stages import FINDINGS, JUDGMENTS, LABELERS, SAMPLES, Stage
 from preferably.training.closing import Progress
 from preferably.training.run_directory import RunDirectory
 
@@ -149,6 +150,7 @@ def _check(stage: Stage, watcher: Watcher) -> Figures:
         )
         told[kind] = found.as_json()
     RunDirectory(stage.folder).write_json(FINDINGS, {"findings": told})
+    RunDirectory(stage.folder).write_json(LABELERS, labelers_behind(stage.named("data")))
     return {kind: {"read": one["rows"]["read"], "used": one["rows"]["used"], "groups": one["groups"],
                    "verdict": one["verdict"]} for kind, one in told.items()}  # fmt: skip
 

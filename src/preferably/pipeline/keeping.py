@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from preferably.errors import CheckpointError
 from preferably.pipeline.contents import of_data, of_file, of_judge, of_model, of_store
-from preferably.pipeline.stages import JUDGMENTS, Input, Stage
+from preferably.pipeline.stages import FINDINGS, JUDGMENTS, LABELERS, Input, Stage
 from preferably.training.disk import sync, telling
 from preferably.training.run_directory import RunDirectory
 
@@ -19,7 +19,7 @@ MARKER = "stage.json"
 EARLIER = "earlier"  # in the output: what was made of other settings or data
 READERS = {"data": of_data, "model": of_model, "judge": of_judge, "file": lambda name: of_file(Path(name))}
 # What a stage makes that others read, by its kind; of a training it is the model.
-PRODUCTS = {"ready": ("readiness.json",), "sample": ("samples.jsonl",), "check": ("findings.json",),
+PRODUCTS = {"ready": ("readiness.json",), "sample": ("samples.jsonl",), "check": (FINDINGS, LABELERS),
             "evaluate": ("evaluation/win_rate.json", "samples.jsonl"), "audit": ("audit.json",)}  # fmt: skip
 State = Literal["done", "begun", "new"]
 

@@ -13,7 +13,7 @@ from preferably.pipeline.plan import AlignSettings, Road, Source
 
 Kind = Literal["sft", "ready", "sample", "judge", "check", "train", "evaluate", "audit"]
 Holds = Literal["data", "model", "judge", "file"]
-SAMPLES, JUDGMENTS, FINDINGS = "samples.jsonl", "judgments.db", "findings.json"
+SAMPLES, JUDGMENTS, FINDINGS, LABELERS = "samples.jsonl", "judgments.db", "findings.json", "labelers.json"
 REWARDS = ("reward", "guard")  # settings of a training that name judges, models and files
 MODELS = ("reference_model", "critic")
 FILES = ("held_out_data", "ptx_data")

@@ -59,7 +59,8 @@ class Done:
 def render_alignment(directory: Path, record: Record) -> Path:
     """Writes `directory/report.html` from the contents of `align.json` and returns its path; `ConfigError` where that
     cannot be."""
-    rounds = list(records(record, "rounds"))
+    rounds = [{"round": 1, "road": ""} | dict(one) for one in records(record, "rounds") if text(one, "run")]
+    record = dict(record) | {"stages": [_whole(one) for one in records(record, "stages")], "rounds": rounds}
     several = len({one["round"] for one in rounds}) > 1
     made = [_made(directory, one, several) for one in rounds]
     last = {one["road"]: policy for one, policy in zip(rounds, made, strict=True)}
@@ -90,6 +91,13 @@ def render_alignment(directory: Path, record: Record) -> Path:
         "path": str(directory / "align.json"),
     }  # fmt: skip
     return write_page(directory / "report.html", "alignment.html.j2", page)
+
+
+def _whole(one: Record) -> Record:
+    """A stage of any record: one that does not say otherwise is done, in a folder of its name."""
+    name = text(one, "name")
+    known = {"name": name, "kind": "", "state": "done", "cached": False, "tries": 1, "folder": name, "seconds": None}
+    return known | {key: value for key, value in one.items() if value is not None}
 
 
 def _subtitle(record: Record, rounds: Sequence[Record]) -> Iterator[str]:
@@ -215,7 +223,7 @@ def _asked(one: Record) -> list[str]:
 def _done(one: Record) -> Done:
     words = {"done": "done, as before" if one["cached"] else "done", "begun": "begun", "new": "not begun"}
     tries = f", in {one['tries']} tries" if one["tries"] > 1 else ""
-    time = duration(finite(one, "seconds")) + tries if one["tries"] else NONE
+    time = duration(finite(one, "seconds")) + tries if one["tries"] and one["seconds"] is not None else NONE
     link = _link(one["folder"], "") if one["state"] != "new" else ""
     return Done(text(one, "name"), words[one["state"]], time, text(one, "digest")[:12], link, text(one, "command"))
 
