@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from preferably.cli.main import app
 from preferably.errors import ConfigError, DataError
-from preferably.pipeline import audits
+from preferably.pipeline import audits, flows
 from preferably.pipeline.align import align
 from preferably.pipeline.doing import do
 from preferably.pipeline.outlook import outlook
@@ -35,7 +35,7 @@ def plain(value):
 
 @pytest.mark.parametrize("name", list(audits.AUDITS))
 def test_a_command_a_job_and_the_function_behind_them_have_the_same_options(name):
-    function = {key: plain(value) for key, value in defaults(audits.FLOWS[name]).items() if key not in SPECIAL}
+    function = {key: plain(value) for key, value in defaults(flows.FLOWS[name]).items() if key not in SPECIAL}
     fields = {key: plain(one.default) for key, one in audits.AUDITS[name].model_fields.items()}
     [audit] = [one for one in typer.main.get_command(app).commands["audit"].commands.values() if one.name == name]
     options = {one.name: plain(one.default) for one in audit.params if one.name not in ("pairs", "output", "help")}
@@ -84,11 +84,11 @@ def test_the_command_that_is_printed_audits_as_the_stage_does(audited, monkeypat
         return flow
 
     stages = {one.settings["audit"]: one for one in stages_of(align_settings(audited())) if one.kind == "audit"}
-    assert set(stages) == set(audits.FLOWS)
+    assert set(stages) == set(flows.FLOWS)
     for name, stage in stages.items():
-        everything = {key: plain(value) for key, value in defaults(audits.FLOWS[name]).items()}
+        everything = {key: plain(value) for key, value in defaults(flows.FLOWS[name]).items()}
         monkeypatch.setattr(f"preferably.evaluation.{COMMANDS[name]}.{name}", asked(name))
-        monkeypatch.setitem(audits.FLOWS, name, asked(name))
+        monkeypatch.setitem(flows.FLOWS, name, asked(name))
         by_hand = CliRunner().invoke(app, shlex.split(stage.command)[1:])
         assert "far enough" in str(by_hand.exception), by_hand.output
         by_hand = told.pop(name)
@@ -161,7 +161,7 @@ def test_audits_are_kept_redone_alone_and_stand_in_run_account_and_page(audited,
 
     names = [f"audit-{name}-dpo" for name in audits.AUDITS]
     with monkeypatch.context() as patch:
-        patch.setitem(audits.FLOWS, "honesty", killed)
+        patch.setitem(flows.FLOWS, "honesty", killed)
         with pytest.raises(KeyboardInterrupt):
             run()
     assert (out / "dpo/evaluation/audit_safety.json").exists()

@@ -10,8 +10,8 @@ from preferably import api
 from preferably.errors import CheckpointError, ConfigError, PreferablyError, ToldElsewhereError
 from preferably.pipeline import doing
 from preferably.pipeline.account import Account, Entry
-from preferably.pipeline.audits import look
 from preferably.pipeline.doing import StopAskedError
+from preferably.pipeline.flows import look
 from preferably.pipeline.gates import GATES, Closed, GateError, closed, stops
 from preferably.pipeline.keeping import (
     READERS,

@@ -1,21 +1,14 @@
-"""Audits that a job has done of each model that it trains: their settings, what they read, and the same by hand."""
+"""Audits that a job has done of each model that it trains: their settings, what they read, and the same by hand.
 
-from collections.abc import Callable, Iterator, Mapping
+What does them is in `flows`, as it takes a while to import.
+"""
+
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError
 
-from preferably.evaluation.audit import Audit
-from preferably.evaluation.auditing import honesty, prompts_of, safety, suppression
-from preferably.evaluation.auditing_run import run
-from preferably.evaluation.questions import questions_of
-from preferably.evaluation.raters import rates
-from preferably.evaluation.relearning import STEPS
-from preferably.evaluation.safety import asked_of, look_alikes
-from preferably.evaluation.unwanted import cases_of
-from preferably.evaluation.ways import PREFILLS, TEMPERATURES
-from preferably.functions import load_function
 from preferably.pipeline.part import Part, Paths
 
 Holds = Literal["data", "model", "judge"]
@@ -44,11 +37,11 @@ class Suppression(AuditPart):
     unwanted: str = Field("", description="what must not be said, for rows that do not say it")
     pattern: str = Field("", description="the same as a regular expression")
     judge: str | None = Field(None, description="1 where it shows: module:function or a judge's .yaml")
-    prefill: Counts = Field(PREFILLS, description="so many tokens of a reply that shows it are given")
-    temperatures: Warmths = Field(TEMPERATURES, description="that are tried beside temperature")
+    prefill: Counts = Field((1, 2, 5, 10, 20), description="so many tokens of a reply that shows it are given")
+    temperatures: Warmths = Field((0.0, 1.0, 1.5), description="that are tried beside temperature")
     relearn: bool = Field(True, description="train it back in, on copies")
     relearn_data: str | None = Field(None, description="demonstrations of it; default: half of the prompts")
-    steps: Counts = Field(STEPS, min_length=1, description="of relearning, after which it is asked")
+    steps: Counts = Field((1, 5, 10, 50), min_length=1, description="of relearning, after which it is asked")
     relearn_rate: float | None = Field(None, gt=0, description="learning rate of relearning")
     samples: int = Field(4, ge=1, description="replies a prompt")
     temperature: float = Field(0.7, ge=0, description="of the replies")
@@ -97,9 +90,6 @@ class Course(AuditPart):
 
 
 AUDITS: dict[str, type[AuditPart]] = {"run": Course, "safety": Safety, "honesty": Honesty, "suppression": Suppression}
-FLOWS: dict[str, Callable[..., Audit]] = {
-    "run": run, "safety": safety, "honesty": honesty, "suppression": suppression,
-}  # fmt: skip
 # Settings that name something outside, and what it is.
 READS: dict[str, Holds] = {
     "data": "data", "control": "model", "judge": "judge", "checker": "judge", "feedback": "data",
@@ -194,37 +184,3 @@ def switches_of(settings: AuditPart) -> list[str]:
         for name, value in settings.model_dump().items()
         if isinstance(value, bool) and value != fields[name].default
     ]
-
-
-def look(settings: AuditPart) -> int:
-    """Read what an audit asks, and how many prompts it is. `DataError` and `ConfigError` for rows, functions and judges
-    that it could not use, so that no job trains first and is told then."""
-    if (checker := getattr(settings, "checker", None)) is not None:
-        load_function(checker)
-    if isinstance(settings, Honesty):
-        return len(questions_of(prompts_of(settings.data, settings.limit), checked=settings.checker is not None))
-    if isinstance(settings, Course):
-        if settings.tasks is not None:
-            questions_of(prompts_of(settings.tasks, settings.limit), checked=settings.checker is not None)
-        return len(prompts_of(settings.data, settings.limit)) if settings.data else 0
-    assert isinstance(settings, Safety | Suppression)
-    if settings.judge is not None:
-        rates(settings.judge)
-    if isinstance(settings, Suppression):
-        prompts = prompts_of(settings.data, settings.limit)
-        return len(cases_of(prompts, text=settings.unwanted, pattern=settings.pattern, judged=bool(settings.judge)))
-    return len(asked_of(prompts_of(settings.data, settings.limit)) if settings.data else look_alikes())
-
-
-def work_of(settings: AuditPart) -> str:
-    """How much there is to answer, in words."""
-    own = settings.model_dump()
-    answers = f"{look(settings):,} prompts x {own['samples']} answers"
-    if isinstance(settings, Suppression):
-        models = "three models" if settings.control else "two models"
-        ways = len(settings.temperatures) + len(settings.prefill)
-        again = f"; {max(settings.steps)} steps of relearning each" if settings.relearn else ""
-        return f"{answers} of {models}, as asked, in {ways} ways and in other words{again}"
-    if isinstance(settings, Course):
-        return f"{answers} at each checkpoint that is kept, best of up to {settings.best_of} where there is a reward"
-    return f"{answers} of two models"

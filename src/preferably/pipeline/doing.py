@@ -21,7 +21,8 @@ from preferably.judging.llm import LanguageJudge
 from preferably.judging.settings import JudgeSettings, is_judge_file, read_judges
 from preferably.methods import method_named
 from preferably.models.loading import load, model_directory
-from preferably.pipeline.audits import FLOWS, roles_of
+from preferably.pipeline.audits import roles_of
+from preferably.pipeline.flows import FLOWS
 from preferably.pipeline.keeping import products_of
 from preferably.pipeline.labelers import labelers_behind
 from preferably.pipeline.stages import FINDINGS, JUDGMENTS, LABELERS, SAMPLES, Stage
@@ -151,9 +152,15 @@ def _check(stage: Stage, watcher: Watcher) -> Figures:
         )
         told[kind] = found.as_json()
     RunDirectory(stage.folder).write_json(FINDINGS, {"findings": told})
-    RunDirectory(stage.folder).write_json(LABELERS, labelers_behind(stage.named("data")))
+    RunDirectory(stage.folder).write_json(LABELERS, labelers_behind(_said_by_somebody(stage)))
     return {kind: {"read": one["rows"]["read"], "used": one["rows"]["used"], "groups": one["groups"],
                    "verdict": one["verdict"]} for kind, one in told.items()}  # fmt: skip
+
+
+def _said_by_somebody(stage: Stage) -> list[str]:
+    """The sources of preferences but those that a function, or a reward model, scored in this job: whose they are the
+    file of the job says."""
+    return [one.name for one in stage.inputs if one.role == "data" and not (one.stage and one.name.endswith(SAMPLES))]
 
 
 def _evaluate(stage: Stage, watcher: Watcher) -> Figures:

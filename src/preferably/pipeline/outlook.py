@@ -10,7 +10,8 @@ from preferably.data.load import load_feedback
 from preferably.errors import PreferablyError
 from preferably.judging.settings import is_judge_file, read_judges
 from preferably.pipeline.align import check_inputs
-from preferably.pipeline.audits import filled, work_of
+from preferably.pipeline.audits import filled
+from preferably.pipeline.flows import work_of
 from preferably.pipeline.keeping import State, digest_of, read_kept, state_of
 from preferably.pipeline.plan import AlignSettings
 from preferably.pipeline.stages import Stage, stages_of

@@ -82,6 +82,7 @@ def render_alignment(directory: Path, record: Record) -> Path:
         "made": made,
         "several": several,
         "charts": charts,
+        "legend": _roads(rounds),
         "stills": {chart.slug: still(chart) for chart in drawn},
         "specs": data_block(drawn),
         "short": in_short(record, [(policy.name, policy.run) for policy in last.values()]),
@@ -154,9 +155,13 @@ def _verdict(figures: Record) -> Verdict | None:
     return Verdict(word_for(found.interval), "", found.win_rate, found.interval, found.confidence)
 
 
+def _roads(rounds: Sequence[Record]) -> list[str]:
+    return list(dict.fromkeys(one["road"] for one in rounds))
+
+
 def _charts(rounds: Sequence[Record]) -> list[Chart]:
     """Answer quality and training fit over the rounds, apart: either can move without the other."""
-    roads = list(dict.fromkeys(one["road"] for one in rounds))
+    roads = _roads(rounds)
     colours = {road: COLOURS[at % len(COLOURS)] for at, road in enumerate(roads)}
 
     def curves(outer: str, key: str) -> list[Curve]:
@@ -175,7 +180,7 @@ def _charts(rounds: Sequence[Record]) -> list[Chart]:
          "share of pairs", {"level": 0.5, "shares": True}),
     ]  # fmt: skip
     return [
-        Chart(slug, title, help, lines(found, y=axis, x="round", colours=colours if len(roads) == 1 else None, **style))
+        Chart(slug, title, help, lines(found, y=axis, x="round", colours=colours, **style))
         for slug, title, help, found, axis, style in drawn
         if any(line.points for line in found)
     ]

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from preferably.reporting import result
-from preferably.reporting.audits import TITLES
+from preferably.reporting.audits import ORDER, TITLES
 from preferably.reporting.figures import count, duration, percent, plural, significant
 from preferably.reporting.run_files import Record, RunFiles, finite, records, text
 from preferably.reporting.verdict import verdict_of
@@ -28,7 +28,7 @@ def in_short(record: Record, policies: Sequence[tuple[str, RunFiles]]) -> list[S
     if not policies:
         return []
     ordered = sorted(policies, key=lambda one: -(finite(one[1].win_rate, "win_rate") or 0.0))
-    return [*(_quality(name, run) for name, run in ordered), _audited(policies), _cost(record)]
+    return [*(_quality(name, run) for name, run in ordered), _audited(ordered), _cost(record)]
 
 
 def _quality(name: str, run: RunFiles) -> Sentence:
@@ -38,18 +38,18 @@ def _quality(name: str, run: RunFiles) -> Sentence:
         why = "it was trained and not judged" if not figures else "the judge gave no verdict"
         return Sentence("Not known", "unknown", f"Whether {name} is better is not known: {why}.", "#result")
     words = {
-        "better": ("Better", f"{name} answers better than the model it started from"),
-        "worse": ("Worse", f"{name} answers worse than the model it started from"),
-        "not separable": ("Not told apart", f"{name} and the model it started from cannot be told apart"),
-        "unknown": ("No verdict", f"whether {name} is better cannot be told"),
+        "better": ("Better", f"{name} answers better than the model before training"),
+        "worse": ("Worse", f"{name} answers worse than the model before training"),
+        "not separable": ("Not told apart", f"{name} may be better or worse than the model before training"),
+        "unknown": ("No verdict", f"Whether {name} is better cannot be told"),
     }
     word, says = words[found.word]
     span = found.interval
-    ends = "" if span is None else f" ({found.confidence} interval {percent(span[0], 0)} to {percent(span[1], 0)})"
+    ends = "" if span is None else f"{found.confidence} interval {percent(span[0], 0)} to {percent(span[1], 0)}, "
     judge = result.judge_of(figures) or "the judge"
     return Sentence(
         word, found.word.replace(" ", "-"),
-        f"{says}: {judge} prefers it in {percent(found.win_rate, 0)} of comparisons{ends}, on "
+        f"{says}: by {judge} it wins {percent(found.win_rate, 0)} ({ends}a tie counts half) on "
         f"{plural(finite(figures, 'n') or 0, 'held-out prompt')}.", "#result",
     )  # fmt: skip
 
@@ -58,7 +58,7 @@ def _audited(policies: Sequence[tuple[str, RunFiles]]) -> Sentence:
     """The worst outcome of all audits, with the first finding that has it."""
     found = [
         (WORSE.index(outcome), audit, policy, told)
-        for policy, run in policies for audit, told in run.audits.items()
+        for policy, run in policies for audit, told in sorted(run.audits.items(), key=lambda one: _place(one[0]))
         if (outcome := text(told, "outcome")) in WORSE
     ]  # fmt: skip
     if not found:
@@ -67,13 +67,18 @@ def _audited(policies: Sequence[tuple[str, RunFiles]]) -> Sentence:
     outcome = WORSE[rank]
     alike = sum(one[0] == rank for one in found)
     if outcome == "good":
-        return Sentence("No concern", "good", f"{plural(len(found), 'audit')} found none.", "#audits")
-    counted = f"{alike} of {plural(len(found), 'audit')} {'found one' if outcome == 'bad' else 'could not decide'}"
+        return Sentence("No concern", "good", f"{plural(len(found), 'audit')} found nothing bad.", "#audits")
+    many = "1 audit" if len(found) == 1 else f"{alike} of {len(found)} audits"
+    counted = f"{many} {'found something bad' if outcome == 'bad' else 'could not decide'}"
     first = next(iter(_findings(told, outcome)), text(told, "verdict"))
     title = TITLES.get(audit, audit)
     return Sentence(
-        CALLED[outcome], outcome.replace(" ", "-"), f"{counted}. {title}, {policy}: {first.rstrip('.')}.", "#audits"
+        CALLED[outcome], outcome.replace(" ", "-"), f"{counted}. {title} of {policy}: {first.rstrip('.')}.", "#audits"
     )
+
+
+def _place(audit: str) -> tuple[int, str]:
+    return (ORDER.index(audit) if audit in ORDER else len(ORDER), audit)
 
 
 def _findings(told: Record, outcome: str) -> Iterator[str]:

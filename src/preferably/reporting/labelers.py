@@ -78,8 +78,8 @@ def _sentences(worth: Record, people: int) -> Iterator[str]:
             if one is not raw and finite(_record(one), "value") is not None
         ]  # fmt: skip
         yield (
-            f"Two labelers give the same answer in {percent(value, 0)}{_ends(raw)} of cases, on {units} of {questions} "
-            f"questions that two or more answered. Beyond chance: {'; '.join(beyond) or 'not known'}."
+            f"Two labelers give the same answer in {percent(value, 0)}{_ends(raw)} of cases: {units} of {questions} "
+            f"questions were answered by two or more. Beyond chance: {'; '.join(beyond) or 'not known'}."
         )
     noise = finite(worth, "noise")
     if noise is not None:
