@@ -10,6 +10,7 @@ from crash_runs import digest, final, newest, rows
 QUICK = {"max_steps": 4, "held_out": 8, "batch_size": 4, "learning_rate": 1e-2, "save_every": 1, "eval_every": 2,
          "sample_prompts": 4, "sample_tokens": 5}  # fmt: skip
 RULES = "def score(prompts, completions):\n    return [float(sum(c.islower() for c in text)) for text in completions]\n"
+NAME_FILES = ("check", "evaluate", "audit")  # kinds of stages whose files name others by their paths
 # The first time that a job touches a path with this in it, it is killed: in the middle of each stage, in order.
 KILLS = (
     "out/sft/metrics.jsonl", "out/sft/checkpoints/step-00000003", "out/sft/model", "out/ready/readiness.json",
@@ -57,9 +58,7 @@ def ended(folder):
     account = json.loads((out / "align.json").read_text())
     stages = [
         {name: one[name] for name in ("name", "state", "digest", "figures")}
-        | (
-            {} if one["kind"] in ("check", "evaluate", "audit") else {"output": one["output"]}
-        )  # these name files by their paths
+        | ({} if one["kind"] in NAME_FILES else {"output": one["output"]})
         for one in account["stages"]
     ]
     files = ["sample-2/samples.jsonl", "ready/readiness.json", "dpo/samples.jsonl", "dpo/held_out.jsonl"]
@@ -91,15 +90,8 @@ def test_a_job_killed_in_every_stage_ends_as_one_that_was_not(job, warm, whole):
     assert "8/8" not in done.said and done.said.count("done before") == 7, done.said
     assert ended(folder) == whole
     tries = {one["name"]: one["tries"] for one in json.loads((folder / "out" / "align.json").read_text())["stages"]}
-    assert tries == {
-        "sft": 4,
-        "ready": 2,
-        "sample-2": 2,
-        "check": 2,
-        "dpo": 2,
-        "evaluate-dpo": 3,
-        "audit-safety-dpo": 2,
-    }
+    known = {"sft": 4, "ready": 2, "sample-2": 2, "check": 2, "dpo": 2, "evaluate-dpo": 3, "audit-safety-dpo": 2}
+    assert tries == known
 
 
 def test_a_job_that_is_asked_to_stop_does_so_in_order_and_goes_on(job, warm, whole):
