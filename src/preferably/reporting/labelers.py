@@ -38,6 +38,11 @@ class Labelers:
     disputed: tuple[tuple[str, str], ...]  # the share of verdicts that are unlike, and the prompt
     unnamed: tuple[str, ...]  # sources in which nobody is named
 
+    @property
+    def sides(self) -> bool:
+        """Whether it is known of anybody which one was shown first."""
+        return any(person.first != NONE for person in self.people)
+
 
 def labelers_of(folder: Path, stage: str) -> Labelers | None:
     """The labelers in `folder/labelers.json`; None where the file is not there or holds neither labelers nor
