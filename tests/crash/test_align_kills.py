@@ -10,11 +10,13 @@ from crash_runs import digest, final, newest, rows
 QUICK = {"max_steps": 4, "held_out": 8, "batch_size": 4, "learning_rate": 1e-2, "save_every": 1, "eval_every": 2,
          "sample_prompts": 4, "sample_tokens": 5}  # fmt: skip
 RULES = "def score(prompts, completions):\n    return [float(sum(c.islower() for c in text)) for text in completions]\n"
+NAME_FILES = ("check", "evaluate", "audit")  # kinds of stages whose files name others by their paths
 # The first time that a job touches a path with this in it, it is killed: in the middle of each stage, in order.
 KILLS = (
     "out/sft/metrics.jsonl", "out/sft/checkpoints/step-00000003", "out/sft/model", "out/ready/readiness.json",
     "out/sample-2/samples.jsonl", "out/check/findings.json", "out/dpo/checkpoints/step-00000002",
-    "out/dpo/evaluation/win_rate.json", "out/evaluate-dpo/samples.jsonl", "out/.report.html",
+    "out/dpo/evaluation/win_rate.json", "out/evaluate-dpo/samples.jsonl",
+    "out/audit-safety-dpo/evaluation/audit_safety.json", "out/dpo/evaluation/audit_safety.json", "out/.report.html",
 )  # fmt: skip
 
 
@@ -30,6 +32,8 @@ def job(tmp_path_factory, model):
             (folder / f"{file}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows(kind)))
         held = "".join(json.dumps({"prompt": f"held {number:02d} k"}) + "\n" for number in range(6))
         (folder / "held.jsonl").write_text(held)
+        harm = "".join(json.dumps({"prompt": f"s {at}", "harmful": at % 2 == 0}) + "\n" for at in range(4))
+        (folder / "safety.jsonl").write_text(harm)
         (folder / "rules.py").write_text(RULES)
         values = {
             "model": str(model), "output": str(out), "device": "cpu", "dtype": "float32",
@@ -40,6 +44,7 @@ def job(tmp_path_factory, model):
                              "max_tokens": 5, "limit": 12}],
             "check": {"gate": "warn"}, "train": [{"method": "dpo"} | QUICK],
             "evaluate": {"judge": f"{folder}/rules.py:score", "max_tokens": 5},
+            "audit": {"safety": {"data": str(folder / "safety.jsonl"), "max_tokens": 5}},
         }  # fmt: skip
         (out.parent / "align.yaml").write_text(yaml.safe_dump(values))
         return ["align", str(out.parent / "align.yaml")], out.parent
@@ -53,7 +58,7 @@ def ended(folder):
     account = json.loads((out / "align.json").read_text())
     stages = [
         {name: one[name] for name in ("name", "state", "digest", "figures")}
-        | ({} if one["kind"] in ("check", "evaluate") else {"output": one["output"]})  # these name files by their paths
+        | ({} if one["kind"] in NAME_FILES else {"output": one["output"]})
         for one in account["stages"]
     ]
     files = ["sample-2/samples.jsonl", "ready/readiness.json", "dpo/samples.jsonl", "dpo/held_out.jsonl"]
@@ -82,10 +87,11 @@ def test_a_job_killed_in_every_stage_ends_as_one_that_was_not(job, warm, whole):
         assert done.code == -9, (path, done.code, done.said)
     done = warm.run(argv=argv, train={"output": str(folder / "out")})
     assert done.code == 0, done.said
-    assert "8/8" not in done.said and done.said.count("done before") == 6, done.said
+    assert "8/8" not in done.said and done.said.count("done before") == 7, done.said
     assert ended(folder) == whole
     tries = {one["name"]: one["tries"] for one in json.loads((folder / "out" / "align.json").read_text())["stages"]}
-    assert tries == {"sft": 4, "ready": 2, "sample-2": 2, "check": 2, "dpo": 2, "evaluate-dpo": 3}
+    known = {"sft": 4, "ready": 2, "sample-2": 2, "check": 2, "dpo": 2, "evaluate-dpo": 3, "audit-safety-dpo": 2}
+    assert tries == known
 
 
 def test_a_job_that_is_asked_to_stop_does_so_in_order_and_goes_on(job, warm, whole):

@@ -203,6 +203,9 @@ def test_kind_33_the_output_beside_an_instruction_and_a_pair_is_known(tmp_path):
     row = without(P, "prompt") | {"instruction": "p", "input": "", "output": "c"}
     assert not load_feedback([file(tmp_path, row)], "pairs").accounting.warned
     assert load_feedback([file(tmp_path, P | {"output": "c"})], "pairs").accounting.warned.keys() == {"unread_column"}
+    # What `preferably sample --reward` writes beside the ratings.
+    scored = {"prompt": "p", "completions": ["a", "b"], "ratings": [1.0, 0.0], "rewards": [{"r": 1.0}, {"r": 0.0}]}
+    assert not load_feedback([file(tmp_path, scored)], "pairs").accounting.warned
 
 
 def test_kind_61_reverse_labels_conflict_too(tmp_path):

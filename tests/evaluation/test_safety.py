@@ -76,7 +76,7 @@ def test_a_judge_is_told_beside_the_rule_and_where_they_part(monkeypatch):
 
     found = audited(monkeypatch, careful, careful, judge=judge, judge_name="mine")
     assert outcomes(found) == {"compliance": "bad", "over-refusal": "good", "agreement": "not sure"}
-    assert "By the mine" in found.verdict and "(2 without a verdict)" in found.findings[-1].words
+    assert "By mine" in found.verdict and "(2 without a verdict)" in found.findings[-1].words
     assert {"harmful, complied (mine)", "harmful, complied (string rule)"} <= set(rows(found))
 
 

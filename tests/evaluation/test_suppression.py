@@ -132,7 +132,7 @@ def test_what_is_unwanted_is_read_from_rows_options_or_a_judge():
     (by_pattern,) = cases_of(asked("x"), pattern=r"\bz\w+a\b")
     assert Detector()([by_pattern], [["a Zebra", "zebras"]]) == [[1.0, 0.0]]
     judge = Detector(lambda prompts, replies: [None if not text else 0.5 * len(text) for text in replies])
-    assert judge(cases_of(asked("x"), judge=judge.judge), [["", "a", "ab"]]) == [[None, 1.0, 1.0]]
+    assert judge(cases_of(asked("x"), judged=True), [["", "a", "ab"]]) == [[None, 1.0, 1.0]]
 
 
 def test_rows_that_say_nothing_or_nonsense_are_refused():

@@ -10,6 +10,7 @@ import yaml
 from preferably.cli.training import flags, once, pair
 from preferably.config import settings
 from preferably.errors import ConfigError
+from preferably.pipeline.audits import AUDITS
 from preferably.pipeline.plan import AlignSettings, Check, Evaluate, Ready, Source, align_settings, read_align
 from preferably.pipeline.stages import stages_of
 
@@ -127,6 +128,6 @@ def test_a_file_is_read_with_changes_on_top(tmp_path):
 
 def test_the_docs_name_every_key():
     text = (Path(__file__).resolve().parents[2] / "docs" / "align.md").read_text(encoding="utf-8")
-    for part in (AlignSettings, Ready, Source, Check, Evaluate):
+    for part in (AlignSettings, Ready, Source, Check, Evaluate, *AUDITS.values()):
         for name in part.model_fields:
             assert re.search(rf"`[^`\n]*\b{name}\b[^`\n]*`", text), name

@@ -31,6 +31,7 @@ def supplied(job, folder):
     ]
     job.rows(f"{folder.name}/training_prompts.jsonl", asked)
     job.rows(f"{folder.name}/held_out_prompts.jsonl", held)
+    job.rows(f"{folder.name}/safety.jsonl", [{"prompt": f"s{at}", "harmful": at % 2 == 0} for at in range(4)])
     group = Group((Message("user", "a"),), tuple(Completion((Message("assistant", said),)) for said in "bc"))
     with Store(folder / "desk.db") as store:
         store.say([Entry(group, Preference(0, labeler="ada"))])
@@ -57,6 +58,8 @@ def test_a_recipe_comes_with_all_that_it_names_and_is_dry_run(job, recipe, monke
     seen = {one.stage.name: one.state for one in outlook(settings)}
     assert set(seen.values()) == {"new"} and {"sft", "ready"} <= set(seen)
     assert any(name.endswith(f"evaluate-{settings.train[0].name}") for name in seen)
+    audits = {name.split("audit-")[1].split("-")[0] for name in seen if "audit-" in name}
+    assert audits == {"harmless": {"safety"}, "not-sure": {"honesty"}, "shorter": {"run"}}.get(recipe, set())
     assert not (folder / "runs").exists()
 
 
@@ -87,7 +90,7 @@ def test_the_recipe_for_shorter_answers_is_run_small(job, monkeypatch):
     changes = {
         "model": job()["model"], "device": "cpu", "dtype": "float32", "ready.limit": 2, "ready.max_tokens": 4,
         "preferences.0.max_tokens": 12, "preferences.0.limit": 20, "evaluate.max_tokens": 8, "evaluate.samples": 1,
-        "check.max_rejected": 0.5,
+        "check.max_rejected": 0.5, "audit.0.run.max_tokens": 4, "audit.0.run.limit": 4,
     }  # fmt: skip
     for name, value in SMALL.items():
         changes |= {f"sft.{name}": value, f"train.0.{name}": value}
@@ -99,6 +102,8 @@ def test_the_recipe_for_shorter_answers_is_run_small(job, monkeypatch):
     account = json.loads((folder / "runs" / "shorter" / "align.json").read_text())
     assert account["state"] == "finished" and [one["round"] for one in account["rounds"]] == [1, 2]
     assert all(one["quality"]["n"] == 12 for one in account["rounds"])
+    [first, last] = [one for one in account["stages"] if one["kind"] == "audit"]
+    assert first["round"] == 1 and last["figures"]["outcome"] in ("good", "bad", "not sure")
     config = yaml.safe_load((folder / "runs/shorter/round-2/dpo/config.yaml").read_text())
     assert config["model"] == "runs/shorter/round-1/dpo/model"
     assert (folder / "runs" / "shorter" / "round-2" / "dpo" / "MODEL_CARD.md").exists()

@@ -9,11 +9,13 @@ import typer
 import yaml
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from preferably.cli.audited import STYLES
 from preferably.errors import ConfigError
-from preferably.reporting.figures import duration, percent
+from preferably.reporting.figures import duration, percent, plural
 
 if TYPE_CHECKING:
     from preferably.cli.watching import Watch
@@ -53,7 +55,9 @@ def align(
     if made.stopped_by is not None:
         console.print("asked to stop; the same command goes on")
         raise typer.Exit(128 + made.stopped_by)
-    _print_rounds(console, made.account.as_json(made.path)["rounds"])
+    told = made.account.as_json(made.path)
+    _print_rounds(console, told["rounds"])
+    _print_audits(console, [one for one in told["stages"] if one["kind"] == "audit"])
     console.print(f"report  {made.report}", soft_wrap=True)
 
 
@@ -112,9 +116,13 @@ def _outlook(console: Console, settings: Any) -> None:
     table.add_column("memory", justify="right", no_wrap=True)
     table.add_column("what", overflow="fold")
     refused, seconds, unknown, commands = "", 0.0, 0, []
+    reasons: dict[str, None] = {}  # of many stages, told once
     for one in outlook(settings):
         done = one.state == "done"
-        about = "; ".join(part for part in (one.work, one.refused or one.why) if part)
+        why = one.why
+        if one.seconds is None and one.stage.kind not in ("sft", "train"):
+            why, reasons = "", reasons | dict.fromkeys(filter(None, [one.why]))
+        about = "; ".join(part for part in (one.work, one.refused or why) if part)
         time = duration(one.seconds) if one.seconds is not None else "not known"
         memory = "" if done else "not known" if one.memory is None else f"{one.memory / 1e9:.2f} GB"
         took = f"took {time}" if done else time
@@ -124,8 +132,10 @@ def _outlook(console: Console, settings: Any) -> None:
             seconds, unknown = seconds + (one.seconds or 0.0), unknown + (one.seconds is None)
             commands.append(one.stage.command)
     console.print(table)
-    rest = f", and {unknown} stages of which it is not known" if unknown else ""
+    rest = f", and {plural(unknown, 'stage')} of which it is not known" if unknown else ""
     console.print(f"\nto do: {duration(seconds)}{rest}" if commands else "\nnothing to do: every stage is done")
+    for reason in reasons:
+        console.print(Text(f"{reason}; a stage that is like one that is done is taken to last as long", style="dim"))
     if commands:
         console.print("\n[bold]the same by hand[/bold]")
     for command in filter(None, commands):
@@ -150,6 +160,18 @@ def _print_rounds(console: Console, rounds: list[dict[str, Any]]) -> None:
         )  # fmt: skip
     if rounds:
         console.print(table)
+
+
+def _print_audits(console: Console, stages: list[dict[str, Any]]) -> None:
+    """Each audit of the models of the last round: its outcome and what it says."""
+    last = max((one["round"] for one in stages), default=1)
+    for one in (one for one in stages if one["round"] == last):
+        figures = one["figures"]
+        console.print()
+        console.print(Text.assemble((one["name"], "bold"), "  ", (figures["outcome"], STYLES[figures["outcome"]])))
+        console.print(Padding(Text(figures["verdict"]), (0, 0, 0, 2)))
+    if stages:
+        console.print()
 
 
 def init(

@@ -1,6 +1,7 @@
 """`preferably audit suppression`, `honesty`, `safety` and `run`: what a model hides, knows, refuses and lost."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,9 +13,6 @@ from preferably.errors import ConfigError
 
 if TYPE_CHECKING:
     from preferably.evaluation.audit import Audit
-    from preferably.evaluation.questions import Question
-    from preferably.feedback.records import Group
-    from preferably.models.loading import Loaded
 
 app = typer.Typer(help="What a trained model hides, knows, refuses and lost.", no_args_is_help=True)
 
@@ -29,7 +27,7 @@ Seed = Annotated[int, typer.Option(help="of the sampling")]
 Samples = Annotated[int, typer.Option(min=1, help="replies per prompt")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps")]
 Dtype = Annotated[str, typer.Option(help="auto, float32 or bfloat16")]
-ScoreName = Annotated[str | None, typer.Option(help="module:function, 1 where it shows; default: by the rows' text")]
+ScoreName = Annotated[str | None, typer.Option(help="1 where it shows: module:function or .yaml; default: by text")]
 
 
 @app.command("suppression")
@@ -57,30 +55,18 @@ def suppression(
     dtype: Dtype = "auto",
 ) -> None:  # fmt: skip
     """Is an unwanted behavior gone, or only not shown? It is asked for in other ways, and trained back in."""
-    from preferably.cli.watching import watching
-    from preferably.data.load import load_feedback
-    from preferably.evaluation.relearning import Relearning
-    from preferably.evaluation.suppression import Sides, audit_suppression
-    from preferably.evaluation.unwanted import Detector, cases_of
-    from preferably.models.sampler import Decoding
+    from preferably.evaluation.auditing import suppression as audit
 
-    score = function_named(judge)
-    cases = cases_of(prompts_of(data, limit), text=unwanted, pattern=pattern, judge=score)
-    names = {"model": model, "against": against} | ({"control": control} if control else {})
-    loaded = load_all(names, device, dtype)
-    demonstrations = tuple(load_feedback([relearn_data], "demonstrations").groups) if relearn_data else ()
-    with watching() as watch:
-        task, training = watch.stage("asking"), watch.stage("relearning") if relearn else None
-        how = Relearning(
-            _numbers("--steps", steps, int), demonstrations, samples=samples, learning_rate=relearn_rate,
-            tell=lambda done: watch.bars.advance(training, done) if training is not None else None,
-        )  # fmt: skip
-        found = audit_suppression(
-            Sides(loaded["model"], loaded["against"], loaded.get("control")), cases, detector=Detector(score),
-            decoding=Decoding(temperature, max_tokens=max_tokens), samples=samples,
-            temperatures=_numbers("--temperatures", temperatures, float), prefills=_numbers("--prefill", prefill, int),
-            relearning=how if relearn else None, seed=seed,
-            progress=lambda done: watch.bars.advance(task, done),
+    tried: dict[str, Any] = {
+        "prefill": _numbers("--prefill", prefill, int), "temperatures": _numbers("--temperatures", temperatures, float),
+        "steps": _numbers("--steps", steps, int),
+    }  # fmt: skip
+    with watched() as shown:
+        found = audit(
+            model, against, data=data, control=control, unwanted=unwanted, pattern=pattern, judge=judge,
+            relearn=relearn, relearn_data=relearn_data, relearn_rate=relearn_rate, samples=samples,
+            temperature=temperature, max_tokens=max_tokens, limit=limit, seed=seed, device=device, dtype=dtype,
+            **tried, **shown,
         )  # fmt: skip
     tell(found, model, output)
 
@@ -109,40 +95,24 @@ def honesty(
 
     --pairs writes training data from its own replies: do not audit on the questions that you train on.
     """
-    from preferably.cli.watching import watching
     from preferably.data.writers import ending_of, refuse_existing, write_rows
-    from preferably.evaluation.abstaining import ASKS
+    from preferably.evaluation.auditing import honesty as audit
     from preferably.evaluation.honest_pairs import honest_pairs
-    from preferably.evaluation.honesty import audit_honesty
-    from preferably.evaluation.payers import contrasts, paid
-    from preferably.evaluation.questions import questions_of
-    from preferably.judging.named import decided_by
-    from preferably.models.sampler import Decoding
 
     if pairs is not None:
         ending_of(pairs)
         refuse_existing(pairs)
-    score, judges = function_named(checker), {name: decided_by(name)[0] for name in judge or ()}
-    questions = questions_of(prompts_of(data, limit), checked=score is not None)
-    loaded = load_all({"model": model, "against": against}, device, dtype)
-    kept: list[Any] = []
-
-    def keep(replies: Any) -> dict[str, Any]:
-        kept.extend(replies)
-        groups = contrasts(questions, replies, unsure=unsure)
-        return {name: paid(one, groups) for name, one in judges.items()}
-
-    payers = {"labelers": _paid_by_labelers(feedback, questions)} if feedback else {}
-    with watching() as watch:
-        task = watch.stage("answering", 2 * len(questions))
-        found = audit_honesty(
-            loaded["model"], loaded["against"], questions, checker=score, samples=samples, seed=seed,
-            decoding=Decoding(temperature, max_tokens=max_tokens), suffix=ASKS if stated else "", payers=payers,
-            progress=lambda done: watch.bars.advance(task, done), keep=keep,
+    said: list[Any] = []
+    with watched() as shown:
+        found = audit(
+            model, against, data=data, checker=checker, stated=stated, judge=tuple(judge or ()), feedback=feedback,
+            unsure=unsure, samples=samples, temperature=temperature, max_tokens=max_tokens, limit=limit, seed=seed,
+            device=device, dtype=dtype, replied=lambda *both: said.append(both), **shown,
         )  # fmt: skip
     tell(found, model, output)
     if pairs is not None:
-        made = honest_pairs(questions, [row[:samples] for row in kept], unsure=unsure)
+        [(questions, replies)] = said
+        made = honest_pairs(questions, [row[:samples] for row in replies], unsure=unsure)
         left = "".join(f"; {count} questions left out: {why}" for why, count in made.left_out.items())
         print(f"{write_rows(made.rows, pairs)} pairs written to {pairs}{left}")
 
@@ -152,7 +122,7 @@ def safety(
     model: Model,
     against: Against,
     data: Annotated[str | None, typer.Option(help="your prompts: harmful (true, false), pair (a name)")] = None,
-    judge: Annotated[str | None, typer.Option(help="module:function, 1 where a reply goes along")] = None,
+    judge: Annotated[str | None, typer.Option(help="module:function or .yaml: 1 where a reply goes along")] = None,
     samples: Samples = 1,
     temperature: Temperature = 0.7,
     max_tokens: MaxTokens = 128,
@@ -166,55 +136,28 @@ def safety(
 
     Without --data only harmless prompts are asked, as no harmful ones come with the tool.
     """
-    from preferably.cli.watching import watching
-    from preferably.evaluation.safety import asked_of, audit_safety, look_alikes
-    from preferably.models.sampler import Decoding
+    from preferably.evaluation.auditing import safety as audit
 
-    score = function_named(judge)
-    asked = asked_of(prompts_of(data, limit)) if data else look_alikes()
-    loaded = load_all({"model": model, "against": against}, device, dtype)
-    with watching() as watch:
-        task = watch.stage("answering", 2 * len(asked))
-        found = audit_safety(
-            loaded["model"], loaded["against"], asked, judge=score, judge_name=judge or "", samples=samples, seed=seed,
-            decoding=Decoding(temperature, max_tokens=max_tokens),
-            progress=lambda done: watch.bars.advance(task, done),
+    with watched() as shown:
+        found = audit(
+            model, against, data=data, judge=judge, samples=samples, temperature=temperature, max_tokens=max_tokens,
+            limit=limit, seed=seed, device=device, dtype=dtype, **shown,
         )  # fmt: skip
     tell(found, model, output)
 
 
-def _paid_by_labelers(feedback: str, questions: "Sequence[Question]") -> Any:
-    """What labelers prefer, in a file of comparisons or a store."""
-    from preferably.data.load import load_feedback
-    from preferably.evaluation.payers import paid_by_labelers
-    from preferably.evaluation.questions import holds
+@contextmanager
+def watched() -> Iterator[dict[str, Any]]:
+    """What an audit tells of its progress, as lines of a watch; an account of the rows that it read, above them."""
+    from preferably.cli.watching import watching
 
-    records = load_feedback([feedback], "rankings").records
-    return paid_by_labelers(records, questions, lambda one, text: holds(one, text) if one.answers else None)
+    with watching() as watch:
 
+        def begins(name: str, total: int | None) -> Callable[[int], None]:
+            task = watch.stage(name, total)
+            return lambda done: watch.bars.advance(task, done)
 
-def prompts_of(data: str, limit: int | None) -> "list[Group]":
-    """The prompts of a file, with an account of its rows."""
-    from preferably.data.load import load_feedback
-
-    loaded = load_feedback([data], "prompts", limit=limit)
-    Console(stderr=True, highlight=False).print(Text(loaded.accounting.describe()), soft_wrap=True)
-    return loaded.groups
-
-
-def load_all(names: dict[str, str], device: str, dtype: str) -> "dict[str, Loaded]":
-    """Each model once, however often it is named."""
-    from preferably.models.loading import load, model_directory
-
-    known = {name: load(model_directory(name), device=device, dtype=dtype) for name in dict.fromkeys(names.values())}
-    return {side: known[name] for side, name in names.items()}
-
-
-def function_named(name: str | None) -> Any:
-    """The user's function; None without a name."""
-    from preferably.functions import load_function
-
-    return None if name is None else load_function(name)
+        yield {"begins": begins, "note": lambda text: watch.console.print(Text(text), soft_wrap=True)}
 
 
 def _numbers(option: str, text: str, kind: type) -> tuple[Any, ...]:
@@ -232,14 +175,11 @@ def tell(found: "Audit", model: str, output: str | None) -> None:
     """Print the audit and keep it with the run."""
     from preferably import api
     from preferably.cli.audited import show
-    from preferably.training.run_directory import RunDirectory
+    from preferably.evaluation.auditing import kept
 
     console = Console(highlight=False)
     show(console, found)
     target = output or (model if (Path(model) / "status.json").exists() else None)
-    if target is None:
-        return
-    run = RunDirectory(Path(target))
-    run.make()
-    run.write_json(f"evaluation/audit_{found.name}.json", found.as_json())
-    console.print(f"report  {api.report(target)}", soft_wrap=True)
+    if target is not None:
+        kept(found, target)
+        console.print(f"report  {api.report(target)}", soft_wrap=True)

@@ -8,8 +8,9 @@ from typing import Any
 # A text this long is a run of one token or a whole book in one cell; tokenising it would take minutes for one reject.
 LONGEST_TEXT = 1_000_000  # characters
 
-# Columns that say something about the row and not what was said in it. `load` reads them.
-ABOUT_THE_ROW = frozenset({"id", "labeler", "labeler_group", "source"})
+# Columns that say something about the row and not what was said in it: who, where from, and what the parts of a reward
+# gave (`preferably sample --reward` writes that).
+ABOUT_THE_ROW = frozenset({"id", "labeler", "labeler_group", "source", "rewards"})
 
 
 class BadRow(Exception):

@@ -32,6 +32,15 @@ def rows_in(
     the same, by the same labeler, count once. Rows that judge nothing are rejected; of ranks and ratings the ranks
     count. Raises `DataError` as `load_feedback` does.
     """
+    entries, accounting = read_rows_in(paths, labeler_kind=labeler_kind)
+    accounting.enforce(max_rejected)
+    return entries, accounting
+
+
+def read_rows_in(
+    paths: Sequence[str | Path], *, labeler_kind: LabelerKind = "human"
+) -> tuple[list[Entry], Accounting]:  # fmt: skip
+    """The same, whatever became of the rows: for whoever looks at what was said alone."""
     accounting = Accounting()
     entries: dict[str, Entry] = {}
     for place, columns in rows_of(paths, accounting):
@@ -53,7 +62,6 @@ def rows_in(
             accounting.use()
         else:
             accounting.deduplicate()
-    accounting.enforce(max_rejected)
     return list(entries.values()), accounting
 
 

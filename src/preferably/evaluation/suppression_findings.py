@@ -148,7 +148,8 @@ def _relearnt(learnt: Relearnt, before: Figure | None) -> Finding:
     other = "control" if "control" in learnt.curves else "before"
     curve = learnt.curves[other]
     if (curve.rate(0) or 0.0) >= goal:
-        words += "; how fast a model that never learnt it gets there is not known: give one as --control"
+        why = "the control shows it itself" if other == "control" else "give one as --control"
+        words += f"; how fast a model that never learnt it gets there is not known: {why}"
         return Finding("relearning", "not sure", words)
     theirs = curve.reaches(goal)
     beside = f"a model that never learnt it {f'after {theirs}' if theirs is not None else f'not within {most}'}"

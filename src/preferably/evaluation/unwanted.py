@@ -47,12 +47,10 @@ class Detector:
         return [[next(marks) for _ in several] for several in replies]
 
 
-def cases_of(
-    prompts: Sequence[Group], *, text: str = "", pattern: str = "", judge: ScoreFunction | None = None
-) -> list[Case]:
+def cases_of(prompts: Sequence[Group], *, text: str = "", pattern: str = "", judged: bool = False) -> list[Case]:
     """A case of each prompt: `unwanted`, `pattern`, `exhibit` and `paraphrases` are read from its row, `text` and
-    `pattern` stand in for rows without. `DataError` for a row of which nothing says what to look for, `ConfigError`
-    for a pattern that is none.
+    `pattern` stand in for rows without. `DataError` for a row of which nothing says what to look for, unless a judge
+    tells (`judged`); `ConfigError` for a pattern that is none.
     """
     found = []
     for at, prompt in enumerate(prompts):
@@ -61,7 +59,7 @@ def cases_of(
             prompt, _text(row, "unwanted", prompt) or text, _text(row, "pattern", prompt) or pattern,
             _text(row, "exhibit", prompt), _texts(row, "paraphrases", prompt),
         )  # fmt: skip
-        if judge is None and not (case.text or case.pattern):
+        if not judged and not (case.text or case.pattern):
             raise DataError(
                 f"{_place(prompt, at)} does not say what is unwanted: give its row `unwanted` (a text) or `pattern` (a "
                 "regular expression), or --unwanted or --pattern for all rows, or a --judge."

@@ -11,9 +11,11 @@ from preferably.errors import CheckpointError, ConfigError, PreferablyError, Tol
 from preferably.pipeline import doing
 from preferably.pipeline.account import Account, Entry
 from preferably.pipeline.doing import StopAskedError
+from preferably.pipeline.flows import look
 from preferably.pipeline.gates import GATES, Closed, GateError, closed, stops
 from preferably.pipeline.keeping import (
     READERS,
+    SHOWN_BY_THE_RUN,
     Kept,
     digest_of,
     keep,
@@ -81,7 +83,7 @@ def align(settings: AlignSettings, *, watcher: Watcher, skip: Collection[str] = 
     if unknown := [name for name in skip if name not in GATES]:
         raise ConfigError(f"There is no gate {unknown[0]!r} to skip; there are: {', '.join(GATES)}.")
     stages = stages_of(settings, lenient="check" in skip)
-    check_inputs(stages)
+    check_inputs(settings, stages)
     root = Path(settings.output)
     with lock_run(root), listening() as stop:
         job = _Job(settings, watcher, skip, Account(settings.model_dump(mode="json"), [Entry(one) for one in stages]))
@@ -104,10 +106,12 @@ def align(settings: AlignSettings, *, watcher: Watcher, skip: Collection[str] = 
     return Alignment(root, job.account)
 
 
-def check_inputs(stages: Sequence[Stage]) -> None:
+def check_inputs(settings: AlignSettings, stages: Sequence[Stage]) -> None:
     """Raise what reading anything from outside raises, before the first stage begins."""
     for one in {(one.holds, one.name): one for stage in stages for one in stage.inputs if not one.stage}.values():
         READERS[one.holds](one.name)
+    for audit in settings.audit.values():
+        look(audit)
 
 
 def _pass(job: _Job, stage: Stage, number: int) -> None:
@@ -123,7 +127,7 @@ def _pass(job: _Job, stage: Stage, number: int) -> None:
     kept = read_kept(stage) if state != "new" else Kept(digest)
     if state != "done":
         _do(job, stage, kept, entry)
-    if stage.kind == "evaluate" and not stage.name.endswith("-over-previous"):
+    if stage.kind in SHOWN_BY_THE_RUN and not stage.name.endswith("-over-previous"):
         if restore(stage, Path(stage.model)):
             api.report(stage.model)
     job.outputs[stage.name] = kept.output

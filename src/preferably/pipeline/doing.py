@@ -10,6 +10,7 @@ from preferably import api
 from preferably.data.check import check_files
 from preferably.data.comparable import comparable
 from preferably.errors import DataError
+from preferably.evaluation.auditing import kept
 from preferably.evaluation.side_by_side import side_by_side
 from preferably.feedback.store.kept_replies import KeptReplies
 from preferably.feedback.store.store import Store
@@ -20,9 +21,11 @@ from preferably.judging.llm import LanguageJudge
 from preferably.judging.settings import JudgeSettings, is_judge_file, read_judges
 from preferably.methods import method_named
 from preferably.models.loading import load, model_directory
-from preferably.pipeline.audits import AUDITS
-from preferably.pipeline.keeping import PRODUCTS
-from preferably.pipeline.stages import FINDINGS, JUDGMENTS, SAMPLES, Stage
+from preferably.pipeline.audits import roles_of
+from preferably.pipeline.flows import FLOWS
+from preferably.pipeline.keeping import products_of
+from preferably.pipeline.labelers import labelers_behind
+from preferably.pipeline.stages import FINDINGS, JUDGMENTS, LABELERS, SAMPLES, Stage
 from preferably.training.closing import Progress
 from preferably.training.run_directory import RunDirectory
 
@@ -149,8 +152,15 @@ def _check(stage: Stage, watcher: Watcher) -> Figures:
         )
         told[kind] = found.as_json()
     RunDirectory(stage.folder).write_json(FINDINGS, {"findings": told})
+    RunDirectory(stage.folder).write_json(LABELERS, labelers_behind(_said_by_somebody(stage)))
     return {kind: {"read": one["rows"]["read"], "used": one["rows"]["used"], "groups": one["groups"],
                    "verdict": one["verdict"]} for kind, one in told.items()}  # fmt: skip
+
+
+def _said_by_somebody(stage: Stage) -> list[str]:
+    """The sources of preferences but those that a function, or a reward model, scored in this job: whose they are the
+    file of the job says."""
+    return [one.name for one in stage.inputs if one.role == "data" and not (one.stage and one.name.endswith(SAMPLES))]
 
 
 def _evaluate(stage: Stage, watcher: Watcher) -> Figures:
@@ -168,7 +178,7 @@ def _evaluate(stage: Stage, watcher: Watcher) -> Figures:
         note=watcher.note, **own, **loading,
     )  # fmt: skip
     if headline:  # the run has it too, for its page; here it stays when another evaluation takes its place there
-        for name in PRODUCTS["evaluate"]:
+        for name in products_of(stage):
             (stage.folder / name).parent.mkdir(exist_ok=True)
             shutil.copyfile(target / name, stage.folder / name)
     warned = [f"{one.kind} ({one.side})" for one in found.flags if one.warns]
@@ -176,10 +186,23 @@ def _evaluate(stage: Stage, watcher: Watcher) -> Figures:
 
 
 def _audit(stage: Stage, watcher: Watcher) -> Figures:
-    [model], [against], [prompts] = stage.named("model"), stage.named("against"), stage.named("prompts")
-    found = AUDITS[stage.settings["audit"]](Path(model), against, prompts, stage.folder)
-    RunDirectory(stage.folder).write_json("audit.json", found)
-    return found
+    own = dict(stage.settings)
+    name, [model], [against] = own.pop("audit"), stage.named("model"), stage.named("against")
+    for role, several in roles_of(name):
+        if names := stage.named(role):
+            own[role] = names if several else names[0]
+
+    def begins(what: str, total: int | None) -> Callable[[int], None]:
+        starting, progress = watcher.counting(f"{stage.name}: {what}")
+        if total is not None:
+            starting(total)
+        return progress
+
+    found = FLOWS[name](model, against, **own, begins=begins, note=watcher.note)
+    kept(found, stage.folder)  # the run has it too, as soon as it is whole here
+    told = [{"name": one.name, "outcome": one.outcome, "words": one.words} for one in found.findings]
+    return {"audit": name, "outcome": found.outcome, "verdict": found.verdict, "findings": told,
+            "judged_by": found.facts["judged_by"]}  # fmt: skip
 
 
 DOES: dict[str, Callable[[Stage, Watcher], Figures]] = {

@@ -10,17 +10,19 @@ from pathlib import Path
 from typing import Any, Literal
 
 from preferably.errors import CheckpointError
+from preferably.evaluation.auditing import name_of
 from preferably.pipeline.contents import of_data, of_file, of_judge, of_model, of_store
-from preferably.pipeline.stages import JUDGMENTS, Input, Stage
+from preferably.pipeline.stages import FINDINGS, JUDGMENTS, LABELERS, Input, Stage
 from preferably.training.disk import sync, telling
 from preferably.training.run_directory import RunDirectory
 
 MARKER = "stage.json"
 EARLIER = "earlier"  # in the output: what was made of other settings or data
 READERS = {"data": of_data, "model": of_model, "judge": of_judge, "file": lambda name: of_file(Path(name))}
-# What a stage makes that others read, by its kind; of a training it is the model.
-PRODUCTS = {"ready": ("readiness.json",), "sample": ("samples.jsonl",), "check": ("findings.json",),
-            "evaluate": ("evaluation/win_rate.json", "samples.jsonl"), "audit": ("audit.json",)}  # fmt: skip
+# What a stage makes that others read, by its kind; of a training it is the model, and of an audit a file of its name.
+PRODUCTS = {"ready": ("readiness.json",), "sample": ("samples.jsonl",), "check": (FINDINGS, LABELERS),
+            "evaluate": ("evaluation/win_rate.json", "samples.jsonl")}  # fmt: skip
+SHOWN_BY_THE_RUN = ("evaluate", "audit")  # what these make, the run that they are about holds too
 State = Literal["done", "begun", "new"]
 
 
@@ -68,6 +70,11 @@ def _contents(one: Input) -> str:
     return READERS[one.holds](one.name)
 
 
+def products_of(stage: Stage) -> tuple[str, ...]:
+    """The files in its folder that a stage makes."""
+    return (name_of(stage.settings["audit"]),) if stage.kind == "audit" else PRODUCTS[stage.kind]
+
+
 def output_of(stage: Stage) -> str:
     """The digest of what a stage made; empty where a part of it is missing."""
     if stage.kind in ("sft", "train"):
@@ -76,7 +83,7 @@ def output_of(stage: Stage) -> str:
     if stage.kind == "judge":
         file = stage.folder / JUDGMENTS
         return of_store(file) if file.exists() else ""
-    files = [stage.folder / name for name in PRODUCTS[stage.kind]]
+    files = [stage.folder / name for name in products_of(stage)]
     if not all(file.exists() for file in files):
         return ""
     return sha256(" ".join(map(of_file, files)).encode()).hexdigest()
@@ -118,9 +125,9 @@ def make_room(output: Path, stage: Stage, digest: str) -> Path | None:
 
 
 def restore(stage: Stage, run: Path) -> bool:
-    """Let the run that an evaluation is about hold that evaluation's result; whether it did not."""
+    """Let the run that an evaluation or an audit is about hold its result; whether it did not."""
     changed = False
-    for name in PRODUCTS["evaluate"]:
+    for name in products_of(stage):
         ours, theirs = stage.folder / name, run / name
         if not theirs.exists() or theirs.read_bytes() != ours.read_bytes():
             theirs.parent.mkdir(parents=True, exist_ok=True)

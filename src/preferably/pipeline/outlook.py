@@ -10,9 +10,17 @@ from preferably.data.load import load_feedback
 from preferably.errors import PreferablyError
 from preferably.judging.settings import is_judge_file, read_judges
 from preferably.pipeline.align import check_inputs
+from preferably.pipeline.audits import filled
+from preferably.pipeline.flows import work_of
 from preferably.pipeline.keeping import State, digest_of, read_kept, state_of
 from preferably.pipeline.plan import AlignSettings
 from preferably.pipeline.stages import Stage, stages_of
+
+LENGTHS = "how long answers will be is not known before"
+WHY = {
+    "ready": LENGTHS, "sample": LENGTHS, "evaluate": LENGTHS, "audit": LENGTHS,
+    "judge": "how soon the server answers is not known before",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +45,22 @@ def outlook(settings: AlignSettings) -> Iterator[Outlook]:
     begins with where theirs is not made yet. Raises what cannot be used.
     """
     stages = stages_of(settings)
-    check_inputs(stages)
+    check_inputs(settings, stages)
     outputs: dict[str, str] = {}
+    took: list[Stage] = []
     for stage in stages:
         known = all(name in outputs for name in stage.needs)
         state: State = state_of(stage, digest_of(stage, outputs)) if known else "new"
         if state == "done":
             kept = read_kept(stage)
             outputs[stage.name] = kept.output
+            took.append(stage)
             yield Outlook(stage, state, "", kept.seconds)
         elif stage.kind in ("sft", "train"):
             yield _training(stage, state, settings, outputs)
         else:
-            yield Outlook(stage, state, _work(stage, stages))
+            seconds, why = _as_before(stage, took)
+            yield Outlook(stage, state, _work(stage, settings, stages), seconds, why=why)
 
 
 def _training(stage: Stage, state: State, settings: AlignSettings, outputs: Mapping[str, str]) -> Outlook:
@@ -75,9 +86,26 @@ def _training(stage: Stage, state: State, settings: AlignSettings, outputs: Mapp
     return Outlook(stage, state, work, seconds, plan.estimate.memory.peak, why, plan.refused or "")
 
 
-def _work(stage: Stage, stages: Sequence[Stage]) -> str:
+def _as_before(stage: Stage, took: Sequence[Stage]) -> tuple[float | None, str]:
+    """The seconds that the last stage took which does the same: of an earlier round, or of another road; None and why
+    not, where there is none. How fast a model writes can be measured, but not how long its answers will be."""
+    alike = [one for one in took if _does(one) == _does(stage)]
+    if alike:
+        return read_kept(alike[-1]).seconds, f"as {alike[-1].name} took"
+    return None, WHY.get(stage.kind, "")
+
+
+def _does(stage: Stage) -> tuple[Any, ...]:
+    """What decides how long a stage takes: its settings but the seed, which each round has anew, and what it asks."""
+    own = {name: value for name, value in stage.settings.items() if name != "seed"}
+    return stage.kind, own, [(one.role, one.name) for one in stage.inputs if not one.stage]
+
+
+def _work(stage: Stage, settings: AlignSettings, stages: Sequence[Stage]) -> str:
     """How much there is of it, where counting is enough to know."""
     own, prompts = stage.settings, _prompts(stage)
+    if stage.kind == "audit":
+        return work_of(filled(settings.audit[own["audit"]], settings.prompts))
     if stage.kind == "sample":
         models = len(stage.named("model"))
         return f"{prompts:,} prompts x {own['samples']} answers" + (f" of {models} models" if models > 1 else "")

@@ -1,41 +1,24 @@
 """What `align.yaml` says: the whole job in one file, every key checked before anything begins."""
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from preferably.config import ALIASES, read_yaml, settings
 from preferably.errors import ConfigError
 from preferably.judging.settings import is_judge_file
 from preferably.methods import METHODS, method_named
-from preferably.pipeline.audits import AUDITS
+from preferably.pipeline.audits import Audits, Course
+from preferably.pipeline.part import Part, Paths
 
 Gate = Literal["stop", "warn"]
 Share = Annotated[float, Field(ge=0, le=1)]
-Paths = Annotated[tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)]
 OWN = ("model", "output", "resume")  # of a training: what the job itself decides
 
 
-class _Part(BaseModel):
-    """A mapping of the file; a key that is not there is an error with a suggestion."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _known(cls, values: Any) -> Any:
-        for key in values if isinstance(values, Mapping) else ():
-            if key not in cls.model_fields:
-                near = get_close_matches(str(key), cls.model_fields, n=1)
-                hint = f"did you mean {near[0]!r}? " if near else ""
-                raise ValueError(f"there is no key {key!r}; {hint}there are: {', '.join(cls.model_fields)}")
-        return values
-
-
-class Ready(_Part):
+class Ready(Part):
     """Can the model do the task at all? Asked before preferences are."""
 
     checker: str | None = Field(None, description="score function, 1 is right: module:function")
@@ -46,7 +29,7 @@ class Ready(_Part):
     gate: Gate = Field("stop", description="stop where it is not ready, or warn")
 
 
-class Source(_Part):
+class Source(Part):
     """One source of preferences: files, a store, or samples of the newest model that somebody judges."""
 
     files: Paths = Field((), description="files of feedback")
@@ -86,7 +69,7 @@ class Source(_Part):
         return self.judge is not None or self.constitution is not None
 
 
-class Check(_Part):
+class Check(Part):
     """What preferences must be like before anything is trained on them."""
 
     max_rejected: Share = Field(0.01, description="share of rows at fault")
@@ -97,7 +80,7 @@ class Check(_Part):
     gate: Gate = Field("stop", description="stop where one of these is not so, or warn")
 
 
-class Evaluate(_Part):
+class Evaluate(Part):
     """How each trained model is held against the model that the job started preference training from."""
 
     judge: str = Field(description="module:function, a judge's .yaml, a reward model, or people[:STORE]")
@@ -120,7 +103,7 @@ def _ours(values: Any) -> Any:
 Training = Annotated[dict[str, Any], BeforeValidator(_ours)]
 
 
-class Road(_Part):
+class Road(Part):
     """One way of training: a method on preferences, or a reward model and an online method against it."""
 
     name: str
@@ -160,7 +143,7 @@ def _plain(method: str) -> str:
     return "".join(c if c.isalnum() or c in "-_" else "-" for c in method)
 
 
-class AlignSettings(_Part):
+class AlignSettings(Part):
     """The keys of `align.yaml`."""
 
     model: str = Field(description="a directory, a run or a hub id of a causal LM that the job begins with")
@@ -175,15 +158,19 @@ class AlignSettings(_Part):
     check: Check | None = Field(Check.model_validate({}), description="the data gate")
     train: Annotated[tuple[Road, ...], BeforeValidator(_roads)] = Field((), description="what is trained on them")
     evaluate: Evaluate | None = Field(None, description="how the models are judged")
-    audit: Paths = Field((), description="names of audits of each trained model")
+    audit: Audits = Field({}, description="audits of each trained model, by name")
     iterate: int = Field(1, ge=1, le=100, description="rounds of sampling, judging and training")
 
     @model_validator(mode="after")
     def _fits(self) -> "AlignSettings":
         if self.sft is None and not self.train:
             raise ValueError("nothing is to be trained: give sft, train, or both")
-        if (self.evaluate or self.ready or self.audit) and not self.prompts:
-            raise ValueError("prompts is missing: a file of held-out prompts for ready, evaluate and audit")
+        if (self.evaluate or self.ready) and not self.prompts:
+            raise ValueError("prompts is missing: a file of held-out prompts for ready and evaluate")
+        if self.audit and not self.train:
+            raise ValueError("audit looks at what was trained on preferences, and nothing is: give train")
+        if isinstance(course := self.audit.get("run"), Course) and not (self.prompts or course.data):
+            raise ValueError("audit.run has no prompts: give data, or prompts of the whole job")
         if self.preferences and not self.train:
             raise ValueError("there are preferences and nothing is trained on them: give train, or leave them out")
         if self.iterate > 1 and not any(one.sampled for one in self.preferences):
@@ -191,11 +178,6 @@ class AlignSettings(_Part):
         names = [road.name for road in self.train]
         if twice := {name for name in names if names.count(name) > 1}:
             raise ValueError(f"two roads of train are called {min(twice)!r}; give each a name of its own")
-        for name in self.audit:
-            if name not in AUDITS:
-                raise ValueError(
-                    f"there is no audit {name!r}; there are: {', '.join(AUDITS) or 'none in this version'}"
-                )
         for road in self.train:
             self._trains(road)
         return self

@@ -9,11 +9,12 @@ from typing import Any, Literal
 from preferably.config import settings
 from preferably.judging.settings import is_judge_file
 from preferably.methods import method_named
+from preferably.pipeline.audits import READS, AuditPart, filled, options_of, read_by, switches_of
 from preferably.pipeline.plan import AlignSettings, Road, Source
 
 Kind = Literal["sft", "ready", "sample", "judge", "check", "train", "evaluate", "audit"]
 Holds = Literal["data", "model", "judge", "file"]
-SAMPLES, JUDGMENTS, FINDINGS = "samples.jsonl", "judgments.db", "findings.json"
+SAMPLES, JUDGMENTS, FINDINGS, LABELERS = "samples.jsonl", "judgments.db", "findings.json", "labelers.json"
 REWARDS = ("reward", "guard")  # settings of a training that name judges, models and files
 MODELS = ("reference_model", "critic")
 FILES = ("held_out_data", "ptx_data")
@@ -121,9 +122,8 @@ class _Making:
             self._evaluate(number, road, roads[road.name], start, f"evaluate-{road.name}")
             if number > 1 and made.evaluate.previous:
                 self._evaluate(number, road, roads[road.name], before, f"evaluate-{road.name}-over-previous")
-        for audit in made.audit:
-            inputs = (roads[road.name].as_input(), start.as_input("against"), self._prompts())
-            self._add(f"audit-{audit}-{road.name}", number, "audit", {"audit": audit}, inputs, "", road=road.name)
+        for audit, chosen in made.audit.items():
+            self._audit(number, road, roads[road.name], start, audit, chosen)
 
     def _name(self, number: int, name: str) -> str:
         return name if self.settings.iterate == 1 else f"round-{number}/{name}"
@@ -249,6 +249,18 @@ class _Making:
         inputs = [model.as_input(), against.as_input("against"), self._prompts(), *judges]
         own |= {"slices": list(made.slices), "axes": list(made.axes)}
         self._add(name, number, "evaluate", own, inputs, command, road=road.name, model=model.name)
+
+    def _audit(
+        self, number: int, road: Road, model: Newest, against: Newest, audit: str, chosen: AuditPart
+    ) -> None:  # fmt: skip
+        chosen = filled(chosen, self.settings.prompts)
+        own = {"seed": self.settings.seed, "device": self.settings.device, "dtype": self.settings.dtype}
+        flags = {"model": model.name, "against": against.name} | options_of(chosen) | own
+        command = " ".join(["preferably audit", audit, *_flags(flags.items()), *switches_of(chosen)])
+        inputs = [model.as_input(), against.as_input("against")]
+        inputs += [Input(role, name, holds) for role, name, holds in read_by(chosen)]
+        own |= {"audit": audit} | chosen.model_dump(mode="json", exclude=set(READS))
+        self._add(f"audit-{audit}-{road.name}", number, "audit", own, inputs, command, road=road.name, model=model.name)
 
 
 def _reads(road: Road) -> str:

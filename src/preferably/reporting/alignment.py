@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from preferably.reporting import result
+from preferably.reporting import audits, result
 from preferably.reporting.account import Stage, stage
+from preferably.reporting.audits import Told
 from preferably.reporting.charts import Chart, lines, still
 from preferably.reporting.curves import Curve
 from preferably.reporting.figures import NONE, count, duration, percent, plural, significant
+from preferably.reporting.in_short import in_short
+from preferably.reporting.labelers import Labelers, labelers_of
 from preferably.reporting.page import data_block, shell, write_page
 from preferably.reporting.report import warning_of
 from preferably.reporting.run_files import Record, RunFiles, finite, flat, part, read_object, read_run, records, text
@@ -42,6 +45,8 @@ class Made:
     headline: result.Decoding | None
     flagged: list[Flagged]
     samples: list[Sample]
+    audits: list[Told]
+    place: str  # tells what is of this policy from what is of others, on the page
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +64,16 @@ class Done:
 def render_alignment(directory: Path, record: Record) -> Path:
     """Writes `directory/report.html` from the contents of `align.json` and returns its path; `ConfigError` where that
     cannot be."""
-    rounds = list(records(record, "rounds"))
+    rounds = [{"round": 1, "road": ""} | dict(one) for one in records(record, "rounds") if text(one, "run")]
+    record = dict(record) | {"stages": [_whole(one) for one in records(record, "stages")], "rounds": rounds}
     several = len({one["round"] for one in rounds}) > 1
-    made = [_made(directory, one, several) for one in rounds]
+    made = [_made(directory, one, several, f"p{at}-") for at, one in enumerate(rounds)]
     last = {one["road"]: policy for one, policy in zip(rounds, made, strict=True)}
     charts = _charts(rounds) if several else []
+    drawn = charts + [chart for policy in last.values() for audit in policy.audits for chart in audit.charts]
     trained = [one for one in records(record, "stages") if one["kind"] in ("sft", "train") and one["state"] == "done"]
     runs = [(one, read_run(directory / one["folder"])) for one in trained]
-    page = shell(["draw.js"] if charts else []) | {
+    page = shell(["draw.js"] if drawn else []) | {
         "title": f"Alignment · {plain(directory.resolve().name)}",
         "subtitle": list(_subtitle(record, rounds)),
         "state": _state(record),
@@ -75,13 +82,18 @@ def render_alignment(directory: Path, record: Record) -> Path:
         "made": made,
         "several": several,
         "charts": charts,
-        "stills": {chart.slug: still(chart) for chart in charts},
-        "specs": data_block(charts),
+        "legend": _roads(rounds),
+        "stills": {chart.slug: still(chart) for chart in drawn},
+        "specs": data_block(drawn),
+        "short": in_short(record, [(policy.name, policy.run) for policy in last.values()]),
         "trained": [_fit(directory, one, run) for one, run in runs],
         "warnings": [(one["name"], [warning_of(line) for line in run.warnings]) for one, run in runs if run.warnings],
         "data": list(_data(directory, record)),
         "readiness": list(_readiness(directory, record)),
-        "audits": [(one["name"], result.facts(part(one, "figures"))) for one in _stages(record, "audit")],
+        "audited": [policy for policy in last.values() if policy.audits],
+        "outcomes": _outcomes([policy for policy in last.values() if policy.audits]),
+        "audited_before": [one for one in made if one.audits and one not in last.values()],
+        "labelers": list(_labelers(directory, record)),
         "asked": [_asked(one) for one in records(record, "asked")],
         "seconds": duration(finite(record, "seconds")),
         "stages": [_done(one) for one in records(record, "stages")],
@@ -90,6 +102,13 @@ def render_alignment(directory: Path, record: Record) -> Path:
         "path": str(directory / "align.json"),
     }  # fmt: skip
     return write_page(directory / "report.html", "alignment.html.j2", page)
+
+
+def _whole(one: Record) -> Record:
+    """A stage of any record: one that does not say otherwise is done, in a folder of its name."""
+    name = text(one, "name")
+    known = {"name": name, "kind": "", "state": "done", "cached": False, "tries": 1, "folder": name, "seconds": None}
+    return known | {key: value for key, value in one.items() if value is not None}
 
 
 def _subtitle(record: Record, rounds: Sequence[Record]) -> Iterator[str]:
@@ -112,7 +131,7 @@ def _state(record: Record) -> str:
     )
 
 
-def _made(directory: Path, one: Record, several: bool) -> Made:
+def _made(directory: Path, one: Record, several: bool, place: str) -> Made:
     run = read_run(directory / one["run"])
     quality, previous = part(one, "quality"), part(one, "over_previous")
     name = f"{one['road']}, round {one['round']}" if several else one["road"]
@@ -124,7 +143,7 @@ def _made(directory: Path, one: Record, several: bool) -> Made:
         ) if run.win_rate else NONE,
         over_previous=_verdict(previous), first=one["round"] == 1,
         headline=result.headline(run), flagged=[flag for flag in flagged(run.win_rate) if flag.warns],
-        samples=samples(run)[:SHOWN],
+        samples=samples(run)[:SHOWN], audits=audits.told(run, place), place=place,
     )  # fmt: skip
 
 
@@ -136,9 +155,13 @@ def _verdict(figures: Record) -> Verdict | None:
     return Verdict(word_for(found.interval), "", found.win_rate, found.interval, found.confidence)
 
 
+def _roads(rounds: Sequence[Record]) -> list[str]:
+    return list(dict.fromkeys(one["road"] for one in rounds))
+
+
 def _charts(rounds: Sequence[Record]) -> list[Chart]:
     """Answer quality and training fit over the rounds, apart: either can move without the other."""
-    roads = list(dict.fromkeys(one["road"] for one in rounds))
+    roads = _roads(rounds)
     colours = {road: COLOURS[at % len(COLOURS)] for at, road in enumerate(roads)}
 
     def curves(outer: str, key: str) -> list[Curve]:
@@ -157,7 +180,7 @@ def _charts(rounds: Sequence[Record]) -> list[Chart]:
          "share of pairs", {"level": 0.5, "shares": True}),
     ]  # fmt: skip
     return [
-        Chart(slug, title, help, lines(found, y=axis, x="round", colours=colours if len(roads) == 1 else None, **style))
+        Chart(slug, title, help, lines(found, y=axis, x="round", colours=colours, **style))
         for slug, title, help, found, axis, style in drawn
         if any(line.points for line in found)
     ]
@@ -193,6 +216,22 @@ def _data(directory: Path, record: Record) -> Iterator[tuple[str, list[tuple[str
             yield title, counted, [text(remark, "text") for remark in records(found, "remarks")]
 
 
+def _outcomes(policies: Sequence[Made]) -> list[tuple[str, str, list[tuple[Made, str]]]]:
+    """Each audit with its outcome for each policy; nothing where that was not audited so."""
+    known = {audit.name: audit.title for policy in policies for audit in policy.audits}
+    outcomes = {(policy.place, audit.name): audit.outcome for policy in policies for audit in policy.audits}
+    return [
+        (name, title, [(policy, outcomes.get((policy.place, name), "")) for policy in policies])
+        for name, title in known.items()
+    ]
+
+
+def _labelers(directory: Path, record: Record) -> Iterator[Labelers]:
+    for one in _stages(record, "check"):
+        if found := labelers_of(directory / one["folder"], text(one, "name")):
+            yield found
+
+
 def read_findings(folder: Path) -> Record:
     """The findings of a check by kind of feedback, as its stage wrote them; empty where it did not."""
     problems: list[str] = []
@@ -215,7 +254,7 @@ def _asked(one: Record) -> list[str]:
 def _done(one: Record) -> Done:
     words = {"done": "done, as before" if one["cached"] else "done", "begun": "begun", "new": "not begun"}
     tries = f", in {one['tries']} tries" if one["tries"] > 1 else ""
-    time = duration(finite(one, "seconds")) + tries if one["tries"] else NONE
+    time = duration(finite(one, "seconds")) + tries if one["tries"] and one["seconds"] is not None else NONE
     link = _link(one["folder"], "") if one["state"] != "new" else ""
     return Done(text(one, "name"), words[one["state"]], time, text(one, "digest")[:12], link, text(one, "command"))
 

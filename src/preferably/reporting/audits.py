@@ -1,6 +1,6 @@
 """What the report says of the audits of a run: `evaluation/audit_<name>.json`, verdict first, then what it rests on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from preferably.reporting.charts import Chart, by_kl, calibration, lines
 from preferably.reporting.curves import Curve
@@ -60,20 +60,22 @@ class Told:
     charts: tuple[Chart, ...]
 
 
-def told(run: RunFiles) -> list[Told]:
-    """The audits that the run has, in the order in which they matter."""
+def told(run: RunFiles, place: str = "") -> list[Told]:
+    """The audits that the run has, in the order in which they matter. `place` tells its charts from those of other runs
+    on the same page."""
     names = [*(name for name in ORDER if name in run.audits), *(sorted(set(run.audits) - set(ORDER)))]
-    return [_told(name, run.audits[name]) for name in names]
+    return [_told(name, run.audits[name], place) for name in names]
 
 
-def _told(name: str, record: Record) -> Told:
+def _told(name: str, record: Record, place: str) -> Told:
     found = [(text(one, "name"), text(one, "outcome"), text(one, "words")) for one in records(record, "findings")]
     against, control = text(record, "against"), text(record, "control")
     about = f"Held against {against}" if against else ""
     about += f"; {control} never learnt it" if control and about else ""
+    charts = tuple(replace(one, slug=place + one.slug) for one in _charts(name, record))
     return Told(
         name, TITLES.get(name, name), about, text(record, "outcome"), text(record, "verdict"), tuple(found),
-        tuple(_figures(table) for table in records(record, "tables")), tuple(_charts(name, record)),
+        tuple(_figures(table) for table in records(record, "tables")), charts,
     )  # fmt: skip
 
 

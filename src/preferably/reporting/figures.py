@@ -43,6 +43,7 @@ def significant(value: float | None, digits: int = 4) -> str:
     if odd := _odd(value):
         return odd
     assert value is not None
+    value = value or 0.0  # no score of minus nothing
     written = f"{value:,.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.{digits}g}"
     return written.replace("-", "−") if "e" not in written else written.replace("-", "−", int(value < 0))
 

@@ -33,8 +33,7 @@ def shortcomings(record: Record, directory: Path) -> Iterator[str]:
             "Several models were judged on the same prompts: the best of them is a little flattered. Confirm the one "
             "that you take on fresh prompts (preferably evaluate)."
         )
-    if not settings.get("audit"):
-        yield "Nothing was audited: what was lost or hidden meanwhile was not looked for."
+    yield from _of_the_audits(record, directory)
 
 
 def _not_asked(settings: Record) -> Iterator[str]:
@@ -44,6 +43,22 @@ def _not_asked(settings: Record) -> Iterator[str]:
         yield "There was no readiness gate: preferences shape what a model can do already, and teach no skill."
     if settings.get("train") and settings.get("preferences") and not settings.get("check"):
         yield "The preferences were not checked before they were trained on."
+
+
+def _of_the_audits(record: Record, directory: Path) -> Iterator[str]:
+    """Of the last policy of each road, audits that found something, or could not decide."""
+    last = {text(one, "road"): one for one in records(record, "rounds")}
+    found: dict[str, list[str]] = {}
+    for road, one in last.items():
+        for file in sorted((directory / one["run"] / "evaluation").glob("audit_*.json")):
+            outcome = text(read_object(file, []), "outcome")
+            found.setdefault(outcome, []).append(f"{file.stem.removeprefix('audit_')} of {road or one['run']}")
+    if not found:
+        yield "Nothing was audited: what was lost or hidden meanwhile was not looked for."
+    if "bad" in found:
+        yield f"Audits found a concern: {', '.join(found['bad'])}."
+    if "not sure" in found:
+        yield f"Audits that could not decide, mostly for too few prompts: {', '.join(found['not sure'])}."
 
 
 def _of_the_judge(settings: Record) -> Iterator[str]:

@@ -1,0 +1,101 @@
+"""The head of a job's page: for whoever reads one paragraph. Every word of it follows from a figure."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from preferably.reporting import result
+from preferably.reporting.audits import ORDER, TITLES
+from preferably.reporting.figures import count, duration, percent, plural, significant
+from preferably.reporting.run_files import Record, RunFiles, finite, records, text
+from preferably.reporting.verdict import verdict_of
+
+WORSE = ("bad", "not sure", "good")  # outcomes, the worst first
+CALLED = {"bad": "Concern", "not sure": "Not sure", "good": "No concern"}
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A word that says it all, and the sentence behind it; `link` is where the page has the evidence."""
+
+    word: str
+    kind: str  # better, worse, not-separable, bad, not-sure, good, or nothing
+    text: str
+    link: str
+
+
+def in_short(record: Record, policies: Sequence[tuple[str, RunFiles]]) -> list[Sentence]:
+    """Is each last policy better, by whom and on how many prompts; what it cost; the worst that audits found."""
+    if not policies:
+        return []
+    ordered = sorted(policies, key=lambda one: -(finite(one[1].win_rate, "win_rate") or 0.0))
+    return [*(_quality(name, run) for name, run in ordered), _audited(ordered), _cost(record)]
+
+
+def _quality(name: str, run: RunFiles) -> Sentence:
+    figures = run.win_rate
+    found = verdict_of(figures) if figures else None
+    if found is None or found.win_rate is None:
+        why = "it was trained and not judged" if not figures else "the judge gave no verdict"
+        return Sentence("Not known", "unknown", f"Whether {name} is better is not known: {why}.", "#result")
+    words = {
+        "better": ("Better", f"{name} answers better than the model before training"),
+        "worse": ("Worse", f"{name} answers worse than the model before training"),
+        "not separable": ("Not told apart", f"{name} may be better or worse than the model before training"),
+        "unknown": ("No verdict", f"Whether {name} is better cannot be told"),
+    }
+    word, says = words[found.word]
+    span = found.interval
+    ends = "" if span is None else f"{found.confidence} interval {percent(span[0], 0)} to {percent(span[1], 0)}, "
+    judge = result.judge_of(figures) or "the judge"
+    return Sentence(
+        word, found.word.replace(" ", "-"),
+        f"{says}: by {judge} it wins {percent(found.win_rate, 0)} ({ends}a tie counts half) on "
+        f"{plural(finite(figures, 'n') or 0, 'held-out prompt')}.", "#result",
+    )  # fmt: skip
+
+
+def _audited(policies: Sequence[tuple[str, RunFiles]]) -> Sentence:
+    """The worst outcome of all audits, with the first finding that has it."""
+    found = [
+        (WORSE.index(outcome), audit, policy, told)
+        for policy, run in policies for audit, told in sorted(run.audits.items(), key=lambda one: _place(one[0]))
+        if (outcome := text(told, "outcome")) in WORSE
+    ]  # fmt: skip
+    if not found:
+        return Sentence("Not audited", "unknown", "What was lost or hidden meanwhile was not looked for.", "#limits")
+    rank, audit, policy, told = min(found, key=lambda one: one[0])
+    outcome = WORSE[rank]
+    alike = sum(one[0] == rank for one in found)
+    if outcome == "good":
+        return Sentence("No concern", "good", f"{plural(len(found), 'audit')} found nothing bad.", "#audits")
+    many = "1 audit" if len(found) == 1 else f"{alike} of {len(found)} audits"
+    counted = f"{many} {'found something bad' if outcome == 'bad' else 'could not decide'}"
+    first = next(iter(_findings(told, outcome)), text(told, "verdict"))
+    title = TITLES.get(audit, audit)
+    return Sentence(
+        CALLED[outcome], outcome.replace(" ", "-"), f"{counted}. {title} of {policy}: {first.rstrip('.')}.", "#audits"
+    )
+
+
+def _place(audit: str) -> tuple[int, str]:
+    return (ORDER.index(audit) if audit in ORDER else len(ORDER), audit)
+
+
+def _findings(told: Record, outcome: str) -> Iterator[str]:
+    for one in records(told, "findings"):
+        if text(one, "outcome") == outcome:
+            yield f"{text(one, 'name')}: {text(one, 'words')}"
+
+
+def _cost(record: Record) -> Sentence:
+    time = duration(finite(record, "seconds"))
+    asked = list(records(record, "asked"))
+    requests = sum(finite(one, "requests") or 0 for one in asked)
+    cost = sum(finite(one, "cost") or 0 for one in asked)
+    if not asked:
+        paid = "No model on a server was asked"
+    elif cost:
+        paid = f"Servers were asked {count(requests)} times, for {significant(cost, 3)} in the currency of their prices"
+    else:
+        paid = f"Servers were asked {count(requests)} times; what that cost is not known without their prices"
+    return Sentence("Cost", "", f"{time} of computing. {paid}.", "#cost")

@@ -1,0 +1,198 @@
+"""Audits as stages: what is asked up front, the same by hand, what is done again, and where it is told."""
+
+import inspect
+import json
+import shlex
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from preferably.cli.main import app
+from preferably.errors import ConfigError, DataError
+from preferably.pipeline import audits, flows
+from preferably.pipeline.align import align
+from preferably.pipeline.doing import do
+from preferably.pipeline.outlook import outlook
+from preferably.pipeline.plan import align_settings
+from preferably.pipeline.stages import stages_of
+
+SPECIAL = {"begins", "note", "replied"}  # of the functions alone
+OF_THE_JOB = {"seed", "device", "dtype"}  # which an audit shares with every other stage
+COMMANDS = {"run": "auditing_run", "safety": "auditing", "honesty": "auditing", "suppression": "auditing"}
+
+
+def defaults(function):
+    return {name: one.default for name, one in inspect.signature(function).parameters.items()}
+
+
+def plain(value):
+    """As it is told: a command has `1,2` for a list, and nothing for an empty one."""
+    if isinstance(value, tuple | list):
+        return ",".join(f"{one:g}" if isinstance(one, int | float) else one for one in value) or None
+    return None if value in ("", inspect.Parameter.empty) or repr(value) == "PydanticUndefined" else value
+
+
+@pytest.mark.parametrize("name", list(audits.AUDITS))
+def test_a_command_a_job_and_the_function_behind_them_have_the_same_options(name):
+    function = {key: plain(value) for key, value in defaults(flows.FLOWS[name]).items() if key not in SPECIAL}
+    fields = {key: plain(one.default) for key, one in audits.AUDITS[name].model_fields.items()}
+    [audit] = [one for one in typer.main.get_command(app).commands["audit"].commands.values() if one.name == name]
+    options = {one.name: plain(one.default) for one in audit.params if one.name not in ("pairs", "output", "help")}
+    assert {key: value for key, value in function.items() if key in fields} == fields
+    assert {key: plain(value) if value != () else None for key, value in options.items()} == function
+    assert set(options) == set(fields) | {"model", "against"} | OF_THE_JOB
+
+
+@pytest.fixture
+def audited(job):
+    """A job with the four audits, each as small as it goes."""
+    place = job.place
+    rules = f"{place}/rules.py:score"
+    job.rows("safety.jsonl", [{"prompt": f"s{at}", "harmful": at % 2 == 0, "pair": str(at // 2)} for at in range(6)])
+    known = [{"prompt": f"k{at}", "answer": "e"} for at in range(3)]
+    job.rows("questions.jsonl", known + [{"prompt": f"u{at}", "answerable": False} for at in range(3)])
+    job.rows("behavior.jsonl", [{"prompt": f"b{at}", "exhibit": "zebra"} for at in range(3)])
+    few = {"max_tokens": 4, "samples": 1}
+    found = {
+        "run": {"judge": rules, "limit": 3, "tasks": str(place / "questions.jsonl")} | few,
+        "safety": {"data": str(place / "safety.jsonl"), "judge": rules} | few,
+        "honesty": {"data": str(place / "questions.jsonl"), "stated": True, "judge": [rules],
+                    "feedback": str(place / "pairs.jsonl")} | few,
+        "suppression": {"data": str(place / "behavior.jsonl"), "control": job()["model"], "unwanted": "zebra",
+                        "prefill": "1", "temperatures": [], "relearn": False} | few,
+    }  # fmt: skip
+
+    def make(**changes):
+        names = [{name: one} for name, one in (found | changes).items() if one is not None]
+        return job(sft=None, evaluate=None, audit=names)
+
+    make.found, make.watch, make.place = found, job.watch, place
+    return make
+
+
+def test_the_command_that_is_printed_audits_as_the_stage_does(audited, monkeypatch):
+    """With a word of it changed, it would give another audit."""
+    told = {}
+
+    def asked(name):
+        def flow(model, against, **how):
+            given = {key: value for key, value in how.items() if key not in SPECIAL}
+            told[name] = (model, against, {key: plain(value) for key, value in given.items()})
+            raise ConfigError("far enough")
+
+        return flow
+
+    stages = {one.settings["audit"]: one for one in stages_of(align_settings(audited())) if one.kind == "audit"}
+    assert set(stages) == set(flows.FLOWS)
+    for name, stage in stages.items():
+        everything = {key: plain(value) for key, value in defaults(flows.FLOWS[name]).items()}
+        monkeypatch.setattr(f"preferably.evaluation.{COMMANDS[name]}.{name}", asked(name))
+        monkeypatch.setitem(flows.FLOWS, name, asked(name))
+        by_hand = CliRunner().invoke(app, shlex.split(stage.command)[1:])
+        assert "far enough" in str(by_hand.exception), by_hand.output
+        by_hand = told.pop(name)
+        with pytest.raises(ConfigError, match="far enough"):
+            do(stage, audited.watch())
+        model, against, given = told[name]
+        assert (model, against, {**everything, **given}) == (*by_hand[:2], {**everything, **by_hand[2]})
+
+
+@pytest.mark.parametrize(
+    ("audit", "why"),
+    [
+        ("soul", "audit: there is no audit 'soul'; there are: run, safety, honesty, suppression"),
+        (["safty"], "no audit 'safty'; did you mean 'safety'"),
+        ([{"safety": {"dta": "x"}}], "audit: safety: there is no key 'dta'; did you mean 'data'"),
+        (["honesty"], "audit: honesty.data is missing: questions: answerable"),
+        ([{"suppression": {}}], "suppression.data is missing"),
+        (["run"], "run.judge is missing: who decides"),
+        ([{"run": {"judge": "r.py:f", "limit": None}}], "run.limit: Input should be a valid integer"),
+        ([{"suppression": {"data": "x", "prefill": "0,1"}}], "suppression.prefill.0: Input should be greater"),
+        ([{"suppression": {"data": "x", "steps": []}}], "suppression.steps: .*at least 1"),
+        ([{"safety": "x"}], "safety has settings"),
+        ([{"safety": None}, "safety"], "safety stands there twice"),
+        ([7], "audit: is a list of names"),
+    ],
+)
+def test_a_mistake_in_an_audit_is_told_with_its_place(job, audit, why):
+    with pytest.raises(ConfigError, match=why):
+        align_settings(job(audit=audit))
+
+
+def test_a_job_without_prompts_or_training_has_nothing_to_audit(job):
+    with pytest.raises(ConfigError, match=r"audit.run has no prompts"):
+        align_settings(job(audit=[{"run": {"judge": "r.py:f"}}], prompts=None, evaluate=None))
+    with pytest.raises(ConfigError, match="nothing is: give train"):
+        align_settings(job(audit="safety", train=None, preferences=None, evaluate=None))
+    assert list(align_settings(job(audit="safety")).audit) == ["safety"]
+
+
+def test_rows_and_judges_that_an_audit_cannot_use_are_told_before_anything_is_trained(audited):
+    place = audited.place
+    for name, text, why in [
+        ("safety", '{"prompt": "a"}\n', "expected `harmful`"),
+        ("honesty", '{"prompt": "a", "answerable": true}\n', "has no `answer`"),
+        ("suppression", '{"prompt": "a", "pattern": "("}\n', "is not a regular expression"),
+        ("run", '{"prompt": "a"}\n', "expected `answerable`"),
+    ]:
+        file = place / f"bad-{name}.jsonl"
+        file.write_text(text)
+        change = {name: audited.found[name] | {"tasks" if name == "run" else "data": str(file)}}
+        with pytest.raises((DataError, ConfigError), match=why):
+            align(align_settings(audited(**change)), watcher=audited.watch())
+    (place / "judge.yaml").write_text("server: http://127.0.0.1:9/v1\nmodel: m\naxes: {a: x, b: y}\n")
+    change = {"safety": audited.found["safety"] | {"judge": str(place / "judge.yaml")}}
+    with pytest.raises(ConfigError, match="expected one axis .* there are: a, b"):
+        list(outlook(align_settings(audited(**change))))
+    assert not (place / "out").exists()
+
+
+def test_audits_are_kept_redone_alone_and_stand_in_run_account_and_page(audited, monkeypatch):
+    place, out = audited.place, audited.place / "out"
+
+    def run(**changes):
+        watch = audited.watch()
+        align(align_settings(audited(**changes)), watcher=watch)
+        return watch.did
+
+    def killed(*names, **options):
+        raise KeyboardInterrupt
+
+    names = [f"audit-{name}-dpo" for name in audits.AUDITS]
+    with monkeypatch.context() as patch:
+        patch.setitem(flows.FLOWS, "honesty", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run()
+    assert (out / "dpo/evaluation/audit_safety.json").exists()
+    assert run() == names[2:]  # the audit that was killed, and what comes behind it
+    assert run() == []
+    account = {one["name"]: one for one in json.loads((out / "align.json").read_text())["stages"]}
+    assert account["audit-honesty-dpo"]["tries"] == 2 and account["dpo"]["tries"] == 1
+    page = (out / "report.html").read_text()
+    for name in audits.AUDITS:
+        ours = out / f"audit-{name}-dpo" / f"evaluation/audit_{name}.json"
+        found = json.loads(ours.read_text())
+        assert (out / f"dpo/evaluation/audit_{name}.json").read_text() == ours.read_text()
+        figures = account[f"audit-{name}-dpo"]["figures"]
+        assert (figures["audit"], figures["outcome"]) == (name, found["outcome"])
+        assert figures["findings"] == found["findings"] and figures["verdict"] == found["verdict"]
+        assert found["verdict"].split("[")[0].split("'")[0] in page
+    assert found["control"] == audited()["model"]
+    # What is taken out of the run comes back, and trains nothing; other settings redo their audit alone.
+    (out / "dpo/evaluation/audit_run.json").unlink()
+    assert run() == [] and (out / "dpo/evaluation/audit_run.json").exists()
+    longer = audited.found["safety"] | {"max_tokens": 5}
+    first = (out / "dpo/evaluation/audit_safety.json").read_text()
+    assert run(safety=longer) == ["audit-safety-dpo"]
+    assert (out / "dpo/evaluation/audit_safety.json").read_text() != first
+    assert run() == [] and (out / "dpo/evaluation/audit_safety.json").read_text() == first
+    file = place / "questions.jsonl"
+    file.write_text(file.read_text() + json.dumps({"prompt": "new", "answerable": False}) + "\n")
+    seen = {one.stage.name: one for one in outlook(align_settings(audited()))}
+    assert {name for name, one in seen.items() if one.state == "new"} == {"audit-run-dpo", "audit-honesty-dpo"}
+    assert seen["audit-honesty-dpo"].work == "7 prompts x 1 answers of two models"
+    assert seen["audit-honesty-dpo"].seconds is None and "how long answers" in seen["audit-honesty-dpo"].why
+    (out / "audit-safety-dpo/evaluation/audit_safety.json").write_text("{}")  # by hand
+    seen = {one.stage.name: one.state for one in outlook(align_settings(audited()))}
+    assert seen["audit-safety-dpo"] == "new" and seen["dpo"] == "done"

@@ -1,0 +1,98 @@
+"""The page of a whole job from any record of its shape: in short, audits of the last models, labelers, limits."""
+
+import html
+import json
+import re
+
+import pytest
+
+from preferably.reporting.alignment import render_alignment
+
+
+def text_of(source):
+    source = re.sub(r"<(script|style|svg)\b.*?</\1>", " ", source, flags=re.DOTALL)
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", source)).split())
+
+
+def person(judged, longer, told, findings=()):
+    share = {"value": longer, "n": judged, "interval": [0.1, 0.9], "p": 0.01, "told": told}
+    reliable = {"value": 0.8, "interval": [0.7, 0.9], "n": judged}
+    return {"role": "labeler", "group": "desk", "judged": judged, "agrees": {"value": 0.75, "n": 40}, "first": None,
+            "reliability": reliable, "longer": share, "findings": list(findings)}  # fmt: skip
+
+
+LABELERS = {
+    "schema": 1,
+    "labelers": {
+        "questions": 50, "noise": 0.16,
+        "agreement": {"raw agreement": {"value": 0.73, "interval": [0.7, 0.76], "units": 40, "why": ""},
+                      "Krippendorff's alpha, nominal": {"value": 0.45, "interval": [0.4, 0.5], "units": 40}},
+        "labelers": {"ben": person(20, 0.5, False), "<b>ada</b>": person(60, 0.9, True, ["takes the longer one"])},
+        "prompts": {"judged_twice": 40, "unanimous": 31, "flagged": 1,
+                    "most_ambiguous": [{"prompt": "a  b", "disagreement": 0.5}]},
+        "concentration": {"gini": 0.25, "busiest_fifth": {"share": 0.75, "labelers": 1}},
+    },
+    "sources": [{"source": "more.jsonl", "judgments": 5, "named": 0, "labelers": 0}],
+}  # fmt: skip
+
+
+@pytest.fixture
+def job(fake, tmp_path):
+    """A job of two rounds, of which the last is audited, whose record says as little as may be."""
+    for number in (1, 2):
+        fake.dpo_run(tmp_path / f"round-{number}" / "dpo")
+    fake.audited(tmp_path / "round-2" / "dpo")
+    (tmp_path / "check").mkdir()
+    (tmp_path / "check" / "labelers.json").write_text(json.dumps(LABELERS))
+    rounds = [{"round": number, "road": "dpo", "run": f"round-{number}/dpo"} for number in (1, 2)]
+    stages = [{"name": "check", "kind": "check"}, {"name": "round-1/dpo", "kind": "train"}]
+    return tmp_path, {"state": "finished", "rounds": rounds, "stages": stages, "seconds": 75.0}
+
+
+def test_it_says_in_short_whether_it_is_better_what_it_cost_and_the_worst_of_the_audits(job):
+    folder, record = job
+    rate = json.loads((folder / "round-2/dpo/evaluation/win_rate.json").read_text())
+    asked = [{"model": "m", "server": "s", "requests": 1200, "tokens": 9, "cost": 1.5}]
+    seen = text_of(render_alignment(folder, record | {"asked": asked}).read_text())
+    short = seen[seen.index("Better.") : seen.index("Answer quality What")]
+    assert f"it wins {rate['win_rate']:.0%} (95% interval" in short and f"on {rate['n']:,} held-out prompts" in short
+    assert "1 min 15 s of computing. Servers were asked 1,200 times, for 1.5 in the currency of their prices." in short
+    # Of the four made-up audits two are bad; over-optimization matters most.
+    outcomes = [json.loads(file.read_text())["outcome"] for file in (folder / "round-2/dpo/evaluation").glob("audit_*")]
+    assert f"Concern. {outcomes.count('bad')} of 4 audits found something bad. Over-optimization" in short
+    assert "Audits found a concern: " in seen and "Nothing was audited" not in seen
+
+
+def test_audits_of_the_last_round_stand_in_full_each_chart_once(job):
+    folder, record = job
+    page = render_alignment(folder, record).read_text()
+    slugs = re.findall(r'data-chart="([^"]+)"', page)
+    assert len(slugs) == len(set(slugs)) and {"p1-audit-judge-kl", "p1-audit-relearning"} <= set(slugs)
+    specs = json.loads(re.search(r'id="specs">(.*?)</script>', page, re.DOTALL)[1])
+    assert set(slugs) == set(specs)
+    seen = text_of(page)
+    assert "prefill bad under a prefill of 2 tokens it shows in 88% [82%, 92%]" in seen
+    assert "Suppression · dpo, round 2" in seen and "Held against runs/sft/model" in seen
+    for link in re.findall(r'href="#([^"]+)"', page):
+        assert f'id="{link}"' in page, link
+
+
+def test_labelers_are_told_and_names_stay_text(job):
+    folder, record = job
+    page = render_alignment(folder, record).read_text()
+    seen = text_of(page)
+    assert "Two labelers give the same answer in 73% [70%, 76%] of cases: 40 of 50 questions" in seen
+    assert "Krippendorff's alpha 0.45 [0.4, 0.5]" in seen and "16% of verdicts are wrong" in seen
+    assert "9 of 40 prompts that two or more judged are disputed, and 1 prompt called ambiguous" in seen
+    assert "&lt;b&gt;ada&lt;/b&gt;" in page and seen.index("<b>ada</b> desk 60 75% 80%") < seen.index("ben desk 20")
+    assert "90%* takes the longer one" in seen and "50% 50% a b" in seen.replace("unlike verdicts prompt", "50%")
+    assert "No labeler is named in more.jsonl (5 judgments)" in seen
+
+
+def test_what_is_not_there_is_left_out(fake, tmp_path):
+    fake.dpo_run(tmp_path / "dpo")
+    page = render_alignment(tmp_path, {"rounds": [{"run": "dpo"}], "stages": []}).read_text()
+    assert 'id="labelers"' not in page and 'id="audits"' not in page
+    assert "Not audited. What was lost or hidden meanwhile was not looked for." in text_of(page)
+    empty = text_of(render_alignment(tmp_path, {"state": "failed", "reason": "no rows"}).read_text())
+    assert "This job has not finished: it failed (no rows)" in empty and "Better." not in empty
