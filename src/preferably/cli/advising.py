@@ -80,7 +80,7 @@ def _wanted(console: Console, want: str | None, judge: str | None) -> tuple["Wan
     from preferably.pipeline.situation import WANTS, Want
 
     if want in get_args(Want):
-        return want, judge
+        return want, judge  # type: ignore[return-value]
     options = ", ".join(WANTS)
     if want is not None:
         raise ConfigError(f"--want is one of {options}; got {want!r}.")
@@ -92,15 +92,15 @@ def _wanted(console: Console, want: str | None, judge: str | None) -> tuple["Wan
         console.print(f"  {number}  {name}: {WANTS[name]}", soft_wrap=True)
     while True:
         said = console.input("1 to 4 > ").strip()
-        chosen = names[int(said) - 1] if said in {"1", "2", "3", "4"} else said if said in names else None
-        if chosen is not None:
+        if said in {"1", "2", "3", "4"}:
+            chosen = names[int(said) - 1]
             break
     if judge is None:
         console.print(
             "Can anything judge new answers: a judge's .yaml, module:function, a reward model?", soft_wrap=True
         )
         judge = console.input("its name, or Enter for nothing > ").strip() or None
-    return chosen, judge  # type: ignore[return-value]
+    return chosen, judge
 
 
 def _print_advice(console: Console, advice: "Advice", found: "Data", costs: list["Cost"]) -> None:
@@ -233,7 +233,8 @@ def _print_next(
             console.print(Text(f"next  preferably {again} --write align.yaml"), soft_wrap=True)
         return
     values = road_values(
-        advice, str(given["model"]), found.paths, prompts=given["prompts"], judge=given["judge"], checker=given["checker"]
+        advice, str(given["model"]), found.paths,
+        prompts=given["prompts"], judge=given["judge"], checker=given["checker"],
     )  # fmt: skip
     written = write_road(write, advice, values)
     console.print(Text(f"written  {written}"), soft_wrap=True)

@@ -97,7 +97,7 @@ def labels_tell(pairs: int) -> str:
     held = max(1, round(HELD_OUT * pairs))
     now, then = (min(1.0, 0.5 + points_seen(n)) for n in (held, 4 * held))
     return (
-        f"the {held:,} pairs that a run holds out tell an accuracy of {now:.0%} from a coin; with {4 * pairs:,} pairs in "
-        f"all they tell {then:.0%}. In the quickstart's world each doubling of 100 to 800 labels brought a reward model 2 "
-        "to 3 points (selection.json)"
+        f"the {held:,} pairs that a run holds out tell an accuracy of {now:.0%} from a coin; with {4 * pairs:,} pairs "
+        f"they would tell {then:.0%}. In the quickstart's world each doubling from 100 to 800 labels brought a reward "
+        "model 2 to 3 points (selection.json)"
     )
