@@ -16,7 +16,17 @@ import pytest
 
 from preferably.pipeline.advice import BETA, RATES, advise, decide
 from preferably.pipeline.rules import (
-    CONTROLS, FEW, FEWEST, LABELERS, ONLINE, PIPELINE, QUICKSTART, REWARDS, RULES, SELECTION, STORIES,
+    CONTROLS,
+    FEW,
+    FEWEST,
+    LABELERS,
+    ONLINE,
+    PIPELINE,
+    QUICKSTART,
+    REWARDS,
+    RULES,
+    SELECTION,
+    STORIES,
 )  # fmt: skip
 from preferably.pipeline.situation import Situation
 from preferably.statistics.intervals import wilson
@@ -226,7 +236,8 @@ CLAIMS = [
      put("compared", "information", "truth", "random", value=[0.62, 0.62, 0.67, 0.7])),
     ("not-its-own", PIPELINE, not_own_claim, put("a_instructions", "win_rate", "interval", value=[0.55, 0.61])),
     ("baseline", STORIES, best_of_n_claim, spoil_runs("dpo", win_rate=0.99, kl=1.5)),
-    ("function-limited", STORIES, own_pairs_claim, spoil_runs("ipo-sum", win_rate=0.99, kl=5.5, interval=[0.985, 0.995])),
+    ("function-limited", STORIES, own_pairs_claim, 
+     spoil_runs("ipo-sum", win_rate=0.99, kl=5.5, interval=[0.985, 0.995])),
     ("function-research", ONLINE, rloo_claim, spoil_runs("rloo", seconds=500.0)),
     ("function", ONLINE, function_claim, spoil_runs("grpo", truth={"mean": 9.0}, kl=12.0)),
     ("explain", QUICKSTART, alike, spoil_ppo),

@@ -110,7 +110,7 @@ def _print_advice(console: Console, advice: "Advice", found: "Data", costs: list
 
     s = advice.situation
     console.print(Text(_headline(advice), style="bold"))
-    console.print(Text(f"How sure: {sure(advice.decided, s.weights)}.", style="dim"))
+    console.print(Text(f"How sure: {sure(advice.decided, s)}.", style="dim"))
     _section(console, "What was found", _facts(s, found))
     if advice.first:
         _section(console, "First", [(str(at), _reason(rule)) for at, rule in enumerate(advice.first, 1)])

@@ -75,7 +75,7 @@ class Advice:
         def told(rule: Rule) -> dict[str, Any]:
             return {
                 "rule": rule.name, "when": rule.when, "then": rule.then, "why": rule.why, "basis": rule.basis,
-                "sure": sure(rule, self.situation.weights), "evidence": list(rule.evidence),
+                "sure": sure(rule, self.situation), "evidence": list(rule.evidence),
             }  # fmt: skip
 
         return {
@@ -155,11 +155,19 @@ def _turns(situation: Situation) -> Iterator[Turn]:
         if rule.then != road and (rule.then, rule.name) not in seen:
             seen.add((rule.then, rule.name))
             yield Turn(fact, rule.then, rule.name)
+    wants: dict[Rule, list[str]] = {}
+    for want in WANTS:
+        rule = decide(replace(situation, want=want))
+        if rule.then != road:
+            wants.setdefault(rule, []).append(want)
+    for rule, names in wants.items():
+        yield Turn(f"you wanted {' or '.join(names)} (--want)", rule.then, rule.name)
 
 
 def _changes(s: Situation) -> Iterator[tuple[str, Situation]]:
     """(what would be so, the situation in which it is)."""
     if s.pairs >= FEW:
+        yield f"there were fewer than {FEW:,} pairs", replace(s, pairs=FEW - 1, agreement=None)
         yield f"there were fewer than {FEW:,} pairs, 10% or more of the verdicts wrong", _few(s)
     elif s.pairs >= FEWEST:
         yield "two people were found to agree on 82% or less (10% or more of the verdicts wrong)", _few(s)
@@ -176,9 +184,6 @@ def _changes(s: Situation) -> Iterator[tuple[str, Situation]]:
     yield "there were a function that scores answers", replace(s, function=True)
     if s.judge or s.function:
         yield "there were no judge and no function", replace(s, judge=False, function=False)
-    for want in WANTS:
-        if want != s.want:
-            yield f"you wanted {want} (--want {want})", replace(s, want=want)
 
 
 def _few(s: Situation) -> Situation:

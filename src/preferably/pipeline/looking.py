@@ -3,17 +3,21 @@
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 
+from preferably.batches.group import collate
+from preferably.batches.packing import split_by_tokens
 from preferably.data.check import Findings, check_loaded, feedback_of
 from preferably.data.formats import Feedback
 from preferably.data.load import Loaded, read_feedback
+from preferably.data.tokens import encode
 from preferably.errors import ConfigError, DataError
-from preferably.evaluation.asking import loss_on
 from preferably.evaluation.compare import answers, with_room
 from preferably.evaluation.kept_answers import texts
 from preferably.evaluation.readiness import readiness as readiness_of
@@ -32,6 +36,8 @@ from preferably.training.room import available, available_on_host
 KINDS: tuple[Feedback, ...] = ("pairs", "labels", "demonstrations", "prompts")
 APART = 0.25  # nats a token: 10 nats of 40 tokens, beyond which every measured training raised `kl_high`
 TOKENS = (64, 512)  # of the answers that are looked at, at least and at most; between, twice what most answers have
+LEAST = 4  # prompts from which on answers are compared
+BUDGET = 8192  # tokens of one forward
 SAMPLES = 4  # answers a prompt where somebody can say which are right
 
 
@@ -140,8 +146,6 @@ def look_at_machine(device: str = "auto") -> dict[str, Any]:
     where = choose_device(device)
     gpu = ""
     if where.type == "cuda":
-        import torch
-
         gpu = torch.cuda.get_device_name(where)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     free = available(where) if where.type == "cuda" else available_on_host()
@@ -221,20 +225,44 @@ def _by_likelihood(loaded: Model, groups: Sequence[Group], said: Sequence[Sequen
     Its own answers are drawn at temperature 1, so theirs is what it expects of itself. Others' that are as fluent to it
     are taken for its own.
     """
-    apart: list[float] = []
+    theirs, mine = [], []
     for group, own in zip(groups, said, strict=True):
-        if not group.completions or not own[0].strip():
-            continue
-        role = group.completions[0].messages[-1].role
-        mine = loss_on(loaded, [Group(group.prompt, (Completion((Message(role, own[0]),)),))])
-        theirs = [loss_on(loaded, [Group(group.prompt, (one,))]) for one in group.completions]
-        known = [one for one in theirs if one is not None]
-        if mine is not None and known:
-            apart.append(float(np.mean(known)) - mine)
-    if len(apart) < 4:
+        if group.completions and own[0].strip():
+            role = group.completions[0].messages[-1].role
+            theirs.append(group)
+            mine.append(Group(group.prompt, (Completion((Message(role, own[0]),)),)))
+    both = zip(_likelihoods(loaded, mine), _likelihoods(loaded, theirs), strict=True)
+    apart = [own - others for own, others in both if own is not None and others is not None]
+    if len(apart) < LEAST:
         return None, f"too few answers to compare ({len(apart)})"
     mean, error = float(np.mean(apart)), float(np.std(apart, ddof=1)) / len(apart) ** 0.5
-    what = f"less likely to it than its own by {mean:.2f} +- {2 * error:.2f} nats a token ({len(apart)} prompts)"
+    than = f"{abs(mean):.2f} +- {2 * error:.2f} nats a token {'less' if mean > 0 else 'more'} likely to it than its own"
+    what = f"{than} ({len(apart)} prompts)"
     if mean - 2 * error > APART:
         return "no", what
     return ("yes", what) if mean + 2 * error < APART else (None, what)
+
+
+@torch.no_grad()
+def _likelihoods(loaded: Model, groups: Sequence[Group]) -> list[float | None]:
+    """The mean log-prob of a token of the completions of each group, nats; None where nothing fits the context.
+
+    Without the token that ends a completion: an answer that was cut has none.
+    """
+    plain = [Group(group.prompt, group.completions, tools=group.tools) for group in groups]
+    encoded = encode(plain, loaded.tokenizer, max_length=loaded.context or 2048).groups
+    cut = [replace(one, train=tuple(map(_but_the_last, one.train))) for one in encoded]
+    found: list[float | None] = [None] * len(groups)
+    for run in split_by_tokens(cut, BUDGET):
+        batch = collate(run)
+        sums = iter(batch.sums(loaded.policy(batch)).tolist())
+        for one in run:
+            total, tokens = sum(next(sums) for _ in one.completions), int(sum(mask.sum() for mask in one.train))
+            found[one.row] = total / tokens if tokens else None
+    return found
+
+
+def _but_the_last(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    kept = mask.copy()
+    kept[np.flatnonzero(mask)[-1:]] = False
+    return kept

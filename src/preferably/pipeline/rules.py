@@ -13,6 +13,7 @@ Basis = Literal["measured", "published", "opinion"]
 Kind = Literal["first", "road", "setting"]
 
 FEW = 2_000  # pairs: at 1,845 a reward model and PPO were ahead, at 8,400 level; between them nothing was measured
+MANY = 8_000  # pairs from which on the quickstart's figures are about those of as many
 FEWEST = 500  # pairs: 452 taught a reward model nothing, 766 did
 NOISY = 0.1  # the share of wrong verdicts; two labelers then agree on 82%
 CONTRADICTED = 0.05  # the share of rows that contradict an earlier one, as of the data gate
@@ -233,14 +234,17 @@ SETTINGS: tuple[Rule, ...] = (
 RULES = (*FIRST, *DECIDE, *SETTINGS)
 
 
-def sure(rule: Rule, weights: int | None) -> str:
-    """How far to believe a rule for a model of so many weights, in words."""
+def sure(rule: Rule, situation: Situation) -> str:
+    """How far to believe a rule here, in words: what was measured was small models, and 8,400 pairs or 1,845."""
+    weights, pairs = situation.weights, situation.pairs
     if rule.basis == "opinion":
         return "opinion"
     if rule.basis == "published":
         return "published, not measured here"
-    if weights is None:
-        return "measured on models of 0.3 to 1 million weights; not sure beyond"
-    if weights > 10 * MEASURED_UP_TO:
-        return f"measured on models of 0.3 to 1 million weights; not sure at {weights / 1e6:,.0f} million"
-    return "measured on models of about this size"
+    doubts = []
+    if rule.kind == "road" and QUICKSTART in rule.evidence and pairs < MANY:
+        doubts.append(f"with {pairs:,} pairs, as 8,400 were measured")
+    if weights is None or weights > 10 * MEASURED_UP_TO:
+        size = "on larger models" if weights is None else f"at {weights / 1e6:,.0f} million weights"
+        doubts.append(f"{size}, as models of 0.3 to 1 million weights were measured")
+    return f"measured; not sure {', and '.join(doubts)}" if doubts else "measured on models of about this size"
