@@ -39,7 +39,7 @@ def advise(
     prompts: Annotated[str | None, typer.Option(help="held-out prompts, which must share none with the data")] = None,
     checker: Annotated[str | None, typer.Option(help="score function, 1 is right: module:function")] = None,
     readiness: Annotated[Path | None, typer.Option(help="a readiness.json of this model")] = None,
-    asked: Annotated[int, typer.Option(min=0, help="prompts that the model is asked; 0: it is not run")] = 16,
+    asked: Annotated[int, typer.Option(min=0, help="prompts that the model is asked; 0: it is not run")] = 32,
     cost: Annotated[bool, typer.Option("--cost/--no-cost", help="try the model for what training would take")] = True,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps")] = "auto",
     json_: Annotated[Path | None, typer.Option("--json", help="write everything there, for programs")] = None,
@@ -169,7 +169,7 @@ def _facts(s: "Situation", found: "Data") -> list[tuple[str, Text]]:
         strong = f"{s.strong or 0:.0%} of pairs say by how much"
         longer = f"; the longer answer is chosen in {_share(s.longer)}" if s.longer else ""
         rows.append(("strength", Text(strong + longer)))
-    own = {"yes": "yes", "no": "no", "mixed": "some of them", None: "not sure"}[s.own]
+    own = {"yes": "as if they were", "no": "no", "mixed": "some of them", None: "not sure"}[s.own]
     rows.append(("its own answers", Text(f"{own}: {s.told('own')}")))
     ready = {True: "yes", False: "no", None: "not known"}[s.ready]
     rows.append(("ready", Text(f"{ready}: {s.told('ready')}")))

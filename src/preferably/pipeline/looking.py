@@ -85,7 +85,7 @@ class Data:
 
 def look(
     data: Data, want: Want, *, model: str | None = None, judge: str | None = None, checker: str | None = None,
-    readiness: str | Path | None = None, asked: int = 16, device: str = "auto", seed: int = 0,
+    readiness: str | Path | None = None, asked: int = 32, device: str = "auto", seed: int = 0,
 ) -> Situation:  # fmt: skip
     """The situation: `data` as it was read, and model, judge and machine looked at.
 
