@@ -10,7 +10,7 @@ import yaml
 from preferably.errors import ConfigError
 from preferably.methods import METHODS
 from preferably.pipeline.advice import advise, decide, methods_of
-from preferably.pipeline.expected import labels_tell
+from preferably.pipeline.expected import Cost, advise_with_costs, costs_of, labels_tell
 from preferably.pipeline.plan import read_align
 from preferably.pipeline.road_file import road_values, write_road
 from preferably.pipeline.roads import ROADS, lacks
@@ -153,6 +153,30 @@ def test_how_sure_says_where_nothing_was_measured():
 def test_a_model_that_is_not_ready_is_not_told_whose_answers_it_was_shown():
     names = [rule.name for rule in advise(replace(PLENTY, own="no", ready=False)).first]
     assert "not-ready" in names and "not-its-own" not in names
+
+
+def test_a_training_that_does_not_fit_gets_adapters(monkeypatch):
+    asked = []
+
+    def costs(advice, model, paths, device):
+        asked.append(advice.trainings())
+        return [Cost("DPO", None, 9 * 10**9, "", "" if "lora" in advice.trainings()["dpo"] else "it holds 9 GB")]
+
+    monkeypatch.setattr("preferably.pipeline.expected.costs_of", costs)
+    advice, [cost] = advise_with_costs(replace(PLENTY, weights=10**9), "m", {})
+    assert asked == [{"dpo": {}}, {"dpo": {"lora": True}}] and advice.trainings() == asked[1] and not cost.refused
+    assert "lora" in [rule.name for rule in advice.settings] and advice.situation.fits is False
+    small, _ = advise_with_costs(replace(PLENTY, fits=True), "m", {})
+    assert "lora" not in [rule.name for rule in small.settings]
+
+
+def test_costs_that_nobody_knows_say_why(tmp_path):
+    [cost] = costs_of(advise(PLENTY), None, {"pairs": ["pairs.jsonl"]})
+    assert (cost.seconds, cost.memory, cost.why) == (None, None, "no --model was given")
+    [cost] = costs_of(advise(replace(PLENTY, own="no", judge=True)), "m", {"pairs": ["pairs.jsonl"]})
+    assert "how quick the judge is" in cost.why
+    [cost] = costs_of(advise(PLENTY), str(tmp_path / "none"), {"pairs": ["pairs.jsonl"]})
+    assert cost.why.startswith("a run would not begin: ")
 
 
 def test_what_labels_tell():

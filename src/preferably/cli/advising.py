@@ -84,7 +84,7 @@ def _wanted(console: Console, want: str | None, judge: str | None) -> tuple["Wan
     options = ", ".join(WANTS)
     if want is not None:
         raise ConfigError(f"--want is one of {options}; got {want!r}.")
-    if not sys.stdin.isatty():
+    if not _somebody_is_there():
         raise ConfigError(f"Say what you want: --want {'|'.join(WANTS)}; and --judge, if something can judge answers.")
     names = list(WANTS)
     console.print("What do you want?")
@@ -101,6 +101,10 @@ def _wanted(console: Console, want: str | None, judge: str | None) -> tuple["Wan
         )
         judge = console.input("its name, or Enter for nothing > ").strip() or None
     return chosen, judge
+
+
+def _somebody_is_there() -> bool:
+    return sys.stdin.isatty()
 
 
 def _print_advice(console: Console, advice: "Advice", found: "Data", costs: list["Cost"]) -> None:
@@ -170,7 +174,8 @@ def _facts(s: "Situation", found: "Data") -> list[tuple[str, Text]]:
         longer = f"; the longer answer is chosen in {_share(s.longer)}" if s.longer else ""
         rows.append(("strength", Text(strong + longer)))
     own = {"yes": "as if they were", "no": "no", "mixed": "some of them", None: "not sure"}[s.own]
-    rows.append(("its own answers", Text(f"{own}: {s.told('own')}")))
+    again = "; ask again once it is fine-tuned" if s.ready is False and s.pairs else ""
+    rows.append(("its own answers", Text(f"{own}: {s.told('own')}{again}")))
     ready = {True: "yes", False: "no", None: "not known"}[s.ready]
     rows.append(("ready", Text(f"{ready}: {s.told('ready')}")))
     size = f"{s.weights / 1e6:,.2f} million weights, context {s.context or 'not known'}" if s.weights else "none given"

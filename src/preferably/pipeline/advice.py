@@ -173,11 +173,12 @@ def _changes(s: Situation) -> Iterator[tuple[str, Situation]]:
         yield "two people were found to agree on 82% or less (10% or more of the verdicts wrong)", _few(s)
     if s.pairs < FEW:
         yield f"there were {FEW:,} pairs", replace(s, pairs=FEW)
-    if s.own != "no" and s.pairs:
-        yield "the answers turned out to be others', and a judge or function judged new ones", replace(
-            s, own="no", judge=True
+    if s.pairs and (s.own != "no" or s.ready is False):
+        once = "once it is fine-tuned " if s.ready is False else ""
+        yield f"{once}the answers turned out to be others', and a judge or function judged new ones", replace(
+            s, own="no", ready=None, judge=True
         )  # fmt: skip
-    if s.own == "no":
+    elif s.pairs:
         yield "the answers were the model's own", replace(s, own="yes")
         yield "a judge or function judged new answers", replace(s, judge=True)
     yield "there were a judge", replace(s, judge=True)

@@ -187,10 +187,11 @@ DECIDE: tuple[Rule, ...] = (
         (QUICKSTART, "https://arxiv.org/abs/2404.10719"), lambda s: s.want == "production" and s.pairs >= FEW,
     ),
     Rule(
-        "judged-anew", "road", "pairs of others' answers, and a judge or function", "dpo-own", "published",
+        "judged-anew", "road", "pairs of others' answers, a judge or function, and a model not known to be unready",
+        "dpo-own", "published",
         "What it writes itself can be judged, so it need not learn from what it would never say.",
         ("https://arxiv.org/abs/2404.14367", "https://arxiv.org/abs/2402.04792"),
-        lambda s: s.own == "no" and s.pairs > 0 and (s.judge or s.function),
+        lambda s: s.own == "no" and s.ready is not False and s.pairs > 0 and (s.judge or s.function),
     ),
     Rule(
         "pairs", "road", "pairs", "dpo", "measured",
