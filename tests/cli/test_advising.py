@@ -39,7 +39,7 @@ def test_from_data_and_model_to_a_file_that_align_takes(desk, tiny_model_directo
     assert max(map(len, lines)) <= 80
     for title in ("What was found", "First", "Why", "What it takes", "Other roads", "What would change this"):
         assert title in lines
-    assert lines[0].startswith("Fine-tune first, then: ") and "36 rows read, 36 used" in done.output
+    assert lines[0].startswith("Fine-tune first; then: ") and "36 rows read, 36 used" in done.output
     assert lines[-1].endswith("preferably align align.yaml --dry-run")
     told = json.loads((desk / "told.json").read_text())
     assert told["situation"]["pairs"] == 36 and told["situation"]["function"] and told["data"]["pairs"]["groups"] == 36
@@ -73,7 +73,7 @@ def test_at_a_terminal_it_asks(desk, monkeypatch):
     done = typed("--data", "pairs.jsonl", says="7\n4\n\n")
     assert done.exit_code == 0, done.output
     assert "3  limited: as little computing as will do" in done.output and done.output.count("1 to 4 >") == 2
-    assert "Collect more, then: A reward model on the pairs" in done.output and "want explain" in done.output
+    assert "Collect more first; then: A reward model on the pairs" in done.output and "want explain" in done.output
 
 
 def test_with_nothing_it_says_where_feedback_comes_from(desk):

@@ -3,6 +3,7 @@
 import json
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
@@ -117,7 +118,7 @@ def _print_advice(console: Console, advice: "Advice", found: "Data", costs: list
     console.print(Text(f"How sure: {sure(advice.decided, s)}.", style="dim"))
     _section(console, "What was found", _facts(s, found))
     if advice.first:
-        _section(console, "First", [(str(at), _reason(rule)) for at, rule in enumerate(advice.first, 1)])
+        _section(console, "First", [(rule.name, _reason(rule, s.stops)) for rule in advice.first])
     reasons = [(rule.name, _reason(rule)) for rule in (advice.decided, *advice.settings)]
     _section(console, "Why", reasons)
     rows = [(one.training, Text(_cost(one))) for one in costs]
@@ -136,21 +137,25 @@ def _headline(advice: "Advice") -> str:
 
     does = ROADS[advice.road].does
     told = does[0].upper() + does[1:]
-    stops = [rule.name for rule in advice.first if rule.name in BEFORE]
-    return f"{BEFORE[stops[0]]}, then: {told}." if stops else f"{told}."
+    before = dict.fromkeys(BEFORE[rule.name] for rule in advice.first if rule.name in BEFORE)
+    if not before:
+        return f"{told}."
+    first = " and ".join(before)
+    return f"{first[0].upper()}{first[1:]} first; then: {told}."
 
 
 BEFORE = {
-    "rows-at-fault": "Mend the data", "contradicting": "Mend the labels", "not-ready": "Fine-tune first",
-    "too-few": "Collect more",
+    "rows-at-fault": "mend the data", "contradicting": "mend the labels", "not-ready": "fine-tune",
+    "too-few": "collect more",
 }  # fmt: skip
 
 
-def _reason(rule: "Rule") -> Text:
+def _reason(rule: "Rule", stops: Sequence[str] = ()) -> Text:
     text = Text()
     if rule.kind == "first":
         text.append(f"{rule.then} ", style="bold")
         text.append(f"{rule.when[0].upper()}{rule.when[1:]}. ")
+        text.append("".join(f"{why} " for why in stops if rule.name == "rows-at-fault"))
     if rule.kind == "setting":
         text.append(f"{rule.then}. ", style="bold")
     text.append(rule.why)
@@ -173,7 +178,8 @@ def _facts(s: "Situation", found: "Data") -> list[tuple[str, Text]]:
         strong = f"{s.strong or 0:.0%} of pairs say by how much"
         longer = f"; the longer answer is chosen in {_share(s.longer)}" if s.longer else ""
         rows.append(("strength", Text(strong + longer)))
-    own = {"yes": "as if they were", "no": "no", "mixed": "some of them", None: "not sure"}[s.own]
+    own = {"yes": "could be", "no": "no", "mixed": "some of them", None: "not sure"}[s.own]
+    own = "yes" if s.own == "yes" and s.told("own").endswith("name this model") else own
     again = "; ask again once it is fine-tuned" if s.ready is False and s.pairs else ""
     rows.append(("its own answers", Text(f"{own}: {s.told('own')}{again}")))
     ready = {True: "yes", False: "no", None: "not known"}[s.ready]
