@@ -79,4 +79,4 @@ def test_at_a_terminal_it_asks(desk, monkeypatch):
 def test_with_nothing_it_says_where_feedback_comes_from(desk):
     done = typed("--want", "research")
     assert done.exit_code == 0 and done.output.startswith("Gather feedback.\n")
-    assert "preferably label serve" in done.output and "if there were a judge" in done.output
+    assert "preferably label serve" in done.output and "if there were a judge, and prompts to ask" in done.output

@@ -21,7 +21,7 @@ from preferably.statistics.shares import Share
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PLENTY = Situation("research", pairs=9000, prompts=3000, own="yes", ready=True, weights=900_000)
-NONE = Situation("research")
+NONE = Situation("research", prompts=9)
 
 
 def share(value, n=1000):
@@ -43,6 +43,8 @@ HOLDS = {
     "length": (replace(PLENTY, longer=share(0.34)), {"longer": share(0.36)}),
     "not-its-own": (replace(PLENTY, own="no"), {"own": None}),
     "baseline": (replace(NONE, function=True), {"pairs": 1}),
+    "test-the-reward": (PLENTY, {}),
+    "guard": (replace(PLENTY, want="production"), {"want": "research"}),
     "nothing": (NONE, {"demonstrations": 1}),
     "demonstrations-only": (replace(NONE, demonstrations=9), {"judge": True}),
     "thumbs": (replace(NONE, labels=9), {"labels": 0}),
@@ -107,12 +109,25 @@ def test_any_situation_comes_to_a_road_that_lacks_nothing():
             judge, function, pairs, labels, shown, own = (bool(bits >> at & 1) for at in range(6))
             situation = Situation(
                 want, judge=judge, function=function, pairs=900 * pairs, labels=900 * labels,
-                demonstrations=900 * shown, prompts=900, own="no" if own else None,
+                demonstrations=900 * shown, prompts=900 * (pairs or labels or shown or own), own="no" if own else None,
             )  # fmt: skip
             advice = advise(situation)
             assert not lacks(ROADS[advice.road], situation)
             assert advice.road not in [one.road for one in advice.others]
             assert all(one.road != advice.road for one in advice.turns)
+
+
+def test_a_reward_model_is_tested_before_anything_is_trained_against_it():
+    told = [rule.name for rule in advise(replace(PLENTY, want="production")).first]
+    assert told[-2:] == ["test-the-reward", "guard"]
+    assert "guard" not in [rule.name for rule in advise(replace(PLENTY, want="explain")).first]
+    assert "test-the-reward" not in [rule.name for rule in advise(PLENTY).first]
+
+
+def test_a_judge_without_anything_to_ask_is_not_enough():
+    assert advise(Situation("research", judge=True)).road == "collect"
+    assert advise(Situation("research", judge=True, prompts=1)).road == "dpo-own"
+    assert "there were a judge, and prompts to ask" in [one.fact for one in advise(Situation("research")).turns]
 
 
 def test_what_would_turn_the_road_does_turn_it():

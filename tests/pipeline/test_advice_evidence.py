@@ -88,6 +88,7 @@ def behind_ppo(found, method, kls=(0.0, 99.0)):
 def function_claim(found):
     ppo = levels(found, "ppo")
     named = abs(ppo[1][2] - 3.1) < 0.05 and abs(ppo[2][2] - 4.5) < 0.05
+    named &= [round(at(ppo, kl), 1) for kl, _, _, _ in levels(found, "rloo")[1:3]] == [3.7, 5.7]
     return named and all(behind_ppo(found, one) for one in ("rloo", "grpo", "online-dpo", "dpo"))
 
 
@@ -104,7 +105,8 @@ def few_claim(found):
     dpo, ppo = levels(found, "dpo"), levels(found, "ppo")
     rising = [run for run in found["runs"] if run["method"] == "dpo" and "held_out_loss_rising" in run["warnings"]]
     little = all(high < ppo[1][1] for kl, _, _, high in dpo if kl < 9)  # PPO's least at 6.4 nats
-    return FEWEST <= found["reward_model"]["pairs"] < FEW and little and len(rising) >= 12
+    named = [(round(kl, 1), round(mean, 1)) for kl, _, mean, _ in dpo[2:4]] == [(4.9, 0.6), (8.4, 0.9)]
+    return FEWEST <= found["reward_model"]["pairs"] < FEW and named and little and len(rising) >= 12
 
 
 def best_of_n_claim(found):
@@ -235,6 +237,7 @@ CLAIMS = [
     ("too-few", SELECTION, doubling_claim,
      put("compared", "information", "truth", "random", value=[0.62, 0.62, 0.67, 0.7])),
     ("not-its-own", PIPELINE, not_own_claim, put("a_instructions", "win_rate", "interval", value=[0.55, 0.61])),
+    ("test-the-reward", REWARDS, reward_claim, put("rows", 3, "ours", "interval", value=[0.45, 0.49])),
     ("baseline", STORIES, best_of_n_claim, spoil_runs("dpo", win_rate=0.99, kl=1.5)),
     ("function-limited", STORIES, own_pairs_claim, 
      spoil_runs("ipo-sum", win_rate=0.99, kl=5.5, interval=[0.985, 0.995])),

@@ -130,6 +130,8 @@ def _concerns(rule: Rule, road: str) -> bool:
 
 def _comes_before(rule: Rule, road: str, situation: Situation) -> bool:
     """Whether it matters for this road: fine-tuning makes a model ready, and where there is nothing nothing is odd."""
+    if rule.name in ("test-the-reward", "guard"):
+        return road in REWARDED
     if rule.name in ("not-ready", "ready-unknown"):
         return road not in ("sft", "collect")
     if rule.name == "not-its-own":  # which is told of the model as it is, before fine-tuning
@@ -181,8 +183,9 @@ def _changes(s: Situation) -> Iterator[tuple[str, Situation]]:
     elif s.pairs:
         yield "the answers were the model's own", replace(s, own="yes")
         yield "a judge or function judged new answers", replace(s, judge=True)
-    yield "there were a judge", replace(s, judge=True)
-    yield "there were a function that scores answers", replace(s, function=True)
+    ask = "" if s.prompts else ", and prompts to ask"
+    yield f"there were a judge{ask}", replace(s, judge=True, prompts=max(s.prompts, 1))
+    yield f"there were a function that scores answers{ask}", replace(s, function=True, prompts=max(s.prompts, 1))
     if s.judge or s.function:
         yield "there were no judge and no function", replace(s, judge=False, function=False)
 

@@ -123,13 +123,28 @@ FIRST: tuple[Rule, ...] = (
         "n = 16, where DPO took 5 to 6 nats to 95%.",
         (STORIES,), lambda s: s.function and not s.pairs,
     ),
+    Rule(
+        "test-the-reward", "first", "a reward model is on the road",
+        "Before PPO: `preferably evaluate --reward-model` on verdicts that it never saw.",
+        "measured",
+        "PPO goes where the reward points, right or wrong. Go on where the interval of its accuracy is above a coin "
+        "and above the longer answer; one of 452 pairs was a coin.",
+        (REWARDS,), lambda s: True,
+    ),
+    Rule(
+        "guard", "first", "production, and a reward model is on the road",
+        "Split the labels in two, and give PPO a second reward model as `--guard` (docs/ppo.md).",
+        "published", "A model that nothing is trained against tells where the reward is gamed.",
+        ("https://arxiv.org/abs/2204.05862",), lambda s: s.want == "production",
+    ),
 )  # fmt: skip
 
 DECIDE: tuple[Rule, ...] = (
     Rule(
-        "nothing", "road", "no feedback, no demonstrations, no judge, no function", "collect", "opinion",
+        "nothing", "road", "no feedback, no demonstrations, and no judge or function with prompts to ask", "collect",
+        "opinion",
         "Nothing says which answers are better.", ("docs/labeling.md", "docs/judges.md"),
-        lambda s: not (s.feedback or s.demonstrations or s.judge or s.function),
+        lambda s: not (s.feedback or s.demonstrations or ((s.judge or s.function) and s.prompts)),
     ),
     Rule(
         "demonstrations-only", "road", "demonstrations alone", "sft", "published",
@@ -154,7 +169,8 @@ DECIDE: tuple[Rule, ...] = (
     ),
     Rule(
         "function", "road", "a function, no pairs", "ppo", "measured",
-        "Of what was trained against one reward PPO had most of the truth at each KL: 3.1 at 6.4 nats, 4.5 at 10.",
+        "Of what was trained against one reward PPO had most of the truth (quotation marks) at each KL: 3.1 at 6.4 "
+        "nats, 4.5 at 10; RLOO 3.4 at 8 and 5.3 at 14.7, where PPO had 3.7 and 5.7.",
         (ONLINE,), lambda s: s.function and not s.pairs,
     ),
     Rule(
@@ -175,8 +191,9 @@ DECIDE: tuple[Rule, ...] = (
     ),
     Rule(
         "few-and-noisy", "road", "500 to 2,000 pairs, 10% or more of verdicts wrong; not limited", "rlhf", "measured",
-        "1,845 noisy pairs: PPO reached 3.1 at 6.4 nats where DPO had 0.6 at 4.9 and 0.9 at 8.4; its three epochs only "
-        "raised the held-out loss. Published opinion wants 2,000 pairs for a reward model; this one was easy to learn.",
+        "Of 1,845 noisy pairs for more quotation marks PPO made 3.1 marks at 6.4 nats of KL, and DPO 0.6 at 4.9 and "
+        "0.9 at 8.4 while its held-out loss rose. A published study wants 2,000 pairs for a reward model; this reward "
+        "was easy to learn.",
         (ONLINE, "https://arxiv.org/abs/2210.10760"),
         lambda s: s.want != "limited" and FEWEST <= s.pairs < FEW and _noisy(s),
     ),
@@ -211,7 +228,7 @@ SETTINGS: tuple[Rule, ...] = (
     ),
     Rule(
         "kl", "setting", "PPO or RLOO", "kl_coef: 0.2", "measured",
-        "The default, 0.05, went to 17 and 22 nats and raised `kl_high`; 0.2 stayed at 6 to 8.",
+        "The default, 0.05, went 17 and 22 nats from the start and raised `kl_high`; 0.2 stayed at 6 to 8.",
         (ONLINE,), lambda s: True,
     ),
     Rule(
