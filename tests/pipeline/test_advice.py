@@ -237,6 +237,14 @@ def test_the_file_is_one_that_align_reads(tmp_path, situation, judge, trained, p
         write_road(written, advice, values)
 
 
+def test_a_store_is_a_source_and_no_file_of_prompts(tmp_path):
+    store = f"sqlite:///{tmp_path}/desk.db"
+    values = road_values(advise(replace(PLENTY, want="production")), "m", {"pairs": [store]})
+    assert values["preferences"] == [{"store": store}] and values["train"][0]["ppo"]["data"] == [store]
+    with pytest.raises(ConfigError, match="give a file of prompts"):
+        road_values(advise(replace(PLENTY, own="no", judge=True)), "m", {"pairs": [store]}, judge="judge.yaml")
+
+
 def test_where_there_is_nothing_to_train_nothing_is_written():
     with pytest.raises(ConfigError, match="gather feedback first"):
         road_values(advise(NONE), "m", {})

@@ -272,6 +272,14 @@ def test_every_measured_rule_is_held_against_each_of_its_files():
     assert {rule.name for rule in RULES if rule.basis == "measured"} == {rule for rule, _, _, _ in CLAIMS}
 
 
+@pytest.mark.parametrize("file", [ONLINE, STORIES])
+def test_beyond_ten_nats_every_training_warned(file):
+    """Why 0.25 nats a token are far (`looking.APART`): 10 nats of 40 tokens."""
+    far = [run["warnings"] for run in result(file)["runs"] if run["kl"] > 10]
+    codes = [{one if isinstance(one, str) else one["code"] for one in warnings} for warnings in far]
+    assert len(far) >= 3 and all("kl_high" in one for one in codes)
+
+
 # The worlds that were measured, as situations: what is advised there is not what was measured to be worse.
 OWN = Situation("research", own="yes", ready=True, weights=1_000_000, cores=2)
 

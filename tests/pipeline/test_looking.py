@@ -5,7 +5,7 @@ import json
 import pytest
 
 from preferably.errors import ConfigError, DataError
-from preferably.feedback.records import Completion, Group, Message, Origin, Preference
+from preferably.feedback.records import Completion, Group, Label, Message, Origin, Preference
 from preferably.feedback.store.entry import Entry
 from preferably.feedback.store.store import Store
 from preferably.models.loading import load
@@ -59,7 +59,11 @@ def test_a_store_is_read_for_pairs_and_for_thumbs(tmp_path):
     with Store(tmp_path / "desk.db") as store:
         store.say([Entry(group(one, "yes", "no"), Preference(0, labeler="ada")) for one in "abc"])
     facts = look_at_data([str(tmp_path / "desk.db")]).facts()
-    assert (facts["pairs"], facts["labels"]) == (3, 6)  # a pair is two thumbs, should somebody want thumbs
+    assert (facts["pairs"], facts["labels"]) == (3, 0)  # a pair could be read as two thumbs, and nobody gave any
+    with Store(tmp_path / "thumbs.db") as store:
+        store.say([Entry(group(one, "yes"), Label(one != "a", labeler="ada")) for one in "abc"])
+    facts = look_at_data([str(tmp_path / "thumbs.db")]).facts()
+    assert (facts["pairs"], facts["labels"]) == (0, 3)
 
 
 def test_who_judges_is_told_apart(tmp_path):

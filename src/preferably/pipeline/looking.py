@@ -22,7 +22,7 @@ from preferably.evaluation.compare import answers, with_room
 from preferably.evaluation.kept_answers import texts
 from preferably.evaluation.readiness import readiness as readiness_of
 from preferably.feedback.questions import questions_in
-from preferably.feedback.records import Completion, Group, Message
+from preferably.feedback.records import Completion, Group, Judged, Label, Message
 from preferably.feedback.store.naming import is_store
 from preferably.feedback.trust import CROWD, busy
 from preferably.functions import load_function
@@ -114,10 +114,14 @@ def look_at_data(paths: Sequence[str], held_out: Sequence[str] = (), *, max_reje
         kinds: tuple[Feedback, ...] = ("pairs", "labels") if is_store(path) else (feedback_of([path]),)
         for kind in kinds:
             data.paths.setdefault(kind, []).append(path)
-    for kind, some in data.paths.items():
+    for kind, some in list(data.paths.items()):
         loaded = read_feedback(some, kind)
         if not loaded.groups and any(map(is_store, some)):
-            continue  # a store without thumbs is nothing wrong
+            del data.paths[kind]  # a store without thumbs is nothing wrong
+            continue
+        if kind == "labels" and all(map(is_store, some)) and not any(map(_thumbs, loaded.records)):
+            del data.paths[kind]  # pairs can be read as thumbs too, and nobody gave any
+            continue
         if not loaded.groups:
             loaded.accounting.enforce(max_rejected)
         data.loaded[kind] = loaded
@@ -125,6 +129,10 @@ def look_at_data(paths: Sequence[str], held_out: Sequence[str] = (), *, max_reje
     if paths and not data.loaded:
         raise DataError(f"{', '.join(paths)} holds no judgment that a training could use.")
     return data
+
+
+def _thumbs(record: Judged) -> bool:
+    return any(isinstance(one, Label) for one in record.judgments)
 
 
 def look_at_judge(name: str | None) -> dict[str, bool]:

@@ -58,6 +58,8 @@ def _sources(
     found += [{"files": plain}] if plain else []
     found += [{"store": path} for path in paths.get(kind, ()) if is_store(path)]
     if road in ("dpo-own", "rlaif"):
+        if all(map(is_store, own)):
+            raise ConfigError("This road has the model answer prompts anew: give a file of prompts as --data too.")
         found += [{"judge": judge, "prompts": path, "samples": 4} for path in own if not is_store(path)]
     return found
 
