@@ -185,8 +185,8 @@ DECIDE: tuple[Rule, ...] = (
     ),
     Rule(
         "explain", "road", "pairs that must be explained", "rlhf", "measured",
-        "A reward model can be taken apart (`preferably reward explain`), and it costs no quality: over five seeds PPO "
-        "and DPO win alike.",
+        "A reward model can be taken apart (`preferably reward explain`), and no loss of quality was seen: over five "
+        "seeds PPO and DPO win alike.",
         (QUICKSTART,), lambda s: s.want == "explain" and s.pairs > 0,
     ),
     Rule(
