@@ -11,6 +11,7 @@ from typer.core import TyperCommand, TyperOption
 
 from preferably import __version__
 from preferably.cli import (
+    advising,
     aligning,
     auditing,
     auditing_run,
@@ -38,6 +39,7 @@ app = typer.Typer(
 app.command("quickstart")(quickstarting.quickstart)
 app.command("init")(aligning.init)
 app.command("align")(aligning.align)
+app.command("advise")(advising.advise)
 app.command(
     "train", context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, epilog=training.EPILOG
 )(training.train)

@@ -147,6 +147,22 @@ def check_files(
     """
     feedback = feedback or feedback_of(paths)
     loaded = read_feedback(paths, feedback, axis=axis)
+    return check_loaded(
+        loaded, paths, feedback, held_out=held_out, axis=axis, max_rejected=max_rejected, reading=reading
+    )  # fmt: skip
+
+
+def check_loaded(
+    loaded: Loaded,
+    paths: Sequence[str | Path],
+    feedback: Feedback,
+    *,
+    held_out: Sequence[str | Path] = (),
+    axis: str | None = None,
+    max_rejected: float = 0.01,
+    reading: Reading | None = None,
+) -> Findings:
+    """The same of rows that were read already, from `paths` as `feedback`."""
     found = Findings(
         [str(path) for path in paths], feedback, dict(loaded.shapes.most_common()), loaded.accounting,
         groups=len(loaded.groups), answers=answer_faults(loaded.records), labelers=labelers(loaded.records),

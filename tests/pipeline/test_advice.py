@@ -1,0 +1,257 @@
+"""The decision table and what is made of it: which rule decides, what comes first, what would turn it, the file."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from preferably.errors import ConfigError
+from preferably.methods import METHODS
+from preferably.pipeline.advice import advise, decide, methods_of
+from preferably.pipeline.expected import Cost, advise_with_costs, costs_of, labels_tell
+from preferably.pipeline.plan import read_align
+from preferably.pipeline.road_file import road_values, write_road
+from preferably.pipeline.roads import ROADS, lacks
+from preferably.pipeline.rules import DECIDE, FIRST, RULES, SETTINGS, sure
+from preferably.pipeline.situation import WANTS, Situation
+from preferably.statistics.intervals import wilson
+from preferably.statistics.shares import Share
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+PLENTY = Situation("research", pairs=9000, prompts=3000, own="yes", ready=True, weights=900_000)
+NONE = Situation("research", prompts=9)
+
+
+def share(value, n=1000):
+    return Share(value, n, wilson(value * n, n))
+
+
+def by_rule(name):
+    return next(rule for rule in RULES if rule.name == name)
+
+
+# rule: a situation in which it holds, and a fact of it without which it does not
+HOLDS = {
+    "rows-at-fault": (replace(PLENTY, stops=("rejected",)), {"stops": ()}),
+    "contradicting": (replace(PLENTY, agreement=share(0.51)), {"agreement": share(0.6)}),
+    "not-ready": (replace(PLENTY, ready=False), {"ready": None}),
+    "ready-unknown": (replace(PLENTY, ready=None), {"ready": False}),
+    "too-few": (replace(PLENTY, pairs=499), {"pairs": 500}),
+    "agreement-unknown": (PLENTY, {"agreement": share(0.7)}),
+    "length": (replace(PLENTY, longer=share(0.34)), {"longer": share(0.36)}),
+    "not-its-own": (replace(PLENTY, own="no"), {"own": None}),
+    "baseline": (replace(NONE, function=True), {"pairs": 1}),
+    "test-the-reward": (PLENTY, {}),
+    "guard": (replace(PLENTY, want="production"), {"want": "research"}),
+    "nothing": (NONE, {"demonstrations": 1}),
+    "demonstrations-only": (replace(NONE, demonstrations=9), {"judge": True}),
+    "thumbs": (replace(NONE, labels=9), {"labels": 0}),
+    "function-limited": (replace(NONE, function=True, want="limited"), {"want": "explain"}),
+    "function-research": (replace(NONE, function=True), {"want": "production"}),
+    "function": (replace(NONE, function=True, want="explain"), {"function": False}),
+    "judge-quick": (replace(NONE, judge=True), {"want": "explain"}),
+    "judge": (replace(NONE, judge=True, want="production"), {"judge": False}),
+    "explain": (replace(PLENTY, want="explain"), {"want": "limited"}),
+    "few-and-noisy": (replace(PLENTY, pairs=1999, agreement=share(0.8)), {"agreement": share(0.83)}),
+    "production": (replace(PLENTY, want="production"), {"pairs": 1999}),
+    "judged-anew": (replace(PLENTY, own="no", judge=True), {"judge": False}),
+    "pairs": (PLENTY, {"pairs": 0}),
+    "trust": (replace(PLENTY, busy=True), {"many": 0.1}),
+    "kl": (PLENTY, {}),
+    "small-model": (PLENTY, {"weights": 10_000_000}),
+    "lora": (replace(PLENTY, fits=False), {"fits": None}),
+    "margin": (replace(PLENTY, strong=0.6), {"strong": 0.4}),
+}
+
+
+@pytest.mark.parametrize("name", [rule.name for rule in RULES])
+def test_each_rule_holds_where_it_says_and_not_beside(name):
+    situation, changed = HOLDS[name]
+    rule = by_rule(name)
+    assert rule.holds(situation)
+    if changed:  # what is about a road holds of every situation
+        assert not rule.holds(replace(situation, **changed))
+    if rule.kind == "road":
+        assert decide(situation) is rule
+
+
+def test_names_are_one_each_and_roads_and_evidence_are_there():
+    assert len({rule.name for rule in RULES}) == len(RULES) == len(HOLDS)
+    assert {rule.then for rule in DECIDE} < set(ROADS)
+    root = DOCS.parent
+    files = [one for rule in RULES for one in rule.evidence if not one.startswith("https://arxiv.org/abs/")]
+    assert files and all((root / one).is_file() for one in files)
+    assert all(method in METHODS for road in ROADS for method in methods_of(road))
+
+
+def table(rules):
+    for rule in rules:
+        sources = ", ".join(
+            one.removeprefix("bench/results/")
+            if one.startswith("bench")
+            else one.removeprefix("https://arxiv.org/abs/")
+            for one in rule.evidence
+        )
+        yield f"| {rule.name} | {rule.when} | {rule.then} | {rule.basis}: {sources} |"
+
+
+def test_the_docs_show_the_very_table():
+    text = (DOCS / "advise.md").read_text()
+    shown = [line for line in text.splitlines() if re.match(r"\| [a-z-]+ \|.*(measured|published|opinion): ", line)]
+    assert shown == [*table(DECIDE), *table(FIRST), *table(SETTINGS)]
+
+
+def test_any_situation_comes_to_a_road_that_lacks_nothing():
+    for want in WANTS:
+        for bits in range(64):
+            judge, function, pairs, labels, shown, own = (bool(bits >> at & 1) for at in range(6))
+            situation = Situation(
+                want, judge=judge, function=function, pairs=900 * pairs, labels=900 * labels,
+                demonstrations=900 * shown, prompts=900 * (pairs or labels or shown or own), own="no" if own else None,
+            )  # fmt: skip
+            advice = advise(situation)
+            assert not lacks(ROADS[advice.road], situation)
+            assert advice.road not in [one.road for one in advice.others]
+            assert all(one.road != advice.road for one in advice.turns)
+
+
+def test_a_reward_model_is_tested_before_anything_is_trained_against_it():
+    told = [rule.name for rule in advise(replace(PLENTY, want="production")).first]
+    assert told[-2:] == ["test-the-reward", "guard"]
+    assert "guard" not in [rule.name for rule in advise(replace(PLENTY, want="explain")).first]
+    assert "test-the-reward" not in [rule.name for rule in advise(PLENTY).first]
+
+
+def test_a_judge_without_anything_to_ask_is_not_enough():
+    assert advise(Situation("research", judge=True)).road == "collect"
+    assert advise(Situation("research", judge=True, prompts=1)).road == "dpo-own"
+    assert "there were a judge, and prompts to ask" in [one.fact for one in advise(Situation("research")).turns]
+
+
+def test_what_would_turn_the_road_does_turn_it():
+    told = {(one.road, one.rule): one.fact for one in advise(replace(PLENTY, own=None)).turns}
+    assert set(told) == {
+        ("rlhf", "few-and-noisy"),
+        ("dpo-own", "judged-anew"),
+        ("rlhf", "explain"),
+        ("rlhf", "production"),
+    }
+    assert told["rlhf", "production"] == "you wanted production (--want)"
+    few = replace(PLENTY, want="production", pairs=1000)
+    assert [one.fact for one in advise(few).turns if one.rule == "production"] == ["there were 2,000 pairs"]
+
+
+def test_settings_follow_the_road_and_the_size():
+    large = replace(PLENTY, weights=7_000_000_000, want="production", busy=True, strong=0.9, fits=False)
+    assert advise(large).trainings() == {
+        "reward": {"lora": True, "aggregate": "posterior", "margin": 1.0}, "ppo": {"lora": True, "kl_coef": 0.2}
+    }  # fmt: skip
+    assert advise(replace(large, want="research", fits=True)).trainings() == {"dpo": {"aggregate": "posterior"}}
+    taught = replace(PLENTY, demonstrations=10, ready=None)
+    assert list(advise(taught).trainings()) == ["sft", "dpo"]
+    assert list(advise(replace(taught, ready=True)).trainings()) == ["dpo"]
+
+
+def test_how_sure_says_where_nothing_was_measured():
+    rule = by_rule("pairs")
+    assert sure(rule, PLENTY) == "measured on models of about this size"
+    assert sure(rule, replace(PLENTY, pairs=1200)) == "measured; not sure with 1,200 pairs, as 8,400 were measured"
+    assert "not sure at 494 million weights" in sure(rule, replace(PLENTY, weights=494_000_000))
+    assert (
+        sure(by_rule("thumbs"), PLENTY) == "published, not measured here"
+        and sure(by_rule("nothing"), NONE) == "opinion"
+    )
+
+
+def test_a_model_that_is_not_ready_is_not_told_whose_answers_it_was_shown():
+    names = [rule.name for rule in advise(replace(PLENTY, own="no", ready=False)).first]
+    assert "not-ready" in names and "not-its-own" not in names
+
+
+def test_a_training_that_does_not_fit_gets_adapters(monkeypatch):
+    asked = []
+
+    def costs(advice, model, paths, device):
+        asked.append(advice.trainings())
+        return [Cost("DPO", None, 9 * 10**9, "", "" if "lora" in advice.trainings()["dpo"] else "it holds 9 GB")]
+
+    monkeypatch.setattr("preferably.pipeline.expected.costs_of", costs)
+    advice, [cost] = advise_with_costs(replace(PLENTY, weights=10**9), "m", {})
+    assert asked == [{"dpo": {}}, {"dpo": {"lora": True}}] and advice.trainings() == asked[1] and not cost.refused
+    assert "lora" in [rule.name for rule in advice.settings] and advice.situation.fits is False
+    small, _ = advise_with_costs(replace(PLENTY, fits=True), "m", {})
+    assert "lora" not in [rule.name for rule in small.settings]
+
+
+def test_costs_that_nobody_knows_say_why(tmp_path):
+    [cost] = costs_of(advise(PLENTY), None, {"pairs": ["pairs.jsonl"]})
+    assert (cost.seconds, cost.memory, cost.why) == (None, None, "no --model was given")
+    [cost] = costs_of(advise(replace(PLENTY, own="no", judge=True)), "m", {"pairs": ["pairs.jsonl"]})
+    assert "how quick the judge is" in cost.why
+    [cost] = costs_of(advise(PLENTY), str(tmp_path / "none"), {"pairs": ["pairs.jsonl"]})
+    assert cost.why.startswith("a run would not begin: ")
+
+
+def test_what_labels_tell():
+    # (1.960 + 0.842) x 0.5 / sqrt(100) = 0.140, and half of it with four times as many.
+    assert labels_tell(1000).startswith(
+        "the 100 pairs that a run holds out tell an accuracy of 64% from a coin; with 4,000"
+    )
+    assert "would tell 57%" in labels_tell(1000)
+
+
+FILES = {
+    "pairs": ["pairs.jsonl"],
+    "demonstrations": ["shown.jsonl"],
+    "prompts": ["ask.jsonl"],
+    "labels": ["thumbs.jsonl"],
+}
+
+
+@pytest.mark.parametrize(
+    ("situation", "judge", "trained"),
+    [
+        (PLENTY, None, "dpo"),
+        (replace(PLENTY, want="production", demonstrations=9, ready=None), None, "ppo"),
+        (replace(PLENTY, own="no", judge=True), "judge.yaml", "dpo"),
+        (replace(NONE, judge=True, prompts=9, want="production"), "judge.yaml", "ppo"),
+        (replace(NONE, function=True, prompts=9), "rules.py:score", "rloo"),
+        (replace(NONE, function=True, prompts=9, want="limited"), "rules.py:score", "dpo"),
+        (replace(NONE, labels=9), None, "kto"),
+        (replace(NONE, demonstrations=9), None, None),
+    ],
+)
+@pytest.mark.parametrize("prompts", [None, "held.jsonl"])
+def test_the_file_is_one_that_align_reads(tmp_path, situation, judge, trained, prompts):
+    advice = advise(situation)
+    values = road_values(advice, "runs/sft", FILES, prompts=prompts, judge=judge)
+    written = write_road(tmp_path / "new" / "align.yaml", advice, values)
+    read = read_align(written)
+    assert [road.method for road in read.train] == ([trained] if trained else [])
+    assert yaml.safe_load(written.read_text()) == values
+    assert written.read_text().startswith(f"# {ROADS[advice.road].does[:1].upper()}")
+    assert (read.prompts is None) == (prompts is None) == ("Held-out prompts are missing" in written.read_text())
+    with pytest.raises(ConfigError, match="nothing is overwritten"):
+        write_road(written, advice, values)
+
+
+def test_a_store_is_a_source_and_no_file_of_prompts(tmp_path):
+    store = f"sqlite:///{tmp_path}/desk.db"
+    values = road_values(advise(replace(PLENTY, want="production")), "m", {"pairs": [store]})
+    assert values["preferences"] == [{"store": store}] and values["train"][0]["ppo"]["data"] == [store]
+    with pytest.raises(ConfigError, match="give a file of prompts"):
+        road_values(advise(replace(PLENTY, own="no", judge=True)), "m", {"pairs": [store]}, judge="judge.yaml")
+
+
+def test_where_there_is_nothing_to_train_nothing_is_written():
+    with pytest.raises(ConfigError, match="gather feedback first"):
+        road_values(advise(NONE), "m", {})
+
+
+def test_all_is_told_to_programs():
+    told = advise(replace(PLENTY, agreement=share(0.75))).as_json()
+    assert told["road"] == "dpo" and told["decided"]["rule"] == "pairs" and told["situation"]["pairs"] == 9000
+    # (1 - sqrt(2 x 0.75 - 1)) / 2 = 0.1464
+    assert round(told["situation"]["wrong"], 4) == 0.1464
