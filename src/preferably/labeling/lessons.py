@@ -40,7 +40,7 @@ def lessons_of(store: Store) -> Lessons:
     for feedback in KINDS:
         if feedback == "labels" and not _has_thumbs(store):
             continue  # pairs would give labels too, but less than they say
-        loaded = read_feedback([store.name], feedback)
+        loaded = read_feedback([store.place], feedback)
         found.append(_lesson(feedback, len(loaded.groups), loaded.accounting))
     return Lessons(found)
 
