@@ -243,7 +243,7 @@ def _resamples(of: Codes, row: Codes, rows: int, resamples: int, generator: np.r
     is: units are many, and what can be said of one is little."""
     n = int(of.max()) + 1
     often = (np.bincount(generator.integers(n, size=n), minlength=n) for _ in range(resamples))
-    return [np.bincount(row, times[of], rows) for times in often]
+    return [np.bincount(row, times[of], rows).astype(np.float64, copy=False) for times in often]
 
 
 _NOBODY = "no unit was judged by two labelers"
