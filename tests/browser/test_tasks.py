@@ -346,10 +346,11 @@ def test_guidelines_and_keys_are_a_key_away_and_single_keys_can_be_turned_off(si
     page = visitor(here, "ada").page()
     page.keyboard.press("g")
     over = page.get_by_role("dialog", name="Guidelines version 9")
-    assert over.get_by_text("Say what helps.").is_visible()
+    over.get_by_text("Say what helps.").wait_for()
     page.keyboard.press("t")  # under the dialog nothing happens
     page.keyboard.press("Escape")
-    assert not over.is_visible() and page.locator("input[name=verdict]:checked").count() == 0
+    over.wait_for(state="hidden")
+    assert page.locator("input[name=verdict]:checked").count() == 0
     page.keyboard.press("?")
     page.get_by_label("Single keys work").uncheck()
     page.keyboard.press("Escape")
@@ -366,6 +367,7 @@ def test_a_long_answer_scrolls_inside_and_says_that_there_is_more(site, visitor)
     here.put(("pair", group("q", "\n\n".join(f"line {n}" for n in range(100)), "short")))
     page = visitor(here, "ada").page()
     at = shown(page, "short")
+    page.locator(".answer.longer").wait_for()
     boxes = [page.locator(".answer").nth(n).bounding_box() for n in (0, 1)]
     assert boxes[0]["height"] == boxes[1]["height"] < 800
     assert page.locator(".answer.longer").count() == 1

@@ -33,7 +33,8 @@ def test_an_invitation_leads_over_guidelines_and_examples_to_the_first_task(site
     told = page.locator("main .notice")
     assert "Not here." in told.inner_text() and f"{right} is better" in told.inner_text()
     assert told.locator("em").inner_text() == "answers"
-    page.keyboard.press("Enter")  # the button has the focus
+    page.locator("main button:focus").wait_for()
+    page.keyboard.press("Enter")
     page.get_by_label("How old are you?").select_option("30 or more")
     page.get_by_role("button", name="Begin").click()
     page.wait_for_url("**/task")
@@ -103,6 +104,7 @@ def test_a_password_opens_the_door_again_after_logging_out(site, visitor):
 
 def qualify(page, right):
     """Answer the round, as many of it right as are wanted."""
+    page.get_by_role("button", name="Send all 4").wait_for()
     for at, question in enumerate(page.locator(".question").all()):
         texts = question.locator(".answer .text").all_inner_texts()
         good = [text.startswith("right") for text in texts].index(True)
