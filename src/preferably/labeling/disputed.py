@@ -4,17 +4,20 @@ import json
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
-from preferably.feedback.questions import Said
 from preferably.feedback.records import Flag, Group
 from preferably.feedback.store.codec import digest_of, group_content, group_of
 from preferably.feedback.store.labeling_tables import tasks
 from preferably.feedback.store.store import Store
 from preferably.feedback.store.tables import items
 from preferably.feedback.views import SETTLED
-from preferably.feedback.worth import Worth
+
+if TYPE_CHECKING:
+    from preferably.feedback.questions import Said
+    from preferably.feedback.worth import Worth
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,7 @@ class Disputed:
     flags: tuple[tuple[str, int], ...]  # each flag, and how many raised it
 
 
-def disputed_of(worth: Worth, said: Sequence[Said], gold: Collection[str] = ()) -> list[Disputed]:
+def disputed_of(worth: "Worth", said: "Sequence[Said]", gold: Collection[str] = ()) -> list[Disputed]:
     """The groups in `said` with unlike verdicts or a flag: as `Worth.disputes` has them, the most doubtful first, and
     after them those that carry other flags alone. `gold` are the ids of those whose answer is known."""
     flags: dict[Group, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))

@@ -8,19 +8,19 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from time import monotonic
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from sqlalchemy import func, select
 
-from preferably.feedback.disputes import Disputes
 from preferably.feedback.store.labeling_tables import people
-from preferably.feedback.store.labels_read import gold_in, roles_in, said_in
 from preferably.feedback.store.store import Store
 from preferably.feedback.store.tables import judgments
-from preferably.feedback.worth import Worth, worth_of
 from preferably.labeling.beside import beside
 from preferably.labeling.disputed import Disputed, disputed_of, known_in
 from preferably.labeling.lessons import Lessons, lessons_of
+
+if TYPE_CHECKING:
+    from preferably.feedback.worth import Worth
 
 T = TypeVar("T")
 WAIT = 1.0  # seconds that a page waits for a figure
@@ -93,7 +93,7 @@ class Figures:
         self._worth: Kept[tuple[Worth | None, list[Disputed]]] = Kept(store, _worth, many)
         self._lessons: Kept[Lessons] = Kept(store, lessons_of, many)
 
-    def worth(self) -> Told[tuple[Worth | None, list[Disputed]]]:
+    def worth(self) -> "Told[tuple[Worth | None, list[Disputed]]]":
         """What the labels are worth (None while there is no verdict; its `disputes` without the prompts), and the
         disputed ones."""
         return self._worth.now(self.wait)
@@ -107,7 +107,11 @@ class Figures:
         return self._lessons.now(self.wait)
 
 
-def _worth(store: Store) -> tuple[Worth | None, list[Disputed]]:
+def _worth(store: Store) -> "tuple[Worth | None, list[Disputed]]":
+    from preferably.feedback.disputes import Disputes  # half of the time that a server takes to start
+    from preferably.feedback.store.labels_read import gold_in, roles_in, said_in
+    from preferably.feedback.worth import worth_of
+
     said = said_in(store)
     found = worth_of(said, roles=roles_in(store), gold=gold_in(store)) if said else None
     if found is None:
