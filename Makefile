@@ -40,11 +40,11 @@ check: $(ENV)/installed-dev
 fuzz: $(ENV)/installed-dev
 	PREFERABLY_FUZZ_ROWS=2000000 timeout 3600 $(BIN)/python -m pytest tests/data/test_mutations.py --durations=0
 
-# Kills, power cuts and full disks at length (docs/reliability.md); KILLS is how many of the first for each method.
+# Kills, power cuts, full disks and five minutes offline at length (docs/reliability.md); KILLS is how many of the first for each method.
 KILLS ?= 200
 crash: $(ENV)/installed-dev
-	PREFERABLY_KILLS=$(KILLS) PREFERABLY_TASKS=10000 $(BIN)/python -m pytest tests/crash tests/labeling/test_kills.py \
-	  tests/labeling/test_queue.py -s
+	PREFERABLY_KILLS=$(KILLS) PREFERABLY_TASKS=10000 PREFERABLY_OFFLINE=300 $(BIN)/python -m pytest tests/crash tests/labeling/test_kills.py \
+	  tests/labeling/test_queue.py tests/browser/test_offline.py -s
 
 bench: $(ENV)/installed-dev
 	for script in bench/*.py; do $(BIN)/python $$script || exit 1; done

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import pytest
-from labeling_site import MARK, running
+from sites import MARK, running
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 

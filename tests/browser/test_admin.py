@@ -3,9 +3,7 @@
 from uuid import uuid4
 
 import pytest
-from labeling_site import group
-
-from preferably.labeling.figures import Figures
+from sites import group
 
 PAGES = ("", "/agreement", "/disagreements", "/disagreements?state=settled", "/tasks?batch=b", "/tasks/1", "/train",
          "/people", "/demographics")  # fmt: skip
@@ -22,14 +20,13 @@ def judged(site):
     """A site in which three people with long names disagree."""
     here = site({"title": LONG[:110], "overlap": 3, "pay": {"per_judgment": 1}, "quotas": {"g" * 60: 1},
                  "demographics": [{"ask": "Where?", "choices": ["north", "south"]}]})  # fmt: skip
-    here.app.state.figures = Figures(here.store, wait=60)
-    here.queue(("pair", group(LONG, f"left {LONG}", "right")), ("pair", group("short", "left", "right")), overlap=3)
+    here.put(("pair", group(LONG, f"left {LONG}", "right")), ("pair", group("short", "left", "right")), overlap=3)
     for number, name in enumerate(("ada " + "x" * 50, "ben", "chloe")):
         person, _ = here.person(name, labeler_group="g" * 60 if number else "careful")
-        while (turn := here.desk.queue.next(person)) is not None:
+        while (turn := here.queue.next(person)) is not None:
             place = turn.asked.shown.index(min(number, 1))
             said = {"id": str(uuid4()), "choice": place, "strength": 1, "seconds": 9.0, "rationale": LONG}
-            here.desk.queue.answer(person, turn.asked.turn, said)
+            here.queue.answer(person, turn.asked.turn, said)
     return here
 
 

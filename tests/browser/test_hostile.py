@@ -4,8 +4,8 @@ import re
 from html import escape
 from uuid import uuid4
 
-from labeling_site import MARK, group, messages
 from payloads import AWAY, HIT, payloads
+from sites import MARK, group, messages
 
 from preferably.labeling.markdown import TAGS, rendered
 
@@ -49,7 +49,7 @@ def test_none_of_two_hundred_does_anything_in_prompts_and_completions(site, visi
         tasks.append(
             ("pair" if at % 20 else "ranking", group(talk, *(["\n\n".join(some[4:7]), "\n\n".join(some[7:])])))
         )
-    here.queue(*tasks)
+    here.put(*tasks)
     page = visitor(here, "ada").page()
     seen = ""
     for number in range(20):
@@ -85,8 +85,8 @@ def test_none_does_anything_as_what_people_wrote(site, visitor):
         "gold": {"share": 1.0},
     }
     here = site(project)
-    here.queue(("pair", group("q", "left", "right")), gold={"expected": {"choice": 0}, "why": ALL[5]})
-    here.queue(*[("thumbs", group(one, "x")) for one in ALL[:20]], ("rating", group("q", "x")), batch="c")
+    here.put(("pair", group("q", "left", "right")), gold={"expected": {"choice": 0}, "why": ALL[5]})
+    here.put(*[("thumbs", group(one, "x")) for one in ALL[:20]], ("rating", group("q", "x")), batch="c")
     person, token = here.person(short[1][:60], labeler_group=short[2][:60])
     visit = visitor(here, token=token)
     page = visit.page()
@@ -96,11 +96,11 @@ def test_none_does_anything_as_what_people_wrote(site, visitor):
     page.locator("#gold").get_by_text("known answer").wait_for()
     assert HIT in page.locator("#gold-why").inner_text()
     harmless(page)
-    while (turn := here.desk.queue.next(person)) is not None:
+    while (turn := here.queue.next(person)) is not None:
         said = {"id": str(uuid4()), "rationale": "\n".join(ALL), "flags": ALL[40:60]}
         kind = turn.asked.kind
-        scores = {axis.name: [1] for axis in here.desk.project.rubric}
-        here.desk.queue.answer(
+        scores = {axis.name: [1] for axis in here.project.rubric}
+        here.queue.answer(
             person, turn.asked.turn, said | ({"thumbs": [True]} if kind == "thumbs" else {"scores": scores})
         )
     turns = [row.turn for row in _history(here, person)]
@@ -125,7 +125,7 @@ def test_none_does_anything_as_what_people_wrote(site, visitor):
 
 def test_none_does_anything_in_an_edit(site, visitor):
     here = site()
-    here.queue(("edit", group("q", "\n".join(ALL[100:]))))
+    here.put(("edit", group("q", "\n".join(ALL[100:]))))
     page = visitor(here, "ada").page()
     page.locator("#text").fill("\n".join(ALL))
     page.locator("#changes ins").first.wait_for()
@@ -145,7 +145,8 @@ def test_none_does_anything_at_the_door(site, visitor):
     for payload in ALL[:8]:
         page.get_by_label("Name").fill(payload)
         page.get_by_label("Password").fill("wrong password")
-        page.get_by_role("button", name="Log in").click()
+        with page.expect_navigation():  # the page before has an alert too
+            page.get_by_role("button", name="Log in").click()
         page.get_by_role("alert").wait_for()
         harmless(page)
     page.goto(f"{here.url}/join#{ALL[3]}")
@@ -162,8 +163,8 @@ def test_no_answer_of_the_server_tells_a_model(site, visitor):
     """`visitor` looks for the mark in every body and header; this walks where completions are shown."""
     here = site({"rubric": [{"name": "clear"}], "gold": {"share": 0.5}})
     kinds = ("pair", "ranking", "rating", "thumbs", "edit")
-    here.queue(*[(kind, group(f"q {kind}", "one", "two")) for kind in kinds])
-    here.queue(("pair", group("gold", "one", "two")), batch="g", gold={"expected": {"choice": 0}, "why": ""})
+    here.put(*[(kind, group(f"q {kind}", "one", "two")) for kind in kinds])
+    here.put(("pair", group("gold", "one", "two")), batch="g", gold={"expected": {"choice": 0}, "why": ""})
     visit = visitor(here, "ada")
     page = visit.page()
     for _ in range(6):
@@ -186,5 +187,5 @@ def test_no_answer_of_the_server_tells_a_model(site, visitor):
 def _history(here, person):
     from preferably.labeling.history import History
 
-    history = History(here.store, here.desk.project, person, here.desk.clock)
+    history = History(here.store, here.project, person, here.desk.clock)
     return history.page(1) + history.page(2)

@@ -1,10 +1,9 @@
 """Whatever becomes of the network, the tab or the session: no answer is lost, and none is told saved before it is."""
 
 import json
-import threading
 
 import pytest
-from labeling_site import group, running
+from sites import group, running
 
 WAITS = "waits in this browser"
 
@@ -26,7 +25,7 @@ def waits(page, count=1):
 
 def test_offline_an_answer_waits_outlives_its_tab_and_is_sent_when_the_network_is_back(site, visitor):
     here = site()
-    here.queue(("pair", group("q1", "left", "right")), ("pair", group("q2", "one", "two")))
+    here.put(("pair", group("q1", "left", "right")), ("pair", group("q2", "one", "two")))
     visit = visitor(here, "ada")
     page = visit.page()
     visit.context.set_offline(True)
@@ -46,7 +45,7 @@ def test_offline_an_answer_waits_outlives_its_tab_and_is_sent_when_the_network_i
 
 def test_back_online_it_is_sent_by_itself_and_the_next_task_comes(site, visitor):
     here = site()
-    here.queue(("pair", group("q1", "left", "right")), ("pair", group("q2", "one", "two")))
+    here.put(("pair", group("q1", "left", "right")), ("pair", group("q2", "one", "two")))
     visit = visitor(here, "ada")
     page = visit.page()
     visit.context.set_offline(True)
@@ -59,7 +58,7 @@ def test_back_online_it_is_sent_by_itself_and_the_next_task_comes(site, visitor)
 
 def test_a_page_of_a_task_whose_answer_waits_sends_it_first(site, visitor):
     here = site()
-    here.queue(("pair", group("q1", "left", "right")), ("pair", group("q2", "one", "two")))
+    here.put(("pair", group("q1", "left", "right")), ("pair", group("q2", "one", "two")))
     visit = visitor(here, "ada")
     page = visit.page()
     page.route("**/answers/*", lambda route: route.abort())
@@ -73,7 +72,7 @@ def test_a_page_of_a_task_whose_answer_waits_sends_it_first(site, visitor):
 
 def test_a_server_that_goes_away_and_comes_back_gets_everything(visitor, tmp_path):
     with running(tmp_path) as here:
-        here.queue(("pair", group("q1", "left", "right")))
+        here.put(("pair", group("q1", "left", "right")))
         visit = visitor(here, "ada")
         page = visit.page()
         port = here.port
@@ -87,20 +86,20 @@ def test_a_server_that_goes_away_and_comes_back_gets_everything(visitor, tmp_pat
 
 def test_saved_is_not_said_before_the_server_has_said_so(site, visitor):
     here = site()
-    here.queue(("pair", group("q", "left", "right")))
+    here.put(("pair", group("q", "left", "right")))
     visit = visitor(here, "ada")
     page = visit.page()
-    go = threading.Event()
     held = []
     page.route("**/answers/*", lambda route: held.append(route))
     answer(page)
     outbox(page).get_by_text("Saving").wait_for()
+    while not held:
+        page.wait_for_timeout(50)
     page.wait_for_timeout(300)
     assert outbox(page).inner_text() == "Saving…" and not here.said()
     held[0].continue_()
     outbox(page).get_by_text("Saved").wait_for()
     assert len(here.said()) == 1
-    go.set()
 
 
 @pytest.mark.parametrize(
@@ -112,7 +111,7 @@ def test_saved_is_not_said_before_the_server_has_said_so(site, visitor):
 )  # fmt: skip
 def test_what_is_not_the_apps_own_receipt_saves_nothing(site, visitor, status, body):
     here = site()
-    here.queue(("pair", group("q", "left", "right")))
+    here.put(("pair", group("q", "left", "right")))
     page = visitor(here, "ada").page()
     page.route("**/answers/*", lambda route: route.fulfill(status=status, body=body))
     answer(page)
@@ -125,7 +124,7 @@ def test_what_is_not_the_apps_own_receipt_saves_nothing(site, visitor, status, b
 
 def test_a_receipt_that_is_lost_on_the_way_makes_no_second_judgment(site, visitor):
     here = site()
-    here.queue(("pair", group("q", "left", "right")))
+    here.put(("pair", group("q", "left", "right")))
     page = visitor(here, "ada").page()
 
     def loses(route):
@@ -140,7 +139,7 @@ def test_a_receipt_that_is_lost_on_the_way_makes_no_second_judgment(site, visito
 
 def test_a_busy_server_is_left_alone_for_as_long_as_it_wants(site, visitor):
     here = site()
-    here.queue(("pair", group("q", "left", "right")))
+    here.put(("pair", group("q", "left", "right")))
     page = visitor(here, "ada").page()
     busy = {"status": 503, "headers": {"Retry-After": "600"}, "body": json.dumps({"error": "busy"})}
     calls = []
@@ -153,7 +152,7 @@ def test_a_busy_server_is_left_alone_for_as_long_as_it_wants(site, visitor):
 
 def test_enter_twice_is_one_answer(site, visitor):
     here = site()
-    here.queue(("pair", group("q1", "left", "right")), ("pair", group("q2", "one", "two")))
+    here.put(("pair", group("q1", "left", "right")), ("pair", group("q2", "one", "two")))
     page = visitor(here, "ada").page()
     page.keyboard.press("1")
     page.evaluate(
@@ -166,7 +165,7 @@ def test_enter_twice_is_one_answer(site, visitor):
 
 def test_two_tabs_the_second_answer_is_shown_and_not_dropped(site, visitor):
     here = site()
-    here.queue(("pair", group("q1", "left", "right")), ("pair", group("q2", "one", "two")))
+    here.put(("pair", group("q1", "left", "right")), ("pair", group("q2", "one", "two")))
     visit = visitor(here, "ada")
     first, second = visit.page(), visit.page()
     answer(first, "1")
@@ -183,7 +182,7 @@ def test_two_tabs_the_second_answer_is_shown_and_not_dropped(site, visitor):
 
 def test_the_button_back_shows_no_task_that_was_answered(site, visitor):
     here = site()
-    here.queue(("pair", group("q1", "left", "right")), ("pair", group("q2", "one", "two")))
+    here.put(("pair", group("q1", "left", "right")), ("pair", group("q2", "one", "two")))
     page = visitor(here, "ada").page()
     answer(page)
     page.locator(".prompt p", has_text="q2").wait_for()
@@ -195,7 +194,7 @@ def test_the_button_back_shows_no_task_that_was_answered(site, visitor):
 
 def test_a_session_that_ended_keeps_the_answer_until_the_same_person_is_back(site, visitor):
     here = site()
-    here.queue(("pair", group("q", "left", "right")), overlap=2)
+    here.put(("pair", group("q", "left", "right")), overlap=2)
     visit = visitor(here, "ada")
     page = visit.page()
     here.people.log_out(visit.context.cookies()[0]["value"])
@@ -221,7 +220,7 @@ def test_a_session_that_ended_keeps_the_answer_until_the_same_person_is_back(sit
 
 def test_a_form_of_another_session_sends_nothing_in_its_name(site, visitor):
     here = site()
-    here.queue(("pair", group("q", "left", "right")), overlap=2)
+    here.put(("pair", group("q", "left", "right")), overlap=2)
     visit = visitor(here, "ada")
     page = visit.page()
     _, other = here.person("ben")
@@ -234,7 +233,7 @@ def test_a_form_of_another_session_sends_nothing_in_its_name(site, visitor):
 
 def test_what_cannot_be_kept_is_shown_until_it_is_thrown_away(site, visitor):
     here = site()
-    here.queue(("pair", group("q", "left", "right")))
+    here.put(("pair", group("q", "left", "right")))
     page = visitor(here, "ada").page()
     page.locator("input[name=verdict]").first.evaluate("one => one.value = '0:9'")
     answer(page)
@@ -248,7 +247,7 @@ def test_what_cannot_be_kept_is_shown_until_it_is_thrown_away(site, visitor):
 
 def test_a_browser_that_keeps_nothing_says_so(site, visitor):
     here = site()
-    here.queue(("pair", group("q", "left", "right")))
+    here.put(("pair", group("q", "left", "right")))
     visit = visitor(here, "ada")
     visit.context.add_init_script("delete IDBFactory.prototype.open; IDBFactory.prototype.open = () => { throw 1 }")
     page = visit.page()
@@ -263,7 +262,7 @@ def test_a_browser_that_keeps_nothing_says_so(site, visitor):
 
 def test_seconds_are_of_somebody_who_looks(site, visitor):
     here = site()
-    here.queue(("pair", group("q", "left", "right")))
+    here.put(("pair", group("q", "left", "right")))
     visit = visitor(here, "ada")
     page = visit.context.new_page()
     page.clock.install()

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from labeling_site import group, messages
+from sites import group, messages
 
 RUBRIC = [{"name": "clear", "question": "Can one follow it?", "worst": "muddled", "best": "plain"}, {"name": "kind"}]
 PROJECT = {
@@ -33,7 +33,7 @@ def filled(site, *kinds):
     """A site in which ada passed the round and has one task of each kind, the first the most urgent."""
     here = site(PROJECT)
     count = {"ranking": 9}
-    here.queue(*[(kind, group(TALK, *[f"{WIDE} {n}" for n in range(count.get(kind, 2))])) for kind in kinds])
+    here.put(*[(kind, group(TALK, *[f"{WIDE} {n}" for n in range(count.get(kind, 2))])) for kind in kinds])
     person, token = here.person("ada " + "long " * 10)
     here.people.tried(person.id, "1", 1, 1, passed=True, tries=1)
     return here, token

@@ -1,7 +1,7 @@
 """Every kind of task, by keys alone and by pointer: what is in the store is what was meant."""
 
 import pytest
-from labeling_site import group, messages
+from sites import group, messages
 
 from preferably.feedback.records import Flag, Label, Preference, Ranking, Rating
 
@@ -28,7 +28,7 @@ def saved(page, count=1):
 
 def test_a_pair_by_keys(site, visitor):
     here = site()
-    here.queue(("pair", group("q1", "left", "right")), ("pair", group("q2", "one", "two")))
+    here.put(("pair", group("q1", "left", "right")), ("pair", group("q2", "one", "two")))
     page = visitor(here, "ada").page()
     at = shown(page, "right")
     page.keyboard.press("ArrowRight" if at else "ArrowLeft")  # slightly
@@ -55,7 +55,7 @@ def test_a_pair_by_keys(site, visitor):
 )  # fmt: skip
 def test_every_choice_of_a_pair_has_a_key(site, visitor, key, choice, strength):
     here = site()
-    here.queue(("pair", group("q", "left", "right")))
+    here.put(("pair", group("q", "left", "right")))
     page = visitor(here, "ada").page()
     texts = page.locator(".answer .as-read").all_inner_texts()
     page.keyboard.press(key)
@@ -68,7 +68,7 @@ def test_every_choice_of_a_pair_has_a_key(site, visitor, key, choice, strength):
 
 def test_a_pair_by_touch_on_a_phone(site, visitor):
     here = site()
-    here.queue(("pair", group("q", "left", "right")))
+    here.put(("pair", group("q", "left", "right")))
     phone = visitor(here, "ada", has_touch=True, is_mobile=True)
     page = phone.page()
     page.set_viewport_size({"width": 390, "height": 844})
@@ -84,7 +84,7 @@ def test_a_pair_by_touch_on_a_phone(site, visitor):
 
 def test_nothing_is_sent_before_something_is_chosen(site, visitor):
     here = site()
-    here.queue(("pair", group("q", "left", "right")))
+    here.put(("pair", group("q", "left", "right")))
     page = visitor(here, "ada").page()
     page.keyboard.press("Enter")
     assert page.get_by_role("alert").inner_text() == "Choose first: which is better?"
@@ -94,7 +94,7 @@ def test_nothing_is_sent_before_something_is_chosen(site, visitor):
 
 def test_a_ranking_by_keys_with_a_tie(site, visitor):
     here = site()
-    here.queue(("ranking", group("q", "one", "two", "three", "four")))
+    here.put(("ranking", group("q", "one", "two", "three", "four")))
     page = visitor(here, "ada").page()
     letters = {text: "abcd"[shown(page, text)] for text in ("one", "two", "three", "four")}
     for text, rank in (("one", "2"), ("two", "1"), ("three", "2"), ("four", "4")):
@@ -110,7 +110,7 @@ def test_a_ranking_by_keys_with_a_tie(site, visitor):
 
 def test_an_order_is_changed_by_arrows_and_ties(site, visitor):
     here = site()
-    here.queue(("ranking", group("q", "one", "two", "three")))
+    here.put(("ranking", group("q", "one", "two", "three")))
     page = visitor(here, "ada").page()
     page.keyboard.type("a1b2c3")
     page.keyboard.press("ArrowLeft")  # C before B
@@ -124,7 +124,7 @@ def test_an_order_is_changed_by_arrows_and_ties(site, visitor):
 
 def test_a_ranking_by_dragging(site, visitor):
     here = site()
-    here.queue(("ranking", group("q", "one", "two", "three")))
+    here.put(("ranking", group("q", "one", "two", "three")))
     page = visitor(here, "ada").page()
     texts = page.locator(".answer .as-read").all_inner_texts()
 
@@ -149,7 +149,7 @@ def test_a_ranking_by_dragging(site, visitor):
 
 def test_a_ranking_needs_a_rank_for_each(site, visitor):
     here = site()
-    here.queue(("ranking", group("q", "one", "two")))
+    here.put(("ranking", group("q", "one", "two")))
     page = visitor(here, "ada").page()
     page.keyboard.type("a1")
     page.keyboard.press("Enter")
@@ -162,7 +162,7 @@ def test_a_ranking_needs_a_rank_for_each(site, visitor):
 
 def test_ratings_by_number_keys(site, visitor):
     here = site({"rubric": RUBRIC})
-    here.queue(("rating", group("q", "one", "two")))
+    here.put(("rating", group("q", "one", "two")))
     page = visitor(here, "ada").page()
     texts = page.locator(".answer .as-read").all_inner_texts()
     page.keyboard.type("5031")  # clear A, kind A left out, clear B, kind B
@@ -176,7 +176,7 @@ def test_ratings_by_number_keys(site, visitor):
 
 def test_ratings_by_pointer(site, visitor):
     here = site({"rubric": RUBRIC})
-    here.queue(("rating", group("q", "one")))
+    here.put(("rating", group("q", "one")))
     page = visitor(here, "ada").page()
     page.get_by_role("group", name="clear of answer A").get_by_role("radio", name="4").check(force=True)
     page.get_by_role("button", name="Send").click()
@@ -186,7 +186,7 @@ def test_ratings_by_pointer(site, visitor):
 
 def test_thumbs_by_keys_and_by_pointer(site, visitor):
     here = site()
-    here.queue(("thumbs", group("q", "one", "two")), ("thumbs", group("q2", "alone")))
+    here.put(("thumbs", group("q", "one", "two")), ("thumbs", group("q2", "alone")))
     page = visitor(here, "ada").page()
     texts = page.locator(".answer .as-read").all_inner_texts()
     page.keyboard.type("yn")
@@ -202,7 +202,7 @@ def test_thumbs_by_keys_and_by_pointer(site, visitor):
 
 def test_an_edit_with_what_it_changes(site, visitor):
     here = site()
-    here.queue(("edit", group("q", "the bill is hihg")))
+    here.put(("edit", group("q", "the bill is hihg")))
     page = visitor(here, "ada").page()
     page.keyboard.press("e")
     page.keyboard.press("Control+Enter")
@@ -224,7 +224,7 @@ def test_an_edit_with_what_it_changes(site, visitor):
 
 def test_which_of_several_is_edited(site, visitor):
     here = site()
-    here.queue(("edit", group("q", "one", "two")))
+    here.put(("edit", group("q", "one", "two")))
     page = visitor(here, "ada").page()
     at = shown(page, "two")
     page.get_by_role("radio", name="improve this one").nth(at).check()
@@ -236,7 +236,7 @@ def test_which_of_several_is_edited(site, visitor):
 
 def test_what_was_answered_can_be_changed_and_stays_on_record(site, visitor):
     here = site()
-    here.queue(("pair", group("q", "left", "right")))
+    here.put(("pair", group("q", "left", "right")))
     page = visitor(here, "ada").page()
     page.keyboard.press("1")
     page.keyboard.press("r")
@@ -269,7 +269,7 @@ def test_what_was_answered_can_be_changed_and_stays_on_record(site, visitor):
 )
 def test_an_earlier_answer_is_filled_in(site, visitor, kind, texts, keys, selector):
     here = site({"rubric": RUBRIC})
-    here.queue((kind, group("q", *texts)))
+    here.put((kind, group("q", *texts)))
     page = visitor(here, "ada").page()
     page.keyboard.type(keys)
     before = page.locator("#task input:checked").evaluate_all("all => all.map((one) => one.name + one.value)")
@@ -287,7 +287,7 @@ def test_an_earlier_answer_is_filled_in(site, visitor, kind, texts, keys, select
 
 def test_what_is_skipped_does_not_come_back(site, visitor):
     here = site()
-    here.queue(("pair", group("q1", "left", "right")), ("pair", group("q2", "one", "two")))
+    here.put(("pair", group("q1", "left", "right")), ("pair", group("q2", "one", "two")))
     page = visitor(here, "ada").page()
     page.keyboard.press("s")
     page.get_by_text("q2").first.wait_for()
@@ -298,7 +298,7 @@ def test_what_is_skipped_does_not_come_back(site, visitor):
 
 def test_gold_is_told_after_the_answer_and_not_before(site, visitor):
     here = site({"gold": {"share": 1.0}})
-    here.queue(("pair", group("q", "right", "wrong")), gold={"expected": {"choice": 0}, "why": "it *answers*"})
+    here.put(("pair", group("q", "right", "wrong")), gold={"expected": {"choice": 0}, "why": "it *answers*"})
     page = visitor(here, "ada").page()
     assert "it *" not in page.content() and "gold" not in page.locator("#task").get_attribute("class")
     at = shown(page, "wrong")
@@ -314,7 +314,7 @@ def test_gold_is_told_after_the_answer_and_not_before(site, visitor):
 
 def test_gold_says_nothing_where_the_project_wants_it_so(site, visitor):
     here = site({"gold": {"share": 1.0, "feedback": False}})
-    here.queue(("pair", group("q", "right", "wrong")), gold={"expected": {"choice": 0}, "why": "it answers"})
+    here.put(("pair", group("q", "right", "wrong")), gold={"expected": {"choice": 0}, "why": "it answers"})
     visit = visitor(here, "ada")
     page = visit.page()
     page.keyboard.press("4")
@@ -328,7 +328,7 @@ def test_gold_says_nothing_where_the_project_wants_it_so(site, visitor):
 def test_conversations_plain_text_and_differences_are_shown(site, visitor):
     here = site()
     talk = messages(("system", "be brief"), ("user", "hello"), ("assistant", "hi"), ("user", "help"))
-    here.queue(("pair", group(talk, "open **Settings** now", "open **Settings** later")))
+    here.put(("pair", group(talk, "open **Settings** now", "open **Settings** later")))
     page = visitor(here, "ada").page()
     assert page.locator(".talk .role").all_inner_texts() == ["System", "User", "Assistant", "User"]
     assert page.locator(".answer strong").first.inner_text() == "Settings"
@@ -342,14 +342,15 @@ def test_conversations_plain_text_and_differences_are_shown(site, visitor):
 
 def test_guidelines_and_keys_are_a_key_away_and_single_keys_can_be_turned_off(site, visitor):
     here = site({"guidelines": "# Be fair\n\nSay what helps.", "version": "9"})
-    here.queue(("pair", group("q", "left", "right")))
+    here.put(("pair", group("q", "left", "right")))
     page = visitor(here, "ada").page()
     page.keyboard.press("g")
     over = page.get_by_role("dialog", name="Guidelines version 9")
-    assert over.get_by_text("Say what helps.").is_visible()
+    over.get_by_text("Say what helps.").wait_for()
     page.keyboard.press("t")  # under the dialog nothing happens
     page.keyboard.press("Escape")
-    assert not over.is_visible() and page.locator("input[name=verdict]:checked").count() == 0
+    over.wait_for(state="hidden")
+    assert page.locator("input[name=verdict]:checked").count() == 0
     page.keyboard.press("?")
     page.get_by_label("Single keys work").uncheck()
     page.keyboard.press("Escape")
@@ -363,9 +364,10 @@ def test_guidelines_and_keys_are_a_key_away_and_single_keys_can_be_turned_off(si
 
 def test_a_long_answer_scrolls_inside_and_says_that_there_is_more(site, visitor):
     here = site()
-    here.queue(("pair", group("q", "\n\n".join(f"line {n}" for n in range(100)), "short")))
+    here.put(("pair", group("q", "\n\n".join(f"line {n}" for n in range(100)), "short")))
     page = visitor(here, "ada").page()
     at = shown(page, "short")
+    page.locator(".answer.longer").wait_for()
     boxes = [page.locator(".answer").nth(n).bounding_box() for n in (0, 1)]
     assert boxes[0]["height"] == boxes[1]["height"] < 800
     assert page.locator(".answer.longer").count() == 1

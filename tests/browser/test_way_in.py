@@ -1,7 +1,7 @@
 """From the invitation to the first task, and out again."""
 
 import pytest
-from labeling_site import group
+from sites import group
 
 from preferably.labeling.demographics import Demographics
 
@@ -16,7 +16,7 @@ QUALIFIES = {"qualification": {"items": ITEMS, "passed": 0.75, "tries": 2}}
 def test_an_invitation_leads_over_guidelines_and_examples_to_the_first_task(site, visitor):
     questions = [{"ask": "How old are you?", "choices": ["under 30", "30 or more"]}]
     here = site({"guidelines": "Be *fair*.", "version": "2", "examples": [EXAMPLE], "demographics": questions})
-    here.queue(("pair", group("q", "left", "right")))
+    here.put(("pair", group("q", "left", "right")))
     code = here.people.invite("labeler", "careful")
     visit = visitor(here)
     page = visit.page(f"/join#{code}")
@@ -33,13 +33,14 @@ def test_an_invitation_leads_over_guidelines_and_examples_to_the_first_task(site
     told = page.locator("main .notice")
     assert "Not here." in told.inner_text() and f"{right} is better" in told.inner_text()
     assert told.locator("em").inner_text() == "answers"
-    page.keyboard.press("Enter")  # the button has the focus
+    page.locator("main button:focus").wait_for()
+    page.keyboard.press("Enter")
     page.get_by_label("How old are you?").select_option("30 or more")
     page.get_by_role("button", name="Begin").click()
     page.wait_for_url("**/task")
     (ada,) = here.people.all()
     assert (ada.name, ada.labeler_group, ada.read) == ("ada", "careful", "2")
-    kept = Demographics(here.store, here.desk.project)
+    kept = Demographics(here.store, here.project)
     assert kept.of(ada.id) == {"How old are you?": "30 or more"}
     page.goto(here.url + "/me")
     page.get_by_role("button", name="Erase what I said").click()
@@ -103,6 +104,7 @@ def test_a_password_opens_the_door_again_after_logging_out(site, visitor):
 
 def qualify(page, right):
     """Answer the round, as many of it right as are wanted."""
+    page.get_by_role("button", name="Send all 4").wait_for()
     for at, question in enumerate(page.locator(".question").all()):
         texts = question.locator(".answer .text").all_inner_texts()
         good = [text.startswith("right") for text in texts].index(True)
@@ -112,7 +114,7 @@ def qualify(page, right):
 
 def test_a_round_that_is_passed_opens_the_tasks(site, visitor):
     here = site(QUALIFIES)
-    here.queue(("pair", group("q", "left", "right")))
+    here.put(("pair", group("q", "left", "right")))
     page = visitor(here, "ada").page()
     assert page.url.endswith("/qualify")
     assert "because" not in page.content()
@@ -126,7 +128,7 @@ def test_a_round_that_is_passed_opens_the_tasks(site, visitor):
 
 def test_a_round_that_is_failed_may_be_taken_as_often_as_the_project_says(site, visitor):
     here = site(QUALIFIES)
-    here.queue(("pair", group("q", "left", "right")))
+    here.put(("pair", group("q", "left", "right")))
     visit = visitor(here, "ada")
     page = visit.page()
     qualify(page, 2)
@@ -145,7 +147,7 @@ def test_a_round_that_is_failed_may_be_taken_as_often_as_the_project_says(site, 
 
 def test_new_guidelines_are_read_before_the_next_task(site, visitor, tmp_path):
     here = site({"guidelines": "Be fair.", "version": "2"})
-    here.queue(("pair", group("q", "left", "right")))
+    here.put(("pair", group("q", "left", "right")))
     visit = visitor(here, "ada")
     here.people.note(visit.person.id, read="1")
     page = visit.page()
@@ -165,15 +167,15 @@ def test_new_guidelines_are_read_before_the_next_task(site, visitor, tmp_path):
 def test_where_there_is_nothing_it_says_why(site, visitor, project, tasks, says):
     here = site(project)
     if tasks:
-        here.queue(("pair", group("q", "left", "right")))
-        here.desk.queue.next(here.person("ben")[0])
+        here.put(("pair", group("q", "left", "right")))
+        here.queue.next(here.person("ben")[0])
     page = visitor(here, "ada").page()
     page.get_by_role("heading", name=says).wait_for()
 
 
 def test_without_scripts_the_page_says_what_is_missing(site, visitor):
     here = site()
-    here.queue(("pair", group("q", "left", "right")))
+    here.put(("pair", group("q", "left", "right")))
     visit = visitor(here, "ada", java_script_enabled=False)
     page = visit.context.new_page()
     page.goto(here.url + "/task")

@@ -1,16 +1,19 @@
 """Figures that take a while: one worker, the last figure meanwhile, faults told."""
 
+import os
 import threading
 
 import pytest
 
-from preferably.labeling.figures import Kept
+from preferably.errors import DataError
+from preferably.labeling.beside import beside
+from preferably.labeling.figures import Figures, Kept
 
 
 @pytest.fixture
 def here(site):
     made = site()
-    made.ask(*range(1, 9))
+    made.ask(*range(1, 9), overlap=2)
     return made
 
 
@@ -89,3 +92,16 @@ def test_roles_are_part_of_what_a_figure_is_of(here):
     here.people.change(ada.person.id, role="lead")
     kept.now(60)
     assert len(calls) == 2
+
+
+def test_a_process_of_its_own_finds_the_same_and_its_death_is_told(here):
+    here.judge(here.come("ada"))
+    here.judge(here.come("ben"), choose=lambda number: 1, flags=["harmful"])
+    (within, one), (apart, other) = (Figures(here.store, 60, many).worth().value for many in (10**6, 1))
+    assert within.as_json() == apart.as_json() and one == other and len(one) == 8
+    with pytest.raises(DataError, match="exit code 3"):
+        beside(ends, here.store)
+
+
+def ends(store):
+    os._exit(3)

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from uuid import uuid4
 
 import pytest
-from labeling_site import group, running
+from sites import group, running
 from starlette.routing import Mount
 
 from preferably.labeling.app import PUBLIC
@@ -73,9 +73,9 @@ KINDS = ["application/json", "application/x-www-form-urlencoded", "text/plain", 
 
 def test_no_other_site_writes_anything_whatever_it_says_it_sends(site):
     """12 origins x 5 content types x 4 methods, with the cookie that browsers might add and even the right token."""
-    site.queue(("pair", group("q", "left", "right")))
+    site.put(("pair", group("q", "left", "right")))
     person, token = site.person("ada")
-    turn = site.desk.queue.next(person).asked.turn
+    turn = site.queue.next(person).asked.turn
     count = 0
     for origin, kind, method in product(ORIGINS, KINDS, ["POST", "PUT", "PATCH", "DELETE"]):
         headers = {name: value.format(port=site.port) for name, value in origin.items()}
@@ -89,10 +89,10 @@ def test_no_other_site_writes_anything_whatever_it_says_it_sends(site):
 
 
 def test_a_write_needs_the_token_of_its_own_session(site):
-    site.queue(("pair", group("q", "left", "right")))
+    site.put(("pair", group("q", "left", "right")))
     person, token = site.person("ada")
     _, other = site.person("ben")
-    turn = site.desk.queue.next(person).asked.turn
+    turn = site.queue.next(person).asked.turn
     own = {"Content_Type": "application/json", "Sec_Fetch_Site": "same-origin"}
     for wrong in ("", "x", form_token(other), form_token(token)[:-1]):
         status, _, _ = ask(
@@ -285,9 +285,9 @@ ODD = {
 
 @pytest.mark.parametrize("what", ODD)
 def test_an_odd_answer_is_kept_or_told_and_never_a_fault_of_the_server(site, what):
-    site.queue(("pair", group("q", "left", "right")))
+    site.put(("pair", group("q", "left", "right")))
     person, token = site.person("ada")
-    turn = site.desk.queue.next(person).asked.turn
+    turn = site.queue.next(person).asked.turn
     body = f'{{"id": "{uuid4()}", "choice": "tie", {ODD[what]}}}'
     own = {"Content_Type": "application/json", "Accept": "application/json", "X_Token": form_token(token)}
     status, _, text = ask(site, "POST", f"/answers/{turn}", body=body, session=token, **own)
@@ -299,7 +299,7 @@ def test_an_odd_answer_is_kept_or_told_and_never_a_fault_of_the_server(site, wha
 
 def test_programs_too_do_first_what_comes_before_the_first_task(tmp_path):
     with served(tmp_path, project={"guidelines": "Be fair.", "version": "2"}) as site:
-        site.queue(("pair", group("q", "left", "right")))
+        site.put(("pair", group("q", "left", "right")))
         person, token = site.person("ada")
         site.people.note(person.id, read="1")
         status, _, text = ask(site, "GET", "/turns/next", session=token, Accept="application/json")

@@ -19,7 +19,7 @@ from preferably.statistics.agreement import (
     krippendorff,
     raw,
     raw_between,
-    with_interval,
+    with_intervals,
 )
 from preferably.statistics.shares import Share, share
 
@@ -56,9 +56,7 @@ def all_together(questions: Questions, *, seed: int = 0) -> list[Coefficient]:
     measures: list[Measure] = [raw, krippendorff, gwet, fleiss]
     if table.max(initial=0) > 1:  # a tie lies between the other two
         measures.insert(2, partial(krippendorff, scale="ordinal"))
-    return [
-        with_interval(measure, table, seed=seed, clusters=questions.record, resamples=RESAMPLES) for measure in measures
-    ]
+    return with_intervals(measures, table, seed=seed, clusters=questions.record, resamples=RESAMPLES)
 
 
 def meetings_of(questions: Questions, kinds: Mapping[str, str], *, seed: int = 0) -> list[Meeting]:
@@ -68,19 +66,16 @@ def meetings_of(questions: Questions, kinds: Mapping[str, str], *, seed: int = 0
     columns = {
         kind: [at for at, name in enumerate(questions.names) if kinds.get(name) == kind] for kind in order
     }  # fmt: skip
-    options = {"seed": seed, "clusters": questions.record, "resamples": RESAMPLES}
+    resampled = partial(with_intervals, seed=seed, clusters=questions.record, resamples=RESAMPLES)
     found = []
     for one, other in combinations_with_replacement(order, 2):
         mine, theirs = compact(table[:, columns[one]]), compact(table[:, columns[other]])
         if one == other:
             if len(columns[one]) > 1:
-                packed = _packed(mine)
-                both = [with_interval(measure, packed, **options) for measure in (raw, krippendorff)]  # type: ignore[arg-type]
-                found.append(Meeting(one, other, *both))
+                found.append(Meeting(one, other, *resampled([raw, krippendorff], _packed(mine))))
             continue
-        packed = _packed(np.hstack([mine, theirs]))
         measures: list[Measure] = [partial(one, first=mine.shape[1]) for one in (raw_between, between)]
-        found.append(Meeting(one, other, *(with_interval(measure, packed, **options) for measure in measures)))  # type: ignore[arg-type]
+        found.append(Meeting(one, other, *resampled(measures, _packed(np.hstack([mine, theirs])))))
     return found
 
 

@@ -1,25 +1,31 @@
-"""Figures that take a while: worked out beside the requests, and kept with the state of the labels that they are of."""
+"""Figures that take a while: worked out beside the requests, and kept with the state of the labels that they are of.
+
+Of many judgments that is done in a process of its own: a thread would take turns with the votes.
+"""
 
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from sqlalchemy import func, select
 
 from preferably.feedback.store.labeling_tables import people
-from preferably.feedback.store.labels_read import gold_in, roles_in, said_in
 from preferably.feedback.store.store import Store
 from preferably.feedback.store.tables import judgments
-from preferably.feedback.worth import Worth, worth_of
-from preferably.labeling.disputed import Disputed, disputed_of
+from preferably.labeling.beside import beside
+from preferably.labeling.disputed import Disputed, disputed_of, known_in
 from preferably.labeling.lessons import Lessons, lessons_of
+
+if TYPE_CHECKING:
+    from preferably.feedback.worth import Worth
 
 T = TypeVar("T")
 WAIT = 1.0  # seconds that a page waits for a figure
 LEAST = 10  # times what it took last, for which a figure is kept while labels come in
+MANY = 1000  # judgments from which on a process is worth its start, a second or two
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +40,8 @@ class Told(Generic[T]):
 class Kept(Generic[T]):
     """One figure of a store. Any number of threads may ask for it; one at a time works it out."""
 
-    def __init__(self, store: Store, make: Callable[[Store], T]) -> None:
-        self.store, self.make = store, make
+    def __init__(self, store: Store, make: Callable[[Store], T], many: int = MANY) -> None:
+        self.store, self.make, self.many = store, make, many
         self.lock = threading.Lock()
         self.told: tuple[Any, T] | None = None  # the state it is of, and the figure
         self.fault = ""
@@ -69,7 +75,8 @@ class Kept(Generic[T]):
         begun = monotonic()
         try:
             state = _state_of(self.store)
-            made, fault = (state, self.make(self.store)), ""
+            found = beside(self.make, self.store) if state[0] >= self.many else self.make(self.store)
+            made, fault = (state, found), ""
         except Exception as error:  # a page tells it; the next one tries again
             logging.getLogger(__name__).exception("A figure could not be worked out.")
             made, fault = None, str(error)
@@ -81,13 +88,14 @@ class Kept(Generic[T]):
 class Figures:
     """The figures of a store that take a while."""
 
-    def __init__(self, store: Store, wait: float = WAIT) -> None:
+    def __init__(self, store: Store, wait: float = WAIT, many: int = MANY) -> None:
         self.wait = wait
-        self._worth: Kept[tuple[Worth | None, list[Disputed]]] = Kept(store, _worth)
-        self._lessons: Kept[Lessons] = Kept(store, lessons_of)
+        self._worth: Kept[tuple[Worth | None, list[Disputed]]] = Kept(store, _worth, many)
+        self._lessons: Kept[Lessons] = Kept(store, lessons_of, many)
 
-    def worth(self) -> Told[tuple[Worth | None, list[Disputed]]]:
-        """What the labels are worth (None while there is no verdict), and the disputed ones."""
+    def worth(self) -> "Told[tuple[Worth | None, list[Disputed]]]":
+        """What the labels are worth (None while there is no verdict; its `disputes` without the prompts), and the
+        disputed ones."""
         return self._worth.now(self.wait)
 
     def forget(self) -> None:
@@ -99,10 +107,18 @@ class Figures:
         return self._lessons.now(self.wait)
 
 
-def _worth(store: Store) -> tuple[Worth | None, list[Disputed]]:
+def _worth(store: Store) -> "tuple[Worth | None, list[Disputed]]":
+    from preferably.feedback.disputes import Disputes  # half of the time that a server takes to start
+    from preferably.feedback.store.labels_read import gold_in, roles_in, said_in
+    from preferably.feedback.worth import worth_of
+
     said = said_in(store)
     found = worth_of(said, roles=roles_in(store), gold=gold_in(store)) if said else None
-    return found, disputed_of(found, said) if found else []
+    if found is None:
+        return None, []
+    disputed = disputed_of(found, said, known_in(store))
+    # Texts of thousands of prompts would go from one process to the other, and hold up what is asked meanwhile.
+    return replace(found, disputes=Disputes([], found.disputes.usual, found.disputes.unanimous)), disputed
 
 
 def _state_of(store: Store) -> tuple[int, Any]:

@@ -1,23 +1,25 @@
 """What training would learn from the labels so far, as the command that trains would read them."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
-from preferably.data.accounting import Accounting
-from preferably.data.formats import Feedback
-from preferably.data.load import read_feedback
 from preferably.feedback.store.store import Store
 from preferably.feedback.store.tables import judgments
 
-KINDS: tuple[Feedback, ...] = ("pairs", "rankings", "labels")  # of dpo and its kin, of reward, of kto
+if TYPE_CHECKING:
+    from preferably.data.accounting import Accounting
+    from preferably.data.formats import Feedback
+
+KINDS: "tuple[Feedback, ...]" = ("pairs", "rankings", "labels")  # of dpo and its kin, of reward, of kto
 
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
     """What one kind of feedback comes to: `read = used + deduplicated + the sum of rejected`."""
 
-    feedback: Feedback
+    feedback: "Feedback"
     groups: int  # pairs, rankings or labelled answers
     read: int  # judgments that were not corrected
     used: int
@@ -36,11 +38,13 @@ def lessons_of(store: Store) -> Lessons:
     """The lessons in a store; none where it holds no judgment."""
     if not store.counts()["judgments"]:
         return Lessons([])
+    from preferably.data.load import read_feedback  # which a server does not need before
+
     found = []
     for feedback in KINDS:
         if feedback == "labels" and not _has_thumbs(store):
             continue  # pairs would give labels too, but less than they say
-        loaded = read_feedback([store.name], feedback)
+        loaded = read_feedback([store.place], feedback)
         found.append(_lesson(feedback, len(loaded.groups), loaded.accounting))
     return Lessons(found)
 
@@ -52,5 +56,5 @@ def _has_thumbs(store: Store) -> bool:
         )
 
 
-def _lesson(feedback: Feedback, groups: int, account: Accounting) -> Lesson:
+def _lesson(feedback: "Feedback", groups: int, account: "Accounting") -> Lesson:
     return Lesson(feedback, groups, account.read, account.used, account.deduplicated, dict(account.rejected))

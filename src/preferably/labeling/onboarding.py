@@ -137,7 +137,8 @@ def _qualification(visit: Visit, said: Mapping[int, str] | None = None, status_c
 def _round(visit: Visit) -> list[Tried]:
     items = visit.desk.project.qualification.items
     left = _tries_left(visit.person, visit.desk.project)
-    return [_tried(visit, f"try {left}", at, one) for at, one in enumerate(items)]
+    resets = len((visit.person.qualification or {}).get("resets", ()))
+    return [_tried(visit, f"try {left}" + " again" * resets, at, one) for at, one in enumerate(items)]
 
 
 def _tried(visit: Visit, what: str, at: int, example: Example) -> Tried:

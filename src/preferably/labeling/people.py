@@ -80,8 +80,7 @@ class People:
         """The code of a new invitation; for `person`, where given, it is a way back in. Raises `ConfigError`."""
         if role not in get_args(Role):
             raise ConfigError(f"A role is {', '.join(get_args(Role))}; got {role!r}.")
-        if labeler_group == SETTLED or len(labeler_group) > 60:
-            raise ConfigError(f"A group has a name of up to 60 characters, and not {SETTLED!r}; got {labeler_group!r}.")
+        _check_group(labeler_group)
         code, now = secrets.token_urlsafe(32), datetime.now(UTC)
         with self.store.writing() as connection:
             connection.execute(invitations.insert().values(
@@ -173,9 +172,14 @@ class People:
             raise NobodyError("There is no such person.")
         return found
 
-    def change(self, person: str, *, role: Role | None = None, active: bool | None = None) -> None:
-        """Give another role, or shut somebody out (all their sessions end) or let them in again. Raises `NobodyError`,
-        and `RefusedError` for the last admin who is in, and stays one."""
+    def change(
+        self, person: str, *, role: Role | None = None, active: bool | None = None, labeler_group: str | None = None
+    ) -> None:
+        """Give another role or group, or shut somebody out (all their sessions end) or let them in again. Judgments
+        keep the group that they were made in. Raises `NobodyError`, `ConfigError` for a group that cannot be, and
+        `RefusedError` for the last admin who is in, and stays one."""
+        if labeler_group is not None:
+            _check_group(labeler_group)
         with self.store.alone() as connection:  # two admins must not shut each other out
             found = self._by(connection, people.c.id == person)
             if found is None:
@@ -189,6 +193,8 @@ class People:
                 values["role"] = role
             if active is not None:
                 values["active"] = active
+            if labeler_group is not None:
+                values["labeler_group"] = labeler_group
             connection.execute(update(people).where(people.c.id == person).values(**values))
             if active is False:
                 connection.execute(update(sessions).where(sessions.c.person == person).values(revoked=True))
@@ -212,8 +218,23 @@ class People:
             if had >= tries or before.get("passed"):
                 return False
             now = {"version": version, "right": right, "asked": asked, "passed": passed, "at": _iso(), "tries": had + 1}
+            now["resets"] = before.get("resets", [])
             connection.execute(update(people).where(people.c.id == person).values(qualification=json.dumps(now)))
             return True
+
+    def try_again(self, person: str, by: str) -> None:
+        """Give new tries to somebody who failed in the qualification; that `by` (an id) did, and what the tries before
+        came to, stays on record. Raises `RefusedError` for somebody who has not failed, and `NobodyError`."""
+        with self.store.alone() as connection:
+            found = self._by(connection, people.c.id == person)
+            if found is None:
+                raise NobodyError("There is no such person.")
+            told = dict(found.qualification or {})
+            if told.get("passed") is not False:
+                raise RefusedError(f"{found.name} has not failed in the qualification: there is nothing to reset.")
+            before = told.pop("resets", [])
+            kept = {"resets": [*before, {"at": _iso(), "by": by, "was": told}]}
+            connection.execute(update(people).where(people.c.id == person).values(qualification=json.dumps(kept)))
 
     def open_invitations(self) -> list[RowMapping]:
         """Those that are good still: `id`, `role`, `labeler_group`, `made_by`, `ends_at`."""
@@ -272,6 +293,11 @@ def _person(row: Mapping[str, Any] | RowMapping) -> Person:
     about: dict[str, Any] = {name: row[name] for name in ABOUT}
     told = json.loads(row["qualification"]) if row["qualification"] else None
     return Person(**about, qualification=told, has_password=bool(row["password"]))
+
+
+def _check_group(name: str) -> None:
+    if name == SETTLED or len(name) > 60:
+        raise ConfigError(f"A group has a name of up to 60 characters, and not {SETTLED!r}; got {name!r}.")
 
 
 def _digest(secret: str) -> str:

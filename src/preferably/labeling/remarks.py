@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from preferably.feedback.worth import Worth
 from preferably.labeling.progress import Batch, Turns
 from preferably.labeling.project import Project
+
+if TYPE_CHECKING:
+    from preferably.feedback.worth import Worth
 
 LAPSED, FEWEST = 0.2, 20  # the share of turns that ran out, of so many, from which on it is said
 LOW = 0.5  # the share of gold done rightly, below which it is said where that is sure
@@ -21,7 +24,7 @@ class Remark:
 
 
 def remarks_of(
-    project: Project, worth: Worth | None, batches: Sequence[Batch], turns: Turns, filled: Mapping[str, int]
+    project: Project, worth: "Worth | None", batches: Sequence[Batch], turns: Turns, filled: Mapping[str, int]
 ) -> list[Remark]:
     """All there is to say, the grave first."""
     found = [] if worth is None else _of_labelers(worth)
@@ -49,7 +52,7 @@ def remarks_of(
     return sorted(found, key=lambda one: not one.grave)
 
 
-def _of_labelers(worth: Worth) -> list[Remark]:
+def _of_labelers(worth: "Worth") -> list[Remark]:
     found = [Remark(name or "(nobody named)", text, grave=True) for name, text in worth.findings]
     for one in worth.labelers:
         if one.gold and one.gold.interval.high < LOW:

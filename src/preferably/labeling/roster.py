@@ -3,16 +3,19 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import median
+from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select
 
-from preferably.feedback.labelers import Labeler
 from preferably.feedback.store.labeling_tables import sessions
 from preferably.feedback.store.store import Store
 from preferably.labeling.people import People, Person
 from preferably.labeling.progress import answers_of, golden_of, seconds_of
 from preferably.labeling.project import Project
 from preferably.statistics.shares import Share, share
+
+if TYPE_CHECKING:
+    from preferably.feedback.labelers import Labeler
 
 STATES = ("in", "reading", "qualifying", "not qualified", "shut out")
 
@@ -27,7 +30,7 @@ class Member:
     seconds: float | None  # median
     gold: Share | None
     seen: str  # when they last asked for a page; empty where they have no session any more
-    labeler: Labeler | None  # what their labels are worth
+    labeler: "Labeler | None"  # what their labels are worth
 
     @property
     def agrees(self) -> float | None:
@@ -40,7 +43,7 @@ class Member:
         return self.labeler.reliability.value if self.labeler and self.labeler.reliability else None
 
 
-def roster_of(store: Store, project: Project, labelers: Mapping[str, Labeler]) -> list[Member]:
+def roster_of(store: Store, project: Project, labelers: "Mapping[str, Labeler]") -> list[Member]:
     """Everybody, in the order in which they came; `labelers` are what labels are worth, by name."""
     answers, seconds, golden = answers_of(store), seconds_of(store), golden_of(store)
     with store.snapshot() as connection:

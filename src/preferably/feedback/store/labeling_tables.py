@@ -31,7 +31,8 @@ people = Table(
     Column("active", Boolean, nullable=False),
     Column("joined_at", String(32), nullable=False),
     Column("read", Text, nullable=False),  # the version of the guidelines that was read last
-    Column("qualification", Text, nullable=False),  # JSON: {"version", "right", "asked", "passed", "at"}; or empty
+    # JSON: {"version", "right", "asked", "passed", "at", "tries", "resets"} or, since a reset, "resets" alone; or empty
+    Column("qualification", Text, nullable=False),
 )
 
 invitations = Table(

@@ -74,6 +74,13 @@ def shown(url: URL) -> str:
     return url.set(drivername="postgresql").render_as_string(hide_password=True)
 
 
+def place_of(url: URL) -> str:
+    """What opens the same store again, in another process; with its password."""
+    if url.get_backend_name() == "sqlite":
+        return str(url.database)
+    return url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
 def reason(error: BaseException) -> str:
     """What the database said, in one line."""
     said = getattr(error, "orig", None) or error

@@ -26,7 +26,7 @@ from preferably.feedback.store.codec import (
     verdict_of,
 )  # fmt: skip
 from preferably.feedback.store.entry import Entry
-from preferably.feedback.store.opening import READING, opened, reason, shown
+from preferably.feedback.store.opening import READING, opened, place_of, reason, shown
 from preferably.feedback.store.tables import items, judgments
 
 MANY = 500  # values in one IN: SQLite takes 32,766 at most
@@ -42,6 +42,7 @@ class Store:
         """Open the store at a path or URL. Raises `ConfigError` and `DataError` (`opening.opened`)."""
         self.engine = opened(name, create=create)
         self.name = shown(self.engine.url)
+        self.place = place_of(self.engine.url)  # with the password, where there is one: never to be shown
         self._line = Lock()  # in which threads of this process stand that want to write alone
 
     def close(self) -> None:

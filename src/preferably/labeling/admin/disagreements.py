@@ -12,6 +12,7 @@ from preferably.feedback.store.store import Store
 from preferably.labeling.admin.frame import back, figures, page, query, whole
 from preferably.labeling.admin.listing import Listing, leaf_of
 from preferably.labeling.desk import Visit, seen_by
+from preferably.labeling.disputed import groups_in
 from preferably.labeling.project import Project
 from preferably.labeling.spoken import Spoken, letter, spoken_of
 
@@ -38,20 +39,23 @@ class Case:
 
 @seen_by("lead")
 def disagreements(visit: Visit) -> Response:
-    """Groups with unlike verdicts or a flag, the most doubtful first; those that wait, unless others are asked for."""
+    """Groups with unlike verdicts or a flag, the most doubtful first; those that wait, unless others are asked for.
+    Of questions with a known answer there is nothing to settle: they are counted."""
     told = figures(visit).worth()
-    found = told.value[1] if told.value else []
+    every = told.value[1] if told.value else []
+    found = [one for one in every if not one.gold]
     listing = Listing.of(query(visit), sorts=["doubt"], filters={"state": STATES})
     settled = settled_items(visit.desk.store)
     wants = listing.filters.get("state", "open") == "settled"
     done = [one for one in found if one.item in settled]
     chosen = done if wants else [one for one in found if one.item not in settled]
     leaf = leaf_of(chosen, listing, SIZE)
-    cases = cases_of(visit.desk.store, visit.desk.project, visit.person.id, {one.item: one.group for one in leaf.rows})
+    groups = groups_in(visit.desk.store, [one.item for one in leaf.rows])
+    cases = cases_of(visit.desk.store, visit.desk.project, visit.person.id, groups)
     return page(
         visit, "admin_disagreements.html", told=told, listing=listing, leaf=leaf, wants=wants,
         cases=[(one, cases[one.item]) for one in leaf.rows],
-        count={"open": len(found) - len(done), "settled": len(done)},
+        count={"open": len(found) - len(done), "settled": len(done), "gold": len(every) - len(found)},
     )  # fmt: skip
 
 

@@ -1,4 +1,5 @@
-"""`/admin/people`: who is here and how they do; inviting, roles, shutting out, forgetting. For admins alone."""
+"""`/admin/people`: who is here and how they do. Leads give labelers another group and new tries in the qualification;
+inviting, roles, shutting out and forgetting are for admins alone."""
 
 from functools import partial
 from typing import Any, get_args
@@ -29,9 +30,9 @@ FILTERS: dict[str, Any] = {
 }  # fmt: skip
 
 
-@seen_by("admin")
+@seen_by("lead")
 def people(visit: Visit) -> Response:
-    """Everybody, the invitations that are open, and the form for new ones."""
+    """Everybody; for admins the invitations that are open, and the form for new ones."""
     told = figures(visit).worth()
     worth = told.value[0] if told.value else None
     labelers = {one.name: one for one in worth.labelers} if worth else {}
@@ -51,7 +52,7 @@ def people(visit: Visit) -> Response:
     )  # fmt: skip
 
 
-@seen_by("admin")
+@seen_by("lead")
 def member(visit: Visit, person: str) -> Response:
     """One person, and what can be done."""
     found = visit.desk.people.named(person)
@@ -59,7 +60,13 @@ def member(visit: Visit, person: str) -> Response:
     worth = told.value[0] if told.value else None
     labelers = {one.name: one for one in worth.labelers} if worth else {}
     one = next(one for one in roster_of(visit.desk.store, visit.desk.project, labelers) if one.person.id == found.id)
-    return page(visit, "admin_person.html", one=one, told=told, roles=get_args(Role))
+    known = sorted({*visit.desk.project.quotas, *(other.labeler_group for other in visit.desk.people.all())} - {""})
+    resets = (found.qualification or {}).get("resets", [])
+    return page(
+        visit, "admin_person.html", one=one, told=told, roles=get_args(Role), known=known,
+        resets=[reset | {"by": visit.desk.people.named(reset["by"]).name} for reset in resets],
+        may=visit.person.may("admin") or found.role == "labeler",
+    )  # fmt: skip
 
 
 @seen_by("admin")
@@ -116,6 +123,19 @@ def role(visit: Visit, person: str) -> Response:
     return _do(visit, person, partial(visit.desk.people.change, role=wanted))  # type: ignore[arg-type]
 
 
+@seen_by("lead")
+def group(visit: Visit, person: str) -> Response:
+    """Give a labeler another group."""
+    found, wanted = _labeler(visit, person), " ".join(field(visit, "group").split())
+    return _do(visit, found.id, partial(visit.desk.people.change, labeler_group=wanted))
+
+
+@seen_by("lead")
+def requalify(visit: Visit, person: str) -> Response:
+    """Give a labeler who failed in the qualification new tries."""
+    return _do(visit, _labeler(visit, person).id, partial(visit.desk.people.try_again, by=visit.person.id))
+
+
 @seen_by("admin")
 def state(visit: Visit, person: str) -> Response:
     """Shut somebody out, or let them in again."""
@@ -143,6 +163,16 @@ def erase(visit: Visit, person: str) -> Response:
     erase_person(visit.desk.store, person)
     figures(visit).forget()
     return back(HERE)
+
+
+def _labeler(visit: Visit, person: str) -> Person:
+    """Somebody whose group and qualification are for whoever asks to change: leads see to labelers."""
+    found = visit.desk.people.named(person)
+    if not found.joined_at:
+        raise RefusedError("This person was erased; there is nothing to change any more.")
+    if found.role != "labeler" and not visit.person.may("admin"):
+        raise RefusedError(f"{found.name} is no labeler but {found.role}; an admin has to do that.")
+    return found
 
 
 def _other(visit: Visit, found: Person) -> Person:

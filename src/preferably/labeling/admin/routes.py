@@ -25,6 +25,8 @@ ROUTES = [
     _sent("/admin/people/invite", people.invite),
     _sent("/admin/people/{person:str}/link", people.link),
     _sent("/admin/people/{person:str}/role", people.role),
+    _sent("/admin/people/{person:str}/group", people.group),
+    _sent("/admin/people/{person:str}/requalify", people.requalify),
     _sent("/admin/people/{person:str}/state", people.state),
     _sent("/admin/people/{person:str}/forget", people.forget),
     _sent("/admin/people/{person:str}/erase", people.erase),
