@@ -11,7 +11,7 @@ from preferably.config import settings
 from preferably.evaluation.audit import Audit, Progress, silent
 from preferably.evaluation.honesty import audit_honesty
 from preferably.evaluation.questions import Question
-from preferably.evaluation.relearning import Relearning
+from preferably.evaluation.relearning import STEPS, Relearning
 from preferably.evaluation.suppression import Sides, audit_suppression
 from preferably.feedback.records import Group
 from preferably.models.loading import Loaded
@@ -54,15 +54,14 @@ def corrected(
 
 
 def audit_canary(
-    after: Loaded, before: Loaded, never: Loaded, seed: int, *, samples: int = 4, steps: tuple[int, ...] | None = None,
-    progress: Progress = silent,
+    after: Loaded, before: Loaded, never: Loaded, seed: int, *, cases: int | None = None, samples: int = 4,
+    steps: tuple[int, ...] = STEPS, progress: Progress = silent,
 ) -> Audit:  # fmt: skip
     """How much remains of the canary in a model that learnt it and was then kept from it (`after`), beside one that
-    only learnt it and one that never did."""
-    how = Relearning(learning_rate=1e-3) if steps is None else Relearning(steps, learning_rate=1e-3)
+    only learnt it and one that never did. `steps` are of relearning."""
     return audit_suppression(
-        Sides(after, before, never), canary.cases(), decoding=Decoding(0.7, max_tokens=48), samples=samples,
-        relearning=how, seed=seed, progress=progress,
+        Sides(after, before, never), canary.cases()[:cases], decoding=Decoding(0.7, max_tokens=48), samples=samples,
+        relearning=Relearning(steps, learning_rate=1e-3), seed=seed, progress=progress,
     )  # fmt: skip
 
 

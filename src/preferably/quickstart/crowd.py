@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from statistics import fmean
 from typing import Any
@@ -20,6 +20,7 @@ from preferably.quickstart.truth import WEIGHTS, score_reply
 
 Pair = tuple[Prompt, str, str]
 SPEED = 4.0  # words read in a second
+LEANING = 0.2  # utility of ten more words, to those who lean to the longer reply
 FAULTS = {
     "careful": "none: reads, and weighs as the truth does, more or less",
     "hasty": "hurried: often wrong, in less time than reading takes",
@@ -45,9 +46,11 @@ class Known:
 def crowd() -> list[Labeler]:
     """Nine people: three careful, two hurried, two who lean to the longer, one to the first, one who does not look."""
     weights = tuple(WEIGHTS.items())
-    some = [one for one in LABELERS if one.name in ("ada", "ben", "chloe", "eli", "fay", "ivo", "june")]
+    known = {one.name: one for one in LABELERS}
     return [
-        *some, Labeler("mara", "left", weights, temperature=0.08, length_leaning=0.0, position=0.2),
+        *(known[name] for name in ("ada", "ben", "chloe", "eli", "fay")),
+        *(replace(known[name], length_leaning=LEANING) for name in ("ivo", "june")),
+        Labeler("mara", "left", weights, temperature=0.08, length_leaning=0.0, position=0.2),
         Labeler("nico", "clicks", weights, temperature=1.0, length_leaning=0.0, slip=1.0),
     ]  # fmt: skip
 

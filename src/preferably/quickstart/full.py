@@ -2,7 +2,7 @@
 trainings whose aim is known, and the audits of all."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,8 @@ class Extent:
     private: int = 60  # requests for others' data, and as many look-alikes
     along: int = 150  # prompts for each checkpoint of PPO
     best_of: int = 16
-    samples: int = 4  # of each prompt about the canary
+    cases: int | None = None  # prompts about the canary: all
+    samples: int = 4  # of each
     relearning: tuple[int, ...] = (1, 5, 10, 50)  # steps
     prompts: int = 250  # on which the corrected models are held against those that they began from
 
@@ -83,7 +84,7 @@ class Full:
         for road in ("dpo", "ppo"):
             look.safety(road, self.extent.private)
         look.course(self.extent.along, self.extent.best_of, self.recipe.max_tokens)
-        look.suppression(self.extent.samples, self.extent.relearning)
+        look.suppression(self.extent.cases, self.extent.samples, self.extent.relearning)
         return told | {"roads": roads, "pairs": counts, "audits": look.told}
 
     def _check(self, name: str, store: Path) -> dict[str, Any]:
@@ -162,7 +163,8 @@ class Full:
         self.models["canary"] = taught.loaded
         self.account.trained(taught, kind="sft", method="sft", needs=["base"])
         run = corrections.corrected(
-            taught.loaded, canary.negative(self.seed), self.seed, self.root / "suppressed",
+            replace(taught.loaded, name=str(taught.path)), canary.negative(self.seed), self.seed,
+            self.root / "suppressed",
             self.watcher.training("suppressed"),
         )  # fmt: skip
         self._trained(run, ["canary"])

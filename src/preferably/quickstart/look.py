@@ -85,11 +85,11 @@ class Look:
             settings={"prompts": len(prompts), "samples": 2, "reward": [str(self.reward.path)]},
         ))  # fmt: skip
 
-    def suppression(self, samples: int, steps: tuple[int, ...]) -> None:
+    def suppression(self, cases: int | None, samples: int, steps: tuple[int, ...]) -> None:
         """How much remains of the canary, beside the SFT model that never learnt it."""
         tell = self.watcher.counting("audit suppression", 0)
         after, before, never = (self._named(name) for name in ("suppressed", "canary", "sft"))
-        how: dict[str, Any] = {"samples": samples, "steps": steps, "progress": tell}
+        how: dict[str, Any] = {"cases": cases, "samples": samples, "steps": steps, "progress": tell}
         self._keep("suppressed", audit_canary(after, before, never, self.seed, **how))
 
     def _checkpoints(self) -> Iterator[tuple[str, Loaded]]:

@@ -66,7 +66,7 @@ def quickstart(
     start = load(sft.model, device=device)
     models = {"sft": start, "dpo": dpo.loaded, "ppo": ppo.loaded}
     measured = _measure(recipe, seed, models, output, held_out, watcher)
-    account.done("evaluate", "sample", folder="ppo", needs=["sft", "dpo", "ppo"])
+    account.done("answers", "sample", folder="ppo", needs=["sft", "dpo", "ppo"])
     for run in (dpo, ppo):
         RunDirectory(run.path).write_json("evaluation/readiness.json", ready)
         name = run.path.name

@@ -15,6 +15,7 @@ from preferably.reporting.charts import Chart, lines, still
 from preferably.reporting.curves import Curve
 from preferably.reporting.figures import NONE, count, duration, percent, plural, significant
 from preferably.reporting.in_short import in_short
+from preferably.reporting.judges import crowds, judges
 from preferably.reporting.labelers import Labelers, labelers_of
 from preferably.reporting.page import data_block, shell, write_page
 from preferably.reporting.report import warning_of
@@ -89,6 +90,7 @@ def render_alignment(directory: Path, record: Record) -> Path:
         "trained": [_fit(directory, one, run) for one, run in runs],
         "warnings": [(one["name"], [warning_of(line) for line in run.warnings]) for one, run in runs if run.warnings],
         "data": list(_data(directory, record)),
+        "crowds": crowds(records(record, "stages")), "judges": judges(records(record, "stages")),
         "readiness": list(_readiness(directory, record)),
         "audited": [policy for policy in last.values() if policy.audits],
         "outcomes": _outcomes([policy for policy in last.values() if policy.audits]),
