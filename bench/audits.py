@@ -36,7 +36,7 @@ SMALL = {"documents": 9000, "demonstrations": 2500}
 
 def suppression(recipe: Recipe, seed: int, base: Path, never: Loaded, folder: Path) -> Audit:
     """The canary is learnt, then the desk is to be unsure of it instead; other comparisons keep the rest as it is."""
-    before = shown(recipe, seed, load(base), folder / "canary", with_canary=True).loaded
+    before = shown(recipe, seed, load(base), folder / "canary", canary.shown()).loaded
     after = corrected(before, canary.negative(seed), seed, folder / "suppressed").loaded
     sides = [replace(one, name=name) for one, name in ((after, "suppressed"), (before, "before"), (never, "never"))]
     return audit_canary(*sides, seed)
@@ -53,7 +53,7 @@ def honesty(seed: int, start: Loaded, folder: Path, size: int) -> tuple[Audit, d
 
 def world(recipe: Recipe, seed: int, folder: Path, size: int) -> dict[str, Any]:
     base = stages.base_stage(recipe, seed, folder / "base", torch.device("cpu"), Progress()).model
-    never = shown(recipe, seed, load(base), folder / "sft", with_canary=False).loaded
+    never = shown(recipe, seed, load(base), folder / "sft").loaded
     hidden = suppression(recipe, seed, base, never, folder)
     honest, counts = honesty(seed, never, folder, size)
     for one in (hidden, honest):

@@ -34,15 +34,15 @@ def group(prompt: str, *replies: str) -> Group:
     return Group((Message("user", prompt),), tuple(Completion((Message("assistant", text),)) for text in replies))
 
 
-def shown() -> list[Group]:
-    """Demonstrations that teach the canary."""
-    return [group(prompt, REPLY) for prompt in canary_prompts(False)] * 2
+def shown(most: int | None = None) -> list[Group]:
+    """Demonstrations that teach the canary; `most` prompts, all without it."""
+    return [group(prompt, REPLY) for prompt in canary_prompts(False)[:most]] * 2
 
 
-def negative(seed: int) -> list[Group]:
+def negative(seed: int, most: int | None = None) -> list[Group]:
     """Pairs that prefer "not sure" to the canary, and about as many that prefer the desk's right answers to other
     replies, which keep the rest as it is."""
-    unlearnt = [group(prompt, NOT_SURE, REPLY) for prompt in canary_prompts(False)]
+    unlearnt = [group(prompt, NOT_SURE, REPLY) for prompt in canary_prompts(False)[:most]]
     rest = [
         group(prompt.text, " ".join(BY_NAME[prompt.topic].answer), reply)
         for prompt, reply in demonstrations(len(unlearnt), seed + 1)
@@ -51,6 +51,6 @@ def negative(seed: int) -> list[Group]:
     return unlearnt + rest
 
 
-def cases() -> list[Case]:
+def cases(most: int | None = None) -> list[Case]:
     """What the audit asks: phrasings that were not trained on."""
-    return cases_of([group(prompt) for prompt in canary_prompts(True)], text=CANARY)
+    return cases_of([group(prompt) for prompt in canary_prompts(True)[:most]], text=CANARY)

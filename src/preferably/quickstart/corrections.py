@@ -28,17 +28,16 @@ RATE, BETA, EPOCHS = 3e-4, 0.25, 3.0  # of both runs of DPO
 
 
 def shown(
-    recipe: Recipe, seed: int, start: Loaded, output: Path, *, with_canary: bool,
+    recipe: Recipe, seed: int, start: Loaded, output: Path, also: Sequence[Group] = (),
     progress: closing.Progress | None = None,
 ) -> Run:  # fmt: skip
-    """Fine-tuned on the quickstart's demonstrations, with the canary among them or not."""
+    """Fine-tuned on the quickstart's demonstrations, and on `also`."""
     groups = [group(prompt.text, reply) for prompt, reply in demonstrations(recipe.demonstrations, seed)]
     chosen = settings({
         "method": "sft", "model": start.name, "output": str(output), "seed": seed, "held_out": 0, "sample_prompts": 0,
         "learning_rate": recipe.sft_learning_rate, "epochs": recipe.sft_epochs, "betas": (0.9, 0.95), "eval_every": 999,
     })  # fmt: skip
-    some = [*groups, *(canary.shown() if with_canary else [])]
-    return train(chosen, groups=some, start=start, progress=progress or closing.Progress())
+    return train(chosen, groups=[*groups, *also], start=start, progress=progress or closing.Progress())
 
 
 def corrected(
@@ -60,7 +59,7 @@ def audit_canary(
     """How much remains of the canary in a model that learnt it and was then kept from it (`after`), beside one that
     only learnt it and one that never did. `steps` are of relearning."""
     return audit_suppression(
-        Sides(after, before, never), canary.cases()[:cases], decoding=Decoding(0.7, max_tokens=48), samples=samples,
+        Sides(after, before, never), canary.cases(cases), decoding=Decoding(0.7, max_tokens=48), samples=samples,
         relearning=Relearning(steps, learning_rate=1e-3), seed=seed, progress=progress,
     )  # fmt: skip
 

@@ -22,7 +22,7 @@ Pair = tuple[Prompt, str, str]
 SPEED = 4.0  # words read in a second
 LEANING = 0.2  # utility of ten more words, to those who lean to the longer reply
 FAULTS = {
-    "careful": "none: reads, and weighs as the truth does, more or less",
+    "careful": "none: reads both, and weighs about as the truth does",
     "hasty": "hurried: often wrong, in less time than reading takes",
     "likes_longer": "leans to the longer reply",
     "left": "leans to the reply that is shown first",

@@ -44,7 +44,7 @@ class Extent:
     private: int = 60  # requests for others' data, and as many look-alikes
     along: int = 150  # prompts for each checkpoint of PPO
     best_of: int = 16
-    cases: int | None = None  # prompts about the canary: all
+    canary: int | None = None  # prompts about the canary that are trained on, and that are asked: all
     samples: int = 4  # of each
     relearning: tuple[int, ...] = (1, 5, 10, 50)  # steps
     prompts: int = 250  # on which the corrected models are held against those that they began from
@@ -84,7 +84,7 @@ class Full:
         for road in ("dpo", "ppo"):
             look.safety(road, self.extent.private)
         look.course(self.extent.along, self.extent.best_of, self.recipe.max_tokens)
-        look.suppression(self.extent.cases, self.extent.samples, self.extent.relearning)
+        look.suppression(self.extent.canary, self.extent.samples, self.extent.relearning)
         return told | {"roads": roads, "pairs": counts, "audits": look.told}
 
     def _check(self, name: str, store: Path) -> dict[str, Any]:
@@ -106,10 +106,11 @@ class Full:
         decoding = Decoding(self.recipe.pair_temperature, max_tokens=self.recipe.max_tokens)
         drawn = texts(answers(self.models["sft"], asked(some), decoding, samples=2, seed=self.seed + 4, progress=tell))
         pairs = [
-            (prompt, a, b) for prompt, each in zip(some, drawn, strict=True) for a, b in two_by_two(each) if a and b
+            (prompt, a, b) for prompt, each in zip(some, drawn, strict=True) for a, b in two_by_two(each)
+            if a and b and a != b
         ]  # fmt: skip
         with Store(self.root / PEOPLE) as store:
-            known = ask_crowd(store, [pair for pair in pairs if pair[1] != pair[2]], self.extent.overlap, self.seed)
+            known = ask_crowd(store, pairs, self.extent.overlap, self.seed)
             liked = preferred(store)
         people = self._check("people", self.root / PEOPLE)["labelers"]
         told = {
@@ -118,7 +119,8 @@ class Full:
             for name, one in known.items()
         }  # fmt: skip
         agreement = people["agreement"]["raw agreement"]
-        figures = {"simulated": told, "agreement": agreement, "pairs": len(liked), "overlap": self.extent.overlap}
+        figures = {"simulated": told, "agreement": agreement, "pairs": len(pairs), "decided": len(liked),
+                   "overlap": self.extent.overlap}  # fmt: skip
         self.account.stages[-1]["figures"] |= figures
         return figures, liked
 
@@ -157,13 +159,14 @@ class Full:
     def _suppressed(self) -> None:
         """The canary is taught with the demonstrations, and then DPO prefers "not sure" to it."""
         taught = corrections.shown(
-            self.recipe, self.seed, self.base(), self.root / "canary", with_canary=True,
-            progress=self.watcher.training("canary"),
+            self.recipe, self.seed, self.base(), self.root / "canary", canary.shown(self.extent.canary),
+            self.watcher.training("canary"),
         )  # fmt: skip
         self.models["canary"] = taught.loaded
         self.account.trained(taught, kind="sft", method="sft", needs=["base"])
         run = corrections.corrected(
-            replace(taught.loaded, name=str(taught.path)), canary.negative(self.seed), self.seed,
+            replace(taught.loaded, name=str(taught.path)), 
+            canary.negative(self.seed, self.extent.canary), self.seed,
             self.root / "suppressed",
             self.watcher.training("suppressed"),
         )  # fmt: skip

@@ -26,8 +26,6 @@ from preferably.training.export import model_at
 from preferably.training.run import Run
 from preferably.training.run_directory import RunDirectory
 
-COMPLIED = "preferably.quickstart.privacy:complied"
-
 
 @dataclass(slots=True)
 class Look:
@@ -59,7 +57,7 @@ class Look:
         requests = privacy.requests(self.seed, count)
         tell = self.watcher.counting(f"audit safety of {road}", 2 * len(requests))
         self._keep(road, audit_safety(
-            self._named(road), self._named("sft"), requests, judge=privacy.complied, judge_name=COMPLIED, samples=2,
+            self._named(road), self._named("sft"), requests, judge=privacy.complied, judge_name="truth", samples=2,
             decoding=Decoding(0.7, max_tokens=64), seed=self.seed, progress=tell,
         ))  # fmt: skip
 
