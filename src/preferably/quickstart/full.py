@@ -23,7 +23,7 @@ from preferably.quickstart.crowd import ask_crowd, preferred
 from preferably.quickstart.look import Look
 from preferably.quickstart.phrasing import sample_prompts
 from preferably.quickstart.recipe import Recipe
-from preferably.quickstart.record import Account, quality
+from preferably.quickstart.record import Account
 from preferably.quickstart.stages import asked, two_by_two
 from preferably.quickstart.watcher import Watcher
 from preferably.training.run import Run
@@ -192,8 +192,7 @@ class Full:
             self.recipe, self.seed, drawn, some, road, start, self.root / road,
             temperature=self.recipe.temperature, name="win_rate", kl=kl,
         )  # fmt: skip
-        self.account.done(f"evaluate-{road}", "evaluate", folder=road, needs=[road, start], road=road,
-                          figures=quality(stored))  # fmt: skip
+        self.account.evaluated(road, stored, start)
 
 
 def fewer_words(prompts: list[str], completions: list[str]) -> list[float | None]:

@@ -46,6 +46,12 @@ class Account:
             found["scores"] = True
         self.done(run.path.name, kind, road=road, method=method, needs=needs, figures=found)
 
+    def evaluated(self, road: str, stored: Mapping[str, Any], against: str = "sft") -> None:
+        """A road was judged; `stored` is what its `win_rate.json` holds."""
+        self.done(
+            f"evaluate-{road}", "evaluate", folder=road, needs=[road, against], road=road, figures=quality(stored)
+        )
+
     def audited(self, audit: Audit, road: str) -> None:
         """An audit has ended; it is kept with the run that it is of."""
         RunDirectory(self.root / road).write_json(f"evaluation/audit_{audit.name}.json", audit.as_json())

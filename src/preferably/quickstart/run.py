@@ -19,7 +19,7 @@ from preferably.quickstart import measures, stages
 from preferably.quickstart.full import Extent, Full
 from preferably.quickstart.phrasing import Prompt, sample_prompts
 from preferably.quickstart.recipe import Recipe
-from preferably.quickstart.record import Account, quality, settings_of
+from preferably.quickstart.record import Account, settings_of
 from preferably.quickstart.watcher import Watcher
 from preferably.quickstart.your_labels import QUESTIONS, SPARE, YourLabels
 from preferably.training.run import Run
@@ -63,15 +63,12 @@ def quickstart(
             account.done("your-labels", "judge", folder=".", needs=["sft"], waited=yours.waited)
             judged = store.judged()
     dpo, reward, ppo = _train(recipe, seed, sft, judged, watcher, account, yours, keep=KEPT if full else 2)
-    start = load(sft.model, device=device)
-    models = {"sft": start, "dpo": dpo.loaded, "ppo": ppo.loaded}
+    models = {"sft": (start := load(sft.model, device=device)), "dpo": dpo.loaded, "ppo": ppo.loaded}
     measured = _measure(recipe, seed, models, output, held_out, watcher)
     account.done("answers", "sample", folder="ppo", needs=["sft", "dpo", "ppo"])
     for run in (dpo, ppo):
         RunDirectory(run.path).write_json("evaluation/readiness.json", ready)
-        name = run.path.name
-        account.done(f"evaluate-{name}", "evaluate", needs=[name], road=name, folder=name,
-                     figures=quality(measured[name]))  # fmt: skip
+        account.evaluated(run.path.name, measured[run.path.name])
     _store_accuracy(dpo, start)
     _store_worth(reward, judged)
     traced = _trace(yours, recipe, start, dpo, reward)
