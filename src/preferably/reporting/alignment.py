@@ -99,6 +99,7 @@ def render_alignment(directory: Path, record: Record) -> Path:
         "asked": [_asked(one) for one in records(record, "asked")],
         "seconds": duration(finite(record, "seconds")),
         "stages": [_done(one) for one in records(record, "stages")],
+        "by_hand": any(text(one, "command") for one in records(record, "stages")),
         "limits": list(shortcomings(record, directory)),
         "settings": [(name, result.fact(value)) for name, value in flat(_listed(part(record, "settings")))],
         "path": str(directory / "align.json"),
@@ -240,9 +241,11 @@ def read_findings(folder: Path) -> Record:
     return part(read_object(folder / "findings.json", problems), "findings")
 
 
-def _readiness(directory: Path, record: Record) -> Iterator[tuple[str, str]]:
+def _readiness(directory: Path, record: Record) -> Iterator[tuple[str, list[tuple[str, str]]]]:
     for one in _stages(record, "ready"):
-        yield from result.readiness(read_object(directory / one["folder"] / "readiness.json", []))
+        found = list(result.readiness(read_object(directory / one["folder"] / "readiness.json", [])))
+        if found:
+            yield text(one, "name"), found
 
 
 def _asked(one: Record) -> list[str]:

@@ -27,7 +27,6 @@ class Person:
     told: str
     interval: str
     held: str  # whether the interval holds what is true
-    findings: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +48,8 @@ def judges(stages: Iterable[Record]) -> list[Judge]:
             told = tuple(
                 (text(each, "name"), text(each, "outcome"), text(each, "words")) for each in records(own, "findings")
             )
-            found.append(Judge(text(own, "judge"), text(own, "outcome"), text(own, "verdict"), told))
+            verdict = text(own, "verdict").removeprefix("Not sure: ")  # the outcome stands before it
+            found.append(Judge(text(own, "judge"), text(own, "outcome"), verdict[:1].upper() + verdict[1:], told))
     return found
 
 
@@ -73,5 +73,4 @@ def _person(name: str, record: Record) -> Person:
     return Person(
         name, text(record, "fault"), percent(right, 0), NONE if value is None else percent(value, 0),
         "" if span is None else f"{percent(span[0], 0)} to {percent(span[1], 0)}", held,
-        tuple(str(each) for each in record.get("findings") or ()),
     )  # fmt: skip
