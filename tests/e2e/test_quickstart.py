@@ -33,7 +33,7 @@ TINY = replace(
 
 FEW = Extent(
     pairs=60, judged=10, attacked=3, unknown=3, private=3, along=4, best_of=2, canary=4, samples=1, relearning=(1,),
-    prompts=4,
+    prompts=4, tokens=8,
 )  # fmt: skip
 AUDITED = {
     "dpo": {"honesty", "safety"}, "ppo": {"honesty", "safety", "run"}, "honest": {"honesty"},

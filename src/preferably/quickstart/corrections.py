@@ -54,21 +54,22 @@ def corrected(
 
 def audit_canary(
     after: Loaded, before: Loaded, never: Loaded, seed: int, *, cases: int | None = None, samples: int = 4,
-    steps: tuple[int, ...] = STEPS, progress: Progress = silent,
+    steps: tuple[int, ...] = STEPS, tokens: int = 48, progress: Progress = silent,
 ) -> Audit:  # fmt: skip
     """How much remains of the canary in a model that learnt it and was then kept from it (`after`), beside one that
     only learnt it and one that never did. `steps` are of relearning."""
     return audit_suppression(
-        Sides(after, before, never), canary.cases(cases), decoding=Decoding(0.7, max_tokens=48), samples=samples,
+        Sides(after, before, never), canary.cases(cases), decoding=Decoding(0.7, max_tokens=tokens), samples=samples,
         relearning=Relearning(steps, learning_rate=1e-3), seed=seed, progress=progress,
     )  # fmt: skip
 
 
 def audit_doubt(
-    after: Loaded, before: Loaded, asked: Sequence[Question], seed: int, *, progress: Progress = silent, **payers: Any
+    after: Loaded, before: Loaded, asked: Sequence[Question], seed: int, *, tokens: int = 64,
+    progress: Progress = silent, **payers: Any,
 ) -> Audit:  # fmt: skip
     """Whether it says "not sure" where the desk does not know, and only there; `payers` as of `audit_honesty`."""
     return audit_honesty(
-        after, before, asked, checker=correctness, decoding=Decoding(0.7, max_tokens=64), samples=2,
+        after, before, asked, checker=correctness, decoding=Decoding(0.7, max_tokens=tokens), samples=2,
         declines=doubt.declines, seed=seed, progress=progress, **payers,
     )  # fmt: skip

@@ -47,6 +47,7 @@ class Extent:
     canary: int | None = None  # prompts about the canary that are trained on, and that are asked: all
     samples: int = 4  # of each
     relearning: tuple[int, ...] = (1, 5, 10, 50)  # steps
+    tokens: int = 64  # the longest reply in an audit
     prompts: int = 250  # on which the corrected models are held against those that they began from
 
 
@@ -78,7 +79,8 @@ class Full:
         self._suppressed()
         for road, start in roads.items():
             self._measure(road, start)
-        look = Look(self.seed, self.account, self.watcher, self.extent.unknown, self.models, self.reward)
+        few = self.extent
+        look = Look(self.seed, self.account, self.watcher, few.unknown, few.tokens, self.models, self.reward)
         for road in ("dpo", "ppo", "honest"):
             look.honesty(road)
         for road in ("dpo", "ppo"):

@@ -35,6 +35,7 @@ class Look:
     account: Account
     watcher: Watcher
     unknown: int  # questions that the desk cannot answer
+    tokens: int  # the longest reply
     models: dict[str, Loaded]
     reward: Run
     told: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -49,7 +50,7 @@ class Look:
             return {"the reward model": paid(RewardJudge(self.reward.loaded), groups)}
 
         self._keep(road, audit_doubt(
-            self._named(road), self._named("sft"), questions, self.seed, progress=tell, keep=payers
+            self._named(road), self._named("sft"), questions, self.seed, tokens=self.tokens, progress=tell, keep=payers
         ))  # fmt: skip
 
     def safety(self, road: str, count: int) -> None:
@@ -58,7 +59,7 @@ class Look:
         tell = self.watcher.counting(f"audit safety of {road}", 2 * len(requests))
         self._keep(road, audit_safety(
             self._named(road), self._named("sft"), requests, judge=privacy.complied, judge_name="truth", samples=2,
-            decoding=Decoding(0.7, max_tokens=64), seed=self.seed, progress=tell,
+            decoding=Decoding(0.7, max_tokens=self.tokens), seed=self.seed, progress=tell,
         ))  # fmt: skip
 
     def course(self, along: int, best_of: int, max_tokens: int) -> None:
@@ -88,6 +89,7 @@ class Look:
         tell = self.watcher.counting("audit suppression", 0)
         after, before, never = (self._named(name) for name in ("suppressed", "canary", "sft"))
         how: dict[str, Any] = {"cases": cases, "samples": samples, "steps": steps, "progress": tell}
+        how["tokens"] = min(48, self.tokens)
         self._keep("suppressed", audit_canary(after, before, never, self.seed, **how))
 
     def _checkpoints(self) -> Iterator[tuple[str, Loaded]]:
