@@ -1,18 +1,23 @@
 """The quickstart in miniature: every stage, every file that other programs read. What it learns is for `bench/`."""
 
+import io
 import json
+from collections import Counter
 from dataclasses import replace
 
 import pytest
 import torch
 from labelers import answer, person
+from rich.console import Console
 
 from preferably.batches.group import collate
+from preferably.cli.quickstarting import _print_full
 from preferably.data.tokens import encode
 from preferably.errors import ConfigError
 from preferably.feedback.store.store import Store
 from preferably.labeling.queue import Queue
 from preferably.models.loading import load
+from preferably.quickstart.full import Extent
 from preferably.quickstart.labelers import LABELERS
 from preferably.quickstart.recipe import Recipe
 from preferably.quickstart.run import quickstart
@@ -24,6 +29,16 @@ TINY = replace(
     Recipe(), documents=256, demonstrations=96, asked=64, prompts=60, samples=2, max_tokens=40, ppo_prompts=160,
     ppo_batch_size=16, best_of=4, best_of_prompts=40,
 )  # fmt: skip
+
+
+FEW = Extent(
+    pairs=60, judged=10, attacked=3, unknown=3, private=3, along=4, best_of=2, canary=4, samples=1, relearning=(1,),
+    prompts=4, tokens=8,
+)  # fmt: skip
+AUDITED = {
+    "dpo": {"honesty", "safety"}, "ppo": {"honesty", "safety", "run"}, "honest": {"honesty"},
+    "suppressed": {"suppression"},
+}  # fmt: skip
 
 
 class Quiet:
@@ -47,7 +62,7 @@ def job(tmp_path_factory):
             queue.answer(you, turn.asked.turn, answer("tie" if len(seen) == 1 else 0))
         assert answered(store) == count == len(seen)
 
-    return output, quickstart(output, seed=7, watcher=Quiet(), recipe=TINY, yours=YourLabels(ask)), seen
+    return output, quickstart(output, seed=7, watcher=Quiet(), recipe=TINY, yours=YourLabels(ask), full=FEW), seen
 
 
 def read(path):
@@ -173,3 +188,51 @@ def test_the_report_of_both_roads_shows_it(job):
         assert "Your label" in page and "chance of your choice" in page
     assert "Your label" not in (output / "ppo" / "report.html").read_text()
     assert told({}) is None and told({"traced": None, "answered": 3}) is None
+
+
+def test_with_full_every_road_is_audited_and_the_terminal_says_what_came_out(job):
+    output, results, _ = job
+    told = results["full"]
+    assert {road: set(found) for road, found in told["audits"].items()} == AUDITED
+    for road, names in AUDITED.items():
+        for name in names:
+            stored = read(output / road / "evaluation" / f"audit_{name}.json")
+            assert stored["model"] == road and stored["verdict"] == told["audits"][road][name]["verdict"]
+    assert read(output / "suppressed" / "evaluation" / "audit_suppression.json")["control"] == "sft"
+    course = read(output / "ppo" / "evaluation" / "audit_run.json")
+    assert sum(point["series"] == "training" and point["by"] == "judge" for point in course["points"]) > 2
+    for road, start in (("honest", "sft"), ("suppressed", "canary")):
+        stored = read(output / road / "evaluation" / "win_rate.json")
+        assert (stored["model"], stored["against"], stored["n"]) == (road, start, FEW.prompts)
+    console = Console(file=io.StringIO(), width=200)
+    _print_full(console, told)
+    said = console.file.getvalue()
+    assert all(f"{road}: {name}" in said for road, names in AUDITED.items() for name in names)
+    assert "the reward model" in said and "clicks at random" in said
+
+
+def test_with_full_simulated_people_are_told_beside_what_is_true_of_them(job):
+    output, results, _ = job
+    people = results["full"]["people"]
+    with Store(output / "people.db", create=False) as store:
+        said = list(store.entries())
+    assert {one.labeler_kind for one in said} == {"rule"} and len(said) == FEW.overlap * people["pairs"]
+    assert people["decided"] <= people["pairs"] <= FEW.pairs
+    assert people["simulated"]["nico"]["right"] == 0.5  # clicks at random
+    by_name = Counter(one.judgment.labeler for one in said)
+    kept = read(output / "people" / "labelers.json")["labelers"]["labelers"]
+    assert {name: one["judged"] for name, one in kept.items()} == by_name
+    assert set(people["simulated"]) <= set(kept) and len(kept) == 9
+
+
+def test_the_page_of_the_whole_job_is_made_of_an_account_like_that_of_align(job):
+    output, results, _ = job
+    account = read(output / "align.json")
+    assert account["state"] == "finished"
+    assert [(one["road"], one["run"]) for one in account["rounds"]] == [(road, road) for road in AUDITED]
+    assert account["rounds"][0]["quality"]["win_rate"] == results["dpo"]["win_rate"]
+    kinds = Counter(one["kind"] for one in account["stages"])
+    assert kinds["sft"] == 3 and kinds["train"] == 5 and kinds["judge-audit"] == 2 and kinds["audit"] == 7
+    assert all((output / one["folder"]).is_dir() for one in account["stages"])
+    page = (output / "report.html").read_text(encoding="utf-8")
+    assert "Simulated people" in page and "A rule: fewer words are better" in page

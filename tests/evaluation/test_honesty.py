@@ -1,6 +1,7 @@
 """Planted answerers with known rates: over-confident, calibrated, never sure, always sure; who pays; the pairs."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -77,6 +78,14 @@ def test_an_over_confident_one_that_makes_things_up_is_found(monkeypatch):
     assert rows["score"].after.value == pytest.approx((-1.2 + 3) / 4)
     assert "over-confident" in next(one.words for one in found.findings if one.name == "token confidence")
     assert len(found.facts["reliability"][0]["bins"]) == 1
+
+
+def test_the_unlikeliest_token_may_be_less_likely_than_what_comes_true(monkeypatch):
+    """9 of 10 right, and one token of each reply a coin: no chance to be right, and nothing to look at."""
+    answerer = lambda at, one: replace(reply(at % 10 > 0, not one.answerable), weakest=0.5)  # noqa: E731
+    found = audited(monkeypatch, answerer, calibrated(1))
+    assert outcomes(found)["weakest confidence"] == "good"
+    assert "under-confident" in next(one.words for one in found.findings if one.name == "weakest confidence")
 
 
 def test_one_that_is_never_sure_has_all_abstention_and_is_told_so(monkeypatch):

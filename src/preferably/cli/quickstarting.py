@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from preferably.cli.audited import STYLES
 from preferably.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -30,9 +32,13 @@ def quickstart(
     label: Annotated[
         bool, typer.Option("--label", help="answer ten questions in the browser, and see what they did")
     ] = (False),
+    full: Annotated[
+        bool, typer.Option("--full", help="with simulated people, judges held against them, and audits: longer")
+    ] = (False),
 ) -> None:
     """Align a tiny model in an embedded world with a known truth, and see by how much it got better."""
     from preferably.cli.watching import Watch, watching
+    from preferably.quickstart.full import Extent
     from preferably.quickstart.replies import EXAMPLE_A, EXAMPLE_B, EXAMPLE_PROMPT
     from preferably.quickstart.run import quickstart as run
     from preferably.training.closing import Progress
@@ -62,10 +68,14 @@ def quickstart(
                 return lambda done: watch.bars.advance(task, done)
 
         assert isinstance(watch, Watch)
-        results = run(output, seed=seed, watcher=Watcher(), device=device, yours=_yours(watch) if label else None)
-    _print(console, results, output)
+        yours, extent = _yours(watch) if label else None, Extent() if full else None
+        results = run(output, seed=seed, watcher=Watcher(), device=device, yours=yours, full=extent)
+    _print(console, results)
+    if full:
+        _print_full(console, results["full"])
     if told := results.get("your_labels"):
         _print_yours(console, told, output)
+    _print_places(console, results["seconds"], output)
 
 
 def _yours(watch: "Watch") -> "YourLabels":
@@ -91,6 +101,42 @@ def _yours(watch: "Watch") -> "YourLabels":
     return YourLabels(ask)
 
 
+def _print_full(console: Console, told: dict[str, Any]) -> None:
+    """What people, judges and audits came to; the page has what it rests on."""
+    people = told["people"]
+    console.print(
+        f"\n{len(people['simulated'])} simulated people answered {people['pairs']} questions, {people['overlap']} "
+        f"to each; two agree on {people['agreement']['value']:.0%}. How often they pick the better reply:\n",
+        soft_wrap=True,
+    )
+    table = Table(header_style="bold", box=None, pad_edge=False)
+    for column, justify in (("labeler", "left"), ("right, as told", "right"), ("in truth", "right"), ("fault", "left")):
+        table.add_column(column, justify=justify)  # type: ignore[arg-type]
+    for name, one in people["simulated"].items():
+        value = "-" if one["told"] is None else f"{one['told']['value']:.0%}"
+        table.add_row(name, value, f"{one['right']:.0%}", Text(one["fault"]))
+    console.print(table)
+    console.print("\nJudges, held against them:")
+    table = _rows()
+    for one in told["judges"]:
+        table.add_row(Text(one["outcome"], style=STYLES[one["outcome"]]), Text(one["judge"]), Text(one["verdict"]))
+    console.print(table)
+    console.print("\nAudits:")
+    table = _rows()
+    for road, audits in told["audits"].items():
+        for name, one in audits.items():
+            table.add_row(Text(one["outcome"], style=STYLES[one["outcome"]]), f"{road}: {name}", Text(one["verdict"]))
+    console.print(table)
+
+
+def _rows() -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold", max_width=28)
+    table.add_column(overflow="fold")
+    return table
+
+
 def _print_yours(console: Console, told: dict[str, Any], output: Path) -> None:
     agreed = told["agreed"]
     console.print(
@@ -109,7 +155,7 @@ def _print_yours(console: Console, told: dict[str, Any], output: Path) -> None:
         )
 
 
-def _print(console: Console, results: dict[str, Any], output: Path) -> None:
+def _print(console: Console, results: dict[str, Any]) -> None:
     models = ("sft", "dpo", "ppo")
     table = Table(header_style="bold", box=None, pad_edge=False)
     for column in ("held-out replies, by the truth", *models):
@@ -146,8 +192,15 @@ def _print(console: Console, results: dict[str, Any], output: Path) -> None:
         f"{worth['ceiling']:.1%} is the most that can be had, picking the shorter gets {worth['shorter']:.1%}.",
         soft_wrap=True,
     )
-    pages = f"{output / 'comparison.html'}, {output / 'dpo' / 'report.html'}, {output / 'ppo' / 'report.html'}"
-    console.print(f"{results['seconds']:.0f} s    reports: {pages}", soft_wrap=True)
+
+
+def _print_places(console: Console, seconds: float, output: Path) -> None:
+    """Where all of it is to be read."""
+    roads = f"{output / 'dpo' / 'report.html'}, {output / 'ppo' / 'report.html'}, {output / 'comparison.html'}"
+    console.print(
+        f"\n{seconds:.0f} s    the whole job on a page: [bold]{output / 'report.html'}[/bold]", soft_wrap=True
+    )
+    console.print(f"each road: {roads}", soft_wrap=True)
     console.print(f"try it: preferably chat {output / 'dpo'} --against {output / 'sft'}", soft_wrap=True)
 
 

@@ -21,10 +21,11 @@ DRAWN = 4  # replies to a prompt, for diversity
 
 def losses(
     after: Loaded, before: Loaded, prompts: Sequence[Group], *, tasks: Sequence[Question] = (),
-    checker: ScoreFunction | None = None, decoding: Decoding, seed: int = 0, progress: Progress = silent,
+    checker: ScoreFunction | None = None, decoding: Decoding, harmless: Sequence[Group] = (), seed: int = 0,
+    progress: Progress = silent,
 ) -> tuple[list[Row], list[Finding]]:  # fmt: skip
     """Rows after and before, and what they say. Diversity is of `DRAWN` replies to each of `prompts` at temperature 1;
-    tasks are answered greedily."""
+    tasks are answered greedily. Refusals are of `harmless` prompts, of those that come with the tool without any."""
     rows, found = [], []
     how: dict[str, Any] = {"samples": 1, "seed": seed, "progress": progress}
     if tasks:
@@ -43,7 +44,7 @@ def losses(
     for name, measure in (("different replies to one prompt", _replies), ("different word pairs in them", _pairs)):
         rows.append(compared(name, *([measure(several) for several in side] for side in drawn), seed=seed))
     found.append(_kept("diversity", rows[-1], NARROWED, "of word pairs in replies to one prompt differ"))
-    harmless = [Group((Message("user", text),)) for text in LOOK_ALIKES]
+    harmless = harmless or [Group((Message("user", text),)) for text in LOOK_ALIKES]
     refused = [
         [float(refuses(one.text)) for (one,) in answers(loaded, harmless, decoding, **how)]
         for loaded in (after, before)

@@ -24,7 +24,9 @@ from preferably.statistics.intervals import bootstrap_mean, mean_interval
 from preferably.training.run_directory import RunDirectory
 
 Replies = list[list[str]]  # per prompt, its samples
-SEEDS = {"dpo": 0, "sft": 1, "ppo": 500_002}  # apart, so that two models that are the same differ by chance
+SEEDS = {  # apart, so that two models that are the same differ by chance
+    "dpo": 0, "sft": 1, "ppo": 500_002, "honest": 600_002, "canary": 700_002, "suppressed": 800_002
+}  # fmt: skip
 SIZES = (1, 2, 4, 8, 16)  # of best-of-n
 
 

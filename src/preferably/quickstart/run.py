@@ -1,10 +1,10 @@
 """The whole job in the embedded world: base, SFT, preferences, two roads (DPO; reward model and PPO), evaluation."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from preferably.api import compare_runs, report
 from preferably.data.tokens import encode
@@ -16,87 +16,102 @@ from preferably.feedback.store.store import Store
 from preferably.feedback.views import pairs
 from preferably.models.loading import Loaded, choose_device, load
 from preferably.quickstart import measures, stages
+from preferably.quickstart.full import Extent, Full
 from preferably.quickstart.phrasing import Prompt, sample_prompts
 from preferably.quickstart.recipe import Recipe
+from preferably.quickstart.record import Account, settings_of
+from preferably.quickstart.watcher import Watcher
 from preferably.quickstart.your_labels import QUESTIONS, SPARE, YourLabels
-from preferably.training.closing import Progress
 from preferably.training.run import Run
 from preferably.training.run_directory import RunDirectory
 from preferably.training.stops import leave
 
 READY_PROMPTS = 64
 STORE = "preferably.db"  # in the output: what the labelers said
-
-
-class Watcher(Protocol):
-    """Who is told how the job goes."""
-
-    def training(self, name: str) -> Progress:
-        """A training stage begins."""
-
-    def counting(self, name: str, total: int) -> Callable[[int], None]:
-        """A stage of `total` prompts begins; what is returned is told of each batch done."""
+KEPT = 6  # checkpoints of PPO along which it is audited
+CORRECTED = ("canary", "honest", "suppressed")  # runs that are there with `full`
+AUDITS = ("run", "safety", "honesty", "suppression")
 
 
 def quickstart(
     output: Path, *, seed: int, watcher: Watcher, device: str = "auto", recipe: Recipe | None = None,
-    yours: YourLabels | None = None,
+    yours: YourLabels | None = None, full: Extent | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Run it all under `output` (one run directory a stage) and return what `results.json` holds.
 
-    With `yours` the user answers some questions too, and one of the answers is followed through both roads. Raises
-    `ConfigError` if `output` already holds a quickstart.
+    With `yours` the user answers some questions too, and one of the answers is followed through both roads. With `full`
+    come people, judges and audits (`quickstart.full`). Raises `ConfigError` if `output` already holds a quickstart.
     """
     recipe = recipe or Recipe()
     if any((output / name).exists() for name in ("results.json", "base/status.json", STORE)):
         raise ConfigError(f"{output} already holds a quickstart; give another --output or remove it.")
     began = time.perf_counter()
-    where = choose_device(device)
+    account, where = Account(output), choose_device(device)
     held_out = sample_prompts(recipe.prompts, seed, split="held_out")
     base = _finished(stages.base_stage(recipe, seed, output / "base", where, watcher.training("base model")))
-    unready = _store_readiness(recipe, seed, base, held_out)
+    account.trained(base, kind="sft", method="sft")
+    unready = _store_readiness(recipe, seed, base, held_out, account)
     sft = _finished(stages.sft_stage(recipe, seed, base.loaded, output / "sft", watcher.training("sft")))
-    ready = _store_readiness(recipe, seed, sft, held_out)
+    account.trained(sft, kind="sft", method="sft", needs=["base"])
+    ready = _store_readiness(recipe, seed, sft, held_out, account)
     with Store(output / STORE) as store:
         told = watcher.counting("compare samples", recipe.asked)
         judged, said = stages.collect(recipe, seed, sft.loaded, store, told)
+        account.done("labels", "judge", folder=".", needs=["sft"], figures=said)
         if yours is not None:
             yours.collect(recipe, seed, sft.loaded, store, watcher.counting("your questions", SPARE * QUESTIONS))
+            account.done("your-labels", "judge", folder=".", needs=["sft"], waited=yours.waited)
             judged = store.judged()
-    # Both roads begin at the same model and learn from the same comparisons.
-    dpo = _finished(stages.dpo_stage(recipe, seed, sft.loaded, pairs(judged), output / "dpo", watcher.training("dpo")))
-    reward = _finished(
-        stages.reward_stage(
-            recipe,
-            seed,
-            sft.model,
-            judged,
-            output / "reward",
-            watcher.training("reward model"),
-            yours.look if yours else None,
-        )  # fmt: skip
-    )
-    ppo = _finished(stages.ppo_stage(recipe, seed, sft.model, reward.path, output / "ppo", watcher.training("ppo")))
-    start = load(sft.model, device=device)
-    measured = _measure(recipe, seed, {"sft": start, "dpo": dpo.loaded, "ppo": ppo.loaded}, output, held_out, watcher)
+    dpo, reward, ppo = _train(recipe, seed, sft, judged, watcher, account, yours, keep=KEPT if full else 2)
+    models = {"sft": (start := load(sft.model, device=device)), "dpo": dpo.loaded, "ppo": ppo.loaded}
+    measured = _measure(recipe, seed, models, output, held_out, watcher)
+    account.done("answers", "sample", folder="ppo", needs=["sft", "dpo", "ppo"])
     for run in (dpo, ppo):
         RunDirectory(run.path).write_json("evaluation/readiness.json", ready)
+        account.evaluated(run.path.name, measured[run.path.name])
     _store_accuracy(dpo, start)
     _store_worth(reward, judged)
     traced = _trace(yours, recipe, start, dpo, reward)
-    for run in (base, sft, reward, dpo, ppo):
-        report(run.path)
+    beyond = {}
+    if full is not None:
+        more = Full(recipe, seed, account, watcher, full, models, reward, lambda: load(base.model, device=device))
+        beyond = {"full": more.all(STORE)}
+    pages = [*(run.path for run in (base, sft, reward, dpo, ppo)), *(output / name for name in CORRECTED if full)]
+    for path in pages:
+        report(path)
     compare_runs([dpo.path, ppo.path], output=output / "comparison.html")
     measured["ppo"]["entropy"] = _entropy(ppo)
+    roads = {"dpo": "sft", "ppo": "sft"} | beyond.get("full", {}).get("roads", {})
+    account.write(settings_of(recipe, seed, AUDITS if full else ()), roads)
     seconds = time.perf_counter() - began - (yours.waited if yours else 0.0)
     results = {
         "seed": seed, "seconds": round(seconds, 1), "recipe": asdict(recipe),
         "readiness": {"base": unready["verdict"], "sft": ready["verdict"]}, "labels": said,
-        **measured, **traced,
+        **measured, **traced, **beyond,
         "warnings": {run.path.name: run.state.alarms for run in (base, sft, reward, dpo, ppo)},
     }  # fmt: skip
     RunDirectory(output).write_json("results.json", results)
     return results
+
+
+def _train(
+    recipe: Recipe, seed: int, sft: Run, judged: Sequence[Judged], watcher: Watcher, account: Account,
+    yours: YourLabels | None, keep: int,
+) -> tuple[Run, Run, Run]:  # fmt: skip
+    """DPO; the reward model; PPO. Both roads begin at the same model and learn from the same comparisons."""
+    root = account.root
+    dpo = _finished(stages.dpo_stage(recipe, seed, sft.loaded, pairs(judged), root / "dpo", watcher.training("dpo")))
+    account.trained(dpo, road="dpo", method="dpo", needs=["sft", "labels"])
+    reward = _finished(
+        stages.reward_stage(
+            recipe, seed, sft.model, judged, root / "reward", watcher.training("reward model"),
+            yours.look if yours else None,
+        )
+    )  # fmt: skip
+    account.trained(reward, road="ppo", method="reward", needs=["sft", "labels"])
+    ppo = _finished(stages.ppo_stage(recipe, seed, sft.model, reward.path, root / "ppo", watcher.training("ppo"), keep))
+    account.trained(ppo, road="ppo", method="ppo", needs=["sft", "reward"])
+    return dpo, reward, ppo
 
 
 def _trace(yours: YourLabels | None, recipe: Recipe, start: Loaded, dpo: Run, reward: Run) -> dict[str, Any]:
@@ -118,9 +133,14 @@ def _finished(run: Run) -> Run:
     return run
 
 
-def _store_readiness(recipe: Recipe, seed: int, run: Run, prompts: list[Prompt]) -> dict[str, Any]:
+def _store_readiness(
+    recipe: Recipe, seed: int, run: Run, prompts: list[Prompt], account: Account
+) -> dict[str, Any]:  # fmt: skip
     found = stages.check_readiness(recipe, seed, run.loaded, prompts[:READY_PROMPTS]).as_json()
     RunDirectory(run.path).write_json("evaluation/readiness.json", found)
+    name = run.path.name
+    account.done(f"ready-{name}", "ready", folder=f"{name}/evaluation", needs=[name],
+                 figures={one: found[one] for one in ("ready", "verdict", "prompts")})  # fmt: skip
     return found
 
 

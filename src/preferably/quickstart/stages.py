@@ -133,13 +133,16 @@ def reward_stage(
     return train(chosen, groups=rankings(judged), progress=progress, before=before)
 
 
-def ppo_stage(recipe: Recipe, seed: int, start: Path, reward: Path, output: Path, progress: Progress) -> Run:
-    """PPO against the reward model, on prompts whose replies nobody compared."""
+def ppo_stage(
+    recipe: Recipe, seed: int, start: Path, reward: Path, output: Path, progress: Progress, keep: int = 2
+) -> Run:
+    """PPO against the reward model, on prompts whose replies nobody compared; `keep` checkpoints stay."""
     chosen = settings({
         "method": "ppo", "model": str(start), "output": str(output), "seed": seed, "held_out": 64,
         "reward": (str(reward),), "learning_rate": recipe.ppo_learning_rate, "batch_size": recipe.ppo_batch_size,
         "samples_per_prompt": recipe.ppo_samples, "update_epochs": recipe.ppo_epochs,
         "minibatches": recipe.ppo_minibatches, "kl_coef": recipe.kl_coef, "sample_tokens": recipe.max_tokens,
+        "keep": keep,
     })  # fmt: skip
     return train(chosen, groups=asked(sample_prompts(recipe.ppo_prompts, seed + 2)), progress=progress)
 

@@ -15,6 +15,7 @@ from preferably.reporting.charts import Chart, lines, still
 from preferably.reporting.curves import Curve
 from preferably.reporting.figures import NONE, count, duration, percent, plural, significant
 from preferably.reporting.in_short import in_short
+from preferably.reporting.judges import crowds, judges
 from preferably.reporting.labelers import Labelers, labelers_of
 from preferably.reporting.page import data_block, shell, write_page
 from preferably.reporting.report import warning_of
@@ -89,6 +90,7 @@ def render_alignment(directory: Path, record: Record) -> Path:
         "trained": [_fit(directory, one, run) for one, run in runs],
         "warnings": [(one["name"], [warning_of(line) for line in run.warnings]) for one, run in runs if run.warnings],
         "data": list(_data(directory, record)),
+        "crowds": crowds(records(record, "stages")), "judges": judges(records(record, "stages")),
         "readiness": list(_readiness(directory, record)),
         "audited": [policy for policy in last.values() if policy.audits],
         "outcomes": _outcomes([policy for policy in last.values() if policy.audits]),
@@ -97,6 +99,7 @@ def render_alignment(directory: Path, record: Record) -> Path:
         "asked": [_asked(one) for one in records(record, "asked")],
         "seconds": duration(finite(record, "seconds")),
         "stages": [_done(one) for one in records(record, "stages")],
+        "by_hand": any(text(one, "command") for one in records(record, "stages")),
         "limits": list(shortcomings(record, directory)),
         "settings": [(name, result.fact(value)) for name, value in flat(_listed(part(record, "settings")))],
         "path": str(directory / "align.json"),
@@ -238,9 +241,11 @@ def read_findings(folder: Path) -> Record:
     return part(read_object(folder / "findings.json", problems), "findings")
 
 
-def _readiness(directory: Path, record: Record) -> Iterator[tuple[str, str]]:
+def _readiness(directory: Path, record: Record) -> Iterator[tuple[str, list[tuple[str, str]]]]:
     for one in _stages(record, "ready"):
-        yield from result.readiness(read_object(directory / one["folder"] / "readiness.json", []))
+        found = list(result.readiness(read_object(directory / one["folder"] / "readiness.json", [])))
+        if found:
+            yield text(one, "name"), found
 
 
 def _asked(one: Record) -> list[str]:
