@@ -66,13 +66,19 @@ def posterior(
     _, sizes, directions = np.linalg.svd(rows, full_matrices=False)
     directions = directions[sizes > sizes.max(initial=0.0) * NOTHING]  # the best weights lie where gaps do
     inside = rows @ directions.T
-    found = (_under(spread, inside, sure, each, directions) for spread in spreads)
+    found: list[Posterior] = []
+    begun = np.zeros(len(directions))
+    for spread in spreads:
+        found.append(_under(spread, inside, sure, each, directions, begun))
+        begun = directions @ found[-1].mean  # near to the next one's
     return max(found, key=lambda one: one.evidence)
 
 
-def _under(spread: float, rows: Floats, sure: Floats, each: Floats, directions: Floats) -> Posterior:
-    """The posterior under one spread, in the `directions` that `rows` [m, r] are turned to."""
-    precision, mean = spread**-2, np.zeros(rows.shape[1])
+def _under(
+    spread: float, rows: Floats, sure: Floats, each: Floats, directions: Floats, mean: Floats
+) -> Posterior:  # fmt: skip
+    """The posterior under one spread, in the `directions` that `rows` [m, r] are turned to; sought from `mean` on."""
+    precision = spread**-2
 
     def height(weights: Floats) -> float:
         odds = rows @ weights
