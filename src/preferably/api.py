@@ -90,12 +90,8 @@ def fit_reward(
     model: str | Path, *, data: str | Path | Sequence[str | Path] | Sequence[Group], output: str | Path,
     progress: Progress | None = None, **options: Any,
 ) -> tuple[Fitted, RewardReport | None]:  # fmt: skip
-    """Fit a reward that is linear in what `model` sees, into the run directory `output`: more than training makes of a
-    few hundred verdicts, in seconds. Also what it is worth on the part of the data that was held out, if any was.
-
-    `options` are those settings of `train` that say what is read and where. Raises a `PreferablyError` for anything
-    that you can mend.
-    """
+    """Fit a reward that is linear in what `model` sees, to a few hundred verdicts, into the run directory `output`; and
+    what it is worth on the part that was held out. `options` are those settings of `train` that say what is read."""
     chosen, groups = _chosen("reward", model, data, output, options)
     fitted = fit(chosen, groups=groups or None, progress=progress)
     if not fitted.held_out:

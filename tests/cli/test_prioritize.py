@@ -106,6 +106,7 @@ def test_by_chance_and_again_with_the_same_seed(place):
     (2, "Give --model", ()),
     (2, "--by doubt goes with --model", ("--by", "uncertainty", "--model", "m")),
     (2, "--by doubt goes with --model", ("--by", "doubt", "--reward", "r")),
+    (2, "leave it out", ("--noise", "0.2", "--model", "m")),
     (2, "either --model or --reward", ("--model", "m", "--reward", "r")),
     (2, "uncertainty only", ("--reward", "r")),
     (2, "r was given twice", ("--reward", "r", "--reward", "r")),

@@ -33,7 +33,9 @@ def prioritize(
     by: Annotated[
         str | None, typer.Option(help="doubt (--model), information or uncertainty (--reward), or random")
     ] = None,
-    noise: Annotated[float, typer.Option(min=0, max=0.99, help="the share of verdicts that say nothing")] = NOISE,
+    noise: Annotated[
+        float | None, typer.Option(min=0, max=0.99, help=f"share of verdicts that say nothing (--reward) [{NOISE}]")
+    ] = None,
     seed: Annotated[int, typer.Option(help="of a random order")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps")] = "auto",
 ) -> None:
@@ -43,7 +45,7 @@ def prioritize(
 
     rewards = reward or []
     by = by or ("doubt" if model else "information")
-    _check(by, model, rewards)
+    _check(by, model, rewards, noise)
     console = Console(highlight=False)
     with Store(store, create=False) as opened:
         found = open_tasks(opened, batch)
@@ -73,12 +75,14 @@ def prioritize(
         _show(console, [(task.group, one) for task, one in first], "doubt" if by == "doubt" else "nats")
 
 
-def _check(by: str, model: str | None, rewards: list[str]) -> None:
+def _check(by: str, model: str | None, rewards: list[str], noise: float | None) -> None:
     """Refuse what does not go together, before anything is opened or loaded."""
     if by not in WAYS:
         raise ConfigError(f"--by is {', '.join(WAYS[:-1])} or {WAYS[-1]}; got {by!r}.")
     if by == "random" and (model or rewards):
         raise ConfigError("A random order needs no model; leave --model and --reward out, or give another --by.")
+    if noise is not None and not rewards:
+        raise ConfigError("--noise is of verdicts that reward models foresee; give it with --reward, or leave it out.")
     if model and rewards:
         raise ConfigError("Give either --model or --reward: they are two ways of knowing what is not known yet.")
     if by != "random" and not (model or rewards):
@@ -98,8 +102,8 @@ def _check(by: str, model: str | None, rewards: list[str]) -> None:
 
 
 def _selected(
-    store: "Store", groups: "list[Group]", by: Any, model: str | None, rewards: list[str], noise: float, seed: int,
-    device: str, console: Console,
+    store: "Store", groups: "list[Group]", by: Any, model: str | None, rewards: list[str], noise: float | None,
+    seed: int, device: str, console: Console,
 ) -> "Selected":  # fmt: skip
     if by == "random":
         from preferably.feedback.selection import drawn
@@ -112,7 +116,7 @@ def _selected(
 
     if model is None:
         loaded = [load_reward(name, device=device) for name in rewards]
-        selected = by_ensemble(loaded, groups, by, noise=noise)
+        selected = by_ensemble(loaded, groups, by, noise=NOISE if noise is None else noise)
     else:
         loaded = [load(model_directory(model), device=device)]
         selected = by_doubt(loaded[0], groups, rankings(store.judged()), seed=seed)
