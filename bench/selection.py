@@ -9,7 +9,7 @@ asks for it. Every figure is of a reward that was fitted (`reward fit`) to as ma
     label   how often it agrees with a labeler drawn at random, expected over their known chances
 
 `doubt` is `judging.selection.by_doubt` with the SFT model, which looks again every 50 labels and begins with the first
-100 of `random`. `apart` knows what nobody can know: it draws from the quarter of the pairs that are furthest apart by
+100 of `random`. `apart` knows what nobody can know: it draws from the third of the pairs that are furthest apart by
 the truth, on which labelers are mostly right. `needed` is the share of random's labels with which a way has the
 accuracy that random has at a size, by the mean over seeds (straight in the logarithm of labels), with a bootstrap
 interval over seeds. `trained` are reward models all of whose weights were trained on the labels of `random`
@@ -44,7 +44,7 @@ STEP, DRAWS = 50, 2  # labels between two looks, and orders and sets of answers 
 WAYS = ("random", "doubt", "apart")
 EPOCHS = 4.0  # few labels take more passes than the quickstart's 8,500; the same for all
 GOAL = 0.6
-FAR = 0.75  # the quantile of what pairs differ by in truth, above which `apart` draws
+FAR = 2 / 3  # the quantile of what pairs differ by in truth, above which `apart` draws
 SMOKE = {
     "POOL": 200,
     "REPLIES": 2,
@@ -208,7 +208,10 @@ class Asking:
         rows: list[dict[str, float]] = []
         for size in sizes:
             while len(asked) < size:
-                asked += self.more(asked, min(STEP, size - len(asked)))
+                found = self.more(asked, min(STEP, size - len(asked)))
+                if not found:
+                    raise SystemExit(f"{self.by} has {len(asked)} pairs to ask about; expected {size}.")
+                asked += found
             rows.append(self.worth(asked, trains))
         return rows
 
@@ -219,13 +222,14 @@ def one_seed(recipe: Any, start: Path, seed: int, trains: bool, work: Path, size
 
     file = work / f"fitted-{seed}.json"
     row: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"seed": seed}
-    if "doubt" in row and ("trained" in row or not trains):
+    if set(WAYS) <= set(row) and ("trained" in row or not trains):
         return row
     world = World(recipe, load(start, device="cpu"), seed, sizes)
     row |= {"pairs": len(world.pairs), "held_out_pairs": len(world.held), "ceiling": world.ceiling}
     if trains and "trained" not in row:
         row["trained"] = Asking(world, start, "random", work / f"run-{seed}").curve(sizes["TRAINED"], trains=True)
-    for by in WAYS if "doubt" not in row else ():
+        file.write_text(json.dumps(row), encoding="utf-8")
+    for by in (by for by in WAYS if by not in row):
         curves = []
         for draw in range(DRAWS):
             world.answer(draw)
@@ -235,7 +239,7 @@ def one_seed(recipe: Any, start: Path, seed: int, trains: bool, work: Path, size
             for each in zip(*curves, strict=True)
         ]
         print(f"seed {seed} {by}: " + " ".join(f"{one['truth']:.3f}" for one in row[by]), flush=True)
-    file.write_text(json.dumps(row), encoding="utf-8")
+        file.write_text(json.dumps(row), encoding="utf-8")
     return row
 
 
