@@ -41,6 +41,8 @@ from preferably.training.closing import Progress
 from preferably.training.disk import telling
 from preferably.training.export import Export
 from preferably.training.export import export as export_run
+from preferably.training.fitting import Fitted
+from preferably.training.fitting import fit_reward as fit
 from preferably.training.plan import Plan
 from preferably.training.plan import plan as plan_run
 from preferably.training.run import Run
@@ -82,6 +84,19 @@ def train(
         else:
             report(run.path)
     return run
+
+
+def fit_reward(
+    model: str | Path, *, data: str | Path | Sequence[str | Path] | Sequence[Group], output: str | Path,
+    progress: Progress | None = None, **options: Any,
+) -> tuple[Fitted, RewardReport | None]:  # fmt: skip
+    """Fit a reward that is linear in what `model` sees, to a few hundred verdicts, into the run directory `output`; and
+    what it is worth on the part that was held out. `options` are those settings of `train` that say what is read."""
+    chosen, groups = _chosen("reward", model, data, output, options)
+    fitted = fit(chosen, groups=groups or None, progress=progress)
+    if not fitted.held_out:
+        return fitted, None
+    return fitted, evaluate_reward(fitted.path, data=fitted.path / "held_out.jsonl", output=fitted.path)
 
 
 def plan(

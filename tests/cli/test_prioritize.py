@@ -68,10 +68,11 @@ def judged(folder, count):
     command("import", "judged.jsonl")
 
 
-def test_by_the_states_of_one_model(place, tiny_model_directory):
+def test_by_what_the_verdicts_leave_open(place, tiny_model_directory):
     judged(place, 90)
     said = command("prioritize", "--batch", "first", "--model", tiny_model_directory, "--device", "cpu")
-    assert "6 tasks of the batch first are asked in the order of what they would tell, by 90 pairs judged" in said
+    assert "6 tasks of the batch first are asked in the order of how unsure it is which is the better" in said
+    assert "one, by 90 verdicts so far." in said
     assert "1 keep their place: a model could not read them" in said
     first = said.partition("asked first")[2].split(" what is ")[1].split("?")[0]
     asked = priorities(place)
@@ -82,7 +83,7 @@ def test_by_the_states_of_one_model(place, tiny_model_directory):
 
 def test_by_chance_as_long_as_there_are_few_verdicts(place, tiny_model_directory):
     said = command("prioritize", "--batch", "first", "--model", tiny_model_directory, "--device", "cpu")
-    assert "in the order of chance: 0 pairs were judged so far, too few to tell what is not known." in said
+    assert "in the order of chance: there are 0 verdicts so far, too few to tell what is not known." in said
 
 
 def test_by_reward_models(place, reward_models):
@@ -101,8 +102,11 @@ def test_by_chance_and_again_with_the_same_seed(place):
 
 
 @pytest.mark.parametrize("code, message, arguments", [
-    (2, "--by is information, uncertainty or random", ("--by", "luck", "--model", "m")),
-    (2, "needs --model", ()),
+    (2, "--by is doubt, information, uncertainty or random", ("--by", "luck", "--model", "m")),
+    (2, "Give --model", ()),
+    (2, "--by doubt goes with --model", ("--by", "uncertainty", "--model", "m")),
+    (2, "--by doubt goes with --model", ("--by", "doubt", "--reward", "r")),
+    (2, "leave it out", ("--noise", "0.2", "--model", "m")),
     (2, "either --model or --reward", ("--model", "m", "--reward", "r")),
     (2, "uncertainty only", ("--reward", "r")),
     (2, "r was given twice", ("--reward", "r", "--reward", "r")),

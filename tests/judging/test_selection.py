@@ -1,6 +1,6 @@
-"""Which groups to ask about, by planted scores and states."""
+"""Which groups to ask about, by planted scores and features."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import log
 
 import numpy as np
@@ -10,7 +10,7 @@ import torch
 from preferably.errors import ConfigError, DataError
 from preferably.feedback.records import Completion, Group, Message
 from preferably.judging import selection
-from preferably.judging.selection import by_ensemble, by_states
+from preferably.judging.selection import by_doubt, by_ensemble
 
 
 @dataclass
@@ -69,56 +69,55 @@ def test_one_reward_model_gives_uncertainty_alone():
     assert by_ensemble([model], [group("unreadable", "a")], "uncertainty").priorities == [None]
 
 
-# States: the first direction is what labelers were asked about, the second one is not known yet.
+# What a model sees: the first number is what labelers were asked about, the second one is not known yet.
 
-STATES = {"left": [-1.0, 0, 0], "right": [1.0, 0, 0], "up": [0, 1.0, 0], "down": [0, -1.0, 0], "mid": [0.0, 0, 0]}
+SEEN = {"left": [-1.0, 0], "right": [1.0, 0], "up": [0, 1.0], "down": [0, -1.0], "mid": [0.0, 0], "far": [9.0, 0]}
 
 
 def read(_, groups):
     return [
         None
         if any(one.text == "unreadable" for one in group.completions)
-        else np.array([STATES[one.text] for one in group.completions])
+        else np.array([[*SEEN[one.text], 0, 0, 0] for one in group.completions])
         for group in groups
     ]
 
 
-SAID = [group("right", "left")] * 60 + [group("left", "right")] * 20  # as many as it takes
+def verdict(better, worse, ranks=(1, 2)):
+    return replace(group(better, worse), ranks=ranks)
 
 
-def chosen(said, by="information", **more):
-    asked = [group("left", "right"), group("up", "down"), group("unreadable", "up"), group("up", "mid", "down")]
-    return by_states(None, asked, said, by, read=read, **more)
+SAID = [verdict("right", "left")] * 60 + [verdict("left", "right")] * 19 + [verdict("up", "mid", (1, 1))]
+
+
+def chosen(said, **more):
+    asked = [group("left", "right", prompt="1"), group("up", "down", prompt="2"), group("unreadable", "up")]
+    asked += [group("up", "mid", "right", prompt="3"), group("mid", "mid", prompt="4")]
+    return by_doubt(None, asked, said, read=read, **more)
 
 
 def test_too_few_verdicts_leave_it_to_chance():
-    found = chosen([*SAID[:79], group("up", "unreadable")], seed=3)
+    found = chosen([*SAID[:79], verdict("up", "unreadable")], seed=3)
     assert found.by_chance and found.verdicts == 79 and found.priorities[2] is None
-    assert sorted(one for one in found.priorities if one is not None) == pytest.approx([1 / 3, 2 / 3, 1])
+    assert sorted(one for one in found.priorities if one is not None) == pytest.approx([0.25, 0.5, 0.75, 1])
     assert found == chosen(SAID[:79], seed=3)
 
 
 def test_what_verdicts_have_told_is_not_asked_again():
-    found = chosen(SAID, ahead=0)
+    """Of up and down nobody said which is better: a coin. Right is better than left, nearly for sure."""
+    found = chosen(SAID)
     assert found.verdicts == 80 and not found.by_chance and found.priorities[2] is None
-    assert found.priorities[0] < found.priorities[1] / 10
-    turned = chosen([group("up", "down"), group("down", "up")] * 40, ahead=0)
-    assert turned.priorities[1] < turned.priorities[0]
+    assert found.priorities[1] == pytest.approx(0.5) and found.priorities[0] < 0.001
+    # Right looks best of three, and the one that is the likeliest to be better is up.
+    assert 0.001 < found.priorities[3] < 0.5 and found.priorities[4] == 0
 
 
-def test_what_is_chosen_first_makes_its_like_tell_less():
-    found, alone = chosen(SAID), chosen(SAID, ahead=0)
-    first, second = sorted((1, 3), key=lambda at: -alone.priorities[at])  # both are about up and down
-    assert found.priorities[first] == alone.priorities[first]
-    assert found.priorities[second] < alone.priorities[second]
-
-
-def test_uncertainty_of_states_falls_with_verdicts():
-    found = chosen([group("right", "left")] * 90, by="uncertainty", noise=0)
-    assert found.priorities[0] < found.priorities[1] / 2 and found.priorities[2] is None
+def test_pairs_of_one_prompt_take_turns():
+    asked = [group("up", "down"), group("up", "mid"), group("down", "mid", prompt="another")]
+    assert by_doubt(None, asked, SAID, read=read).priorities == pytest.approx([0.5, 0.25, 0.5])
 
 
 def test_a_model_that_tells_nothing_apart_is_refused():
     with pytest.raises(DataError, match="all completions of a prompt are the same"):
-        by_states(None, [group("up", "up"), group("mid", "mid")], SAID, "information", read=read)
-    assert by_states(None, [group("unreadable", "up")], [], "information", read=read).priorities == [None]
+        by_doubt(None, [group("up", "down")], [verdict("up", "up")] * 80, read=read)
+    assert by_doubt(None, [group("unreadable", "up")], [], read=read).priorities == [None]

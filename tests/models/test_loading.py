@@ -8,8 +8,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from preferably.batches.group import collate
 from preferably.errors import ModelError
-from preferably.models.loading import choose_compute, choose_device, frozen_copy, load, save
-from preferably.models.policy import Policy
+from preferably.models.loading import choose_compute, choose_device, load, save
+from preferably.models.policy import Policy, frozen_copy
 
 SHAPES = [(5, [4, 7]), (1, [1, 3])]
 

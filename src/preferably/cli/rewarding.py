@@ -1,7 +1,7 @@
-"""`preferably reward explain`, and what `evaluate --reward-model` prints."""
+"""`preferably reward fit` and `explain`, and what `evaluate --reward-model` prints."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -16,8 +16,33 @@ if TYPE_CHECKING:
     from preferably.evaluation.rewards import RewardReport
     from preferably.statistics.shares import Share
 
-app = typer.Typer(help="Look into a reward model.", no_args_is_help=True)
+app = typer.Typer(help="Fit a reward model to few verdicts, or look into one.", no_args_is_help=True)
 COLOURS = {3: "on green4", 2: "on dark_green", 1: "green", -1: "red", -2: "on dark_red", -3: "on red3"}
+
+
+@app.command("fit")
+def fit(
+    model: Annotated[str, typer.Option(help="a language model, which stays as it is: the SFT model, say")],
+    data: Annotated[list[str], typer.Option(help="comparisons: a file, or a store; may be given again")],
+    output: Annotated[Path, typer.Option(help="run directory to write")],
+    held_out: Annotated[float, typer.Option(min=0, help="share of prompts to hold out, or a count from 1 on")] = 0.1,
+    aggregate: Annotated[str, typer.Option(help="how several labelers' verdicts count: majority or posterior")] = (
+        "majority"
+    ),
+    seed: Annotated[int, typer.Option(help="of what is held out")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps")] = "auto",
+) -> None:
+    """Fit a reward to a few hundred verdicts, in seconds: linear in the states and log-probs of a language model."""
+    from preferably import api
+    from preferably.cli.watching import watching
+
+    with watching() as watch:
+        how: dict[str, Any] = {"held_out": held_out, "aggregate": aggregate, "seed": seed, "device": device}
+        fitted, report = api.fit_reward(model, data=data, output=output, progress=watch.training("reward fit"), **how)
+    console = Console(highlight=False)
+    if report is not None:
+        show(report)
+    console.print(f"fitted to {fitted.verdicts:,} comparisons\nmodel   {fitted.model}", soft_wrap=True)
 
 
 @app.command("explain")

@@ -14,8 +14,8 @@ import numpy as np
 from preferably.data.tokens import encode_prompts
 from preferably.errors import DataError, PreferablyError
 from preferably.feedback.records import Group
-from preferably.models.loading import Loaded, weights_digest
-from preferably.models.policy import Policy
+from preferably.models.loading import Loaded
+from preferably.models.policy import Policy, weights_digest
 from preferably.models.sampler import Decoding, Sample
 from preferably.training.run_directory import RunDirectory
 

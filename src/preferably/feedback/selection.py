@@ -12,11 +12,11 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtr
 
 Floats = NDArray[np.float64]
 
 NOISE = 0.1  # the chance that a verdict says nothing: people who compare agree on about three of four pairs
-AHEAD = 1000  # groups that are chosen with regard to each other
 
 
 def verdicts(scores: ArrayLike, noise: float = NOISE) -> Floats:
@@ -60,50 +60,20 @@ def disagreement(scores: ArrayLike, noise: float = NOISE) -> Floats:
     return found
 
 
-def information(scores: ArrayLike, factor: ArrayLike, noise: float = NOISE, ahead: int = AHEAD) -> Floats:
-    """[n]: what each verdict would tell about all groups, once those with a higher figure were given: the share of the
-    mean variance of the log-odds of two completions of a group that it takes away.
+def doubt(ahead: ArrayLike, deviation: ArrayLike) -> Floats:
+    """[...]: the chance that the one of two that is `ahead` of the other by so many nats, 0 or more, is the worse one,
+    where the `deviation` of that lead is known: 1/2 at most, and 0 where nothing can be learnt as the two are alike.
 
-    The reward of completion k of group i is uncertain: normal with mean `scores` [n, K] and covariance
-    factor[i, k] . factor[j, l] with that of completion l of group j, `factor` [n, K, r]. Chosen greedily, up to
-    `ahead` groups; what is left has what it would take away after these. So nothing is asked that the answers before it
-    tell, nor what is odd and tells about itself alone. A figure is never above the one chosen before it; of equal ones
-    the first group comes first.
-
-    By the Fisher information in the last layer of a reward model as Shen et al. 2025 (https://arxiv.org/abs/2502.04354),
-    of the predictions that matter as Bickford Smith et al. 2023 (https://arxiv.org/abs/2304.08151) rather than of the
-    weights: V-optimal design. What many verdicts tell together, not each alone, is the point of BatchBALD (Kirsch et
-    al. 2019, https://arxiv.org/abs/1906.08158).
+    How sure the sign is, and not how much a verdict would tell about all rewards: what is far from everything tells
+    most about itself, and a reward that is not quite linear is led astray by it (bench/LOG.md). Source: uncertainty
+    sampling, of a classifier Lewis and Gale 1994 (https://arxiv.org/abs/cmp-lg/9407020), in units of what is not known.
     """
-    means, parts = np.asarray(scores, dtype=np.float64), np.asarray(factor, dtype=np.float64)
-    chances = verdicts(means, noise)
-    if parts.shape[:2] != means.shape or parts.ndim != 3 or not np.isfinite(parts).all():
-        raise ValueError(f"Expected a finite factor [n, K, r] for scores {means.shape}; got {parts.shape}.")
-    if ahead < 0:
-        raise ValueError(f"Groups are chosen ahead of time from 0 on; got {ahead}.")
-    told = _square_roots(means, chances, noise) @ parts  # [n, K, r]: the Fisher information is told @ told.T
-    wanted = _mean_gaps(parts, np.isfinite(means))  # [r, r]: its trace is the mean variance
-    all_there_is = max(float(np.trace(wanted)), np.finfo(np.float64).tiny)
-    eye = np.eye(means.shape[1])
-    spread, reach = told @ told.transpose(0, 2, 1), told @ wanted @ told.transpose(0, 2, 1)
-    unknown = np.eye(parts.shape[2])  # the covariance that is left, in units of the prior
-    gains, left, last = np.zeros(len(means)), np.ones(len(means), dtype=bool), np.inf
-    for _ in range(min(ahead, len(means))):
-        worth = np.where(left, _taken(spread, reach), -1.0)
-        best = int(np.argmax(worth))
-        gains[best] = last = min(worth[best], last)
-        left[best] = False
-        known = unknown @ told[best].T  # [r, K]
-        inner = np.linalg.inv(eye + spread[best])
-        shared = told @ known  # [n, K, K]
-        far = told @ (unknown @ (wanted @ known))
-        back, near = inner @ shared.transpose(0, 2, 1), inner @ reach[best] @ inner
-        crossed = far @ back
-        reach = reach - crossed - crossed.transpose(0, 2, 1) + shared @ near @ shared.transpose(0, 2, 1)
-        spread = spread - shared @ back
-        unknown = unknown - known @ inner @ known.T
-    gains[left] = np.clip(_taken(spread[left], reach[left]), 0.0, last)
-    return gains / all_there_is
+    leads, spreads = np.asarray(ahead, dtype=np.float64), np.asarray(deviation, dtype=np.float64)
+    if not (leads >= 0).all() or not (spreads >= 0).all():
+        raise ValueError("Expected leads and deviations of 0 or more.")
+    known = spreads > 0
+    found: Floats = np.where(known, ndtr(-leads / np.where(known, spreads, 1.0)), 0.0)
+    return found
 
 
 def covering(worth: ArrayLike, prompts: Sequence[Hashable]) -> Floats:
@@ -143,30 +113,4 @@ def _ensemble(scores: ArrayLike, noise: float) -> Floats:
 
 def _entropy(chances: Floats) -> Floats:
     found: Floats = -(chances * np.log(np.where(chances > 0, chances, 1.0))).sum(-1)
-    return found
-
-
-def _square_roots(scores: Floats, chances: Floats, noise: float) -> Floats:
-    """[n, K, K]: A with A^T A the Fisher information about the scores in a verdict of which each has `chances`."""
-    pure = verdicts(scores, 0.0)
-    slopes = -(1 - noise) * pure[:, :, None] * pure[:, None, :]
-    places = np.arange(pure.shape[1])
-    slopes[:, places, places] += (1 - noise) * pure
-    found: Floats = slopes / np.sqrt(np.where(chances > 0, chances, 1.0))[:, :, None]
-    return found
-
-
-def _mean_gaps(parts: Floats, there: NDArray[np.bool_]) -> Floats:
-    """[r, r]: the mean over groups of the mean over two of their completions of gap gap^T."""
-    sizes = there.sum(1)
-    present = there[:, :, None]
-    centered = np.where(present, parts - (parts * present).sum(1, keepdims=True) / sizes[:, None, None], 0.0)
-    rows = (centered * np.sqrt(2 / (sizes - 1) / len(parts))[:, None, None]).reshape(-1, parts.shape[2])
-    found: Floats = rows.T @ rows
-    return found
-
-
-def _taken(spread: Floats, reach: Floats) -> Floats:
-    """[n]: the variance that each verdict takes away: the trace of (I + spread)^-1 reach."""
-    found: Floats = np.trace(np.linalg.solve(np.eye(spread.shape[1]) + spread, reach), axis1=1, axis2=2)
     return found

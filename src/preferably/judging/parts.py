@@ -18,7 +18,8 @@ from preferably.judging.judge import both_orders, scores_of
 from preferably.judging.llm import judge_from
 from preferably.judging.reward import score_groups, scorer_of, unit_of
 from preferably.judging.settings import is_judge_file, read_judges
-from preferably.models.loading import Loaded, load_reward, weights_digest
+from preferably.models.loading import Loaded, load_reward
+from preferably.models.policy import weights_digest
 
 WEIGHT = re.compile(r"\s*([+-]?[0-9.]+(?:e[+-]?[0-9]+)?)\s*\*\s*(.+)", re.IGNORECASE)
 Scores = list[float | None]

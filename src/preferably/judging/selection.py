@@ -1,4 +1,4 @@
-"""Which groups to ask people about next, by reward models that disagree or by one model and the verdicts so far."""
+"""Which groups to ask people about next, by reward models that disagree or by the verdicts so far."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -7,21 +7,18 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from preferably.errors import ConfigError, DataError
+from preferably.errors import ConfigError
 from preferably.feedback.records import Group
-from preferably.feedback.selection import AHEAD, NOISE, covering, disagreement, drawn, information, uncertainty
+from preferably.feedback.selection import NOISE, covering, disagreement, doubt, drawn, uncertainty
+from preferably.judging.linear import features_of, fit
 from preferably.judging.reward import score_groups, scorer_of
-from preferably.judging.states import States, last_states
 from preferably.models.loading import Loaded
-from preferably.statistics.linear_preference import posterior
 
 Floats = NDArray[np.float64]
 By = Literal["information", "uncertainty"]
-Read = Callable[[Loaded, Sequence[Group]], list[States | None]]
+Read = Callable[[Loaded, Sequence[Group]], list[Floats | None]]
 
-WIDEST = 256  # directions in which states differ that are looked at; the rest hold little
-FEWEST = 80  # verdicts below which chance asks better than a model that knows nothing (bench/LOG.md)
-DRAWS = 64  # reward models that the posterior stands for where only their scores are asked for
+FEWEST = 80  # verdicts below which the order is by chance: a reward that knows nothing doubts everything
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +39,7 @@ def by_ensemble(models: Sequence[Loaded], groups: Sequence[Group], by: By, *, no
     if by == "information" and len(models) < 2:
         raise ConfigError(
             "One reward model alone cannot disagree with itself: it gives uncertainty only (--by uncertainty). For "
-            "information give a second --reward, or read states and the verdicts so far with --model."
+            "information give a second --reward, or give --model, which goes by the verdicts so far."
         )
     scored = [score_groups(one, groups) for one in models]
     read = [at for at in range(len(groups)) if all(scores[at] is not None for scores in scored)]
@@ -58,65 +55,34 @@ def by_ensemble(models: Sequence[Loaded], groups: Sequence[Group], by: By, *, no
     return _told(len(groups), read, found)
 
 
-def by_states(
-    loaded: Loaded, groups: Sequence[Group], said: Sequence[Group], by: By, *,
-    noise: float = NOISE, ahead: int = AHEAD, seed: int = 0, read: Read = last_states,
-) -> Selected:  # fmt: skip
-    """By a reward that is linear in the states of one model, language or reward model: what the verdicts `said`, pairs
-    with the chosen one first, leave open, and what the next ones would tell about it (`selection.information`).
+def by_doubt(
+    loaded: Loaded, groups: Sequence[Group], said: Sequence[Group], *, seed: int = 0, read: Read = features_of
+) -> Selected:
+    """By the reward that `preferably reward fit` would fit to the verdicts `said` (groups with their ranks): how unsure
+    it is whether the completion that looks best is better than another; of the groups of one prompt the second best
+    counts half, and so on.
 
     With fewer than `FEWEST` verdicts the order is by chance, drawn with `seed`. Groups hold two completions or more.
     `DataError` where the model tells no two completions apart.
     """
-    states, known = read(loaded, groups), read(loaded, said)
-    places = [at for at, one in enumerate(states) if one is not None]
+    found, known = read(loaded, groups), read(loaded, said)
+    places = [at for at, one in enumerate(found) if one is not None]
+    learnt = [(group, one) for group, one in zip(said, known, strict=True) if one is not None]
     if not places:
         return Selected([None] * len(groups))
-    learnt_from = sum(one is not None for one in known)
-    if learnt_from < FEWEST:
-        return replace(_told(len(groups), places, drawn(len(places), seed) / len(places), learnt_from), by_chance=True)
-    pool = [one for one in states if one is not None]
-    turn = _directions(pool)
-    gaps = [(one[0] - one[1]) @ turn for one in known if one is not None]
-    turned = [one @ turn for one in pool]
-    scale = float(np.sqrt(np.mean([2 * one.var(0).sum() * len(one) / (len(one) - 1) for one in turned])))
-    if not scale > 0:
-        raise DataError("To this model all completions of a prompt are the same; expected some that differ.")
-    learnt = posterior(np.reshape(gaps, (len(gaps), turn.shape[1])), scale=scale)
-    features = _padded(turned, 0.0)
-    means = np.where(_there(turned), learnt.scores(features), -np.inf)
-    if by == "uncertainty":
-        draws = np.where(_there(turned), learnt.draws(features, DRAWS), -np.inf)
-        found = covering(uncertainty(draws, noise), [groups[at].prompt for at in places])
-    else:
-        found = information(means, features @ learnt.factor, noise, ahead)
-    return _told(len(groups), places, found, len(gaps))
+    if len(learnt) < FEWEST:
+        return replace(_told(len(groups), places, drawn(len(places), seed) / len(places), len(learnt)), by_chance=True)
+    linear = fit([group.ranks for group, _ in learnt], [one for _, one in learnt])
+    worth = [float(doubt(*linear.lead(one)).max()) for one in found if one is not None]
+    return _told(len(groups), places, covering(worth, [groups[at].prompt for at in places]), len(learnt))
 
 
-def _directions(pool: Sequence[States]) -> Floats:
-    """[h, r]: states in units of their spread, turned to where completions of a prompt differ most."""
-    spread = np.concatenate(pool).std(0)
-    units = np.where(spread > 0, 1 / np.where(spread > 0, spread, 1.0), 0.0)
-    inside = np.concatenate([(one - one.mean(0)) * units for one in pool])
-    values, vectors = np.linalg.eigh(inside.T @ inside)
-    kept = values > values[-1] * 1e-10
-    turned: Floats = units[:, None] * vectors[:, kept][:, -WIDEST:]
-    return turned
-
-
-def _padded(rows: Sequence[Sequence[float] | States], value: float) -> Floats:
-    """Rows of K numbers or vectors as one array, `value` where there are fewer."""
-    arrays = [np.asarray(row, dtype=np.float64) for row in rows]
-    found = np.full((len(arrays), max(map(len, arrays)), *arrays[0].shape[1:]), value)
-    for at, row in enumerate(arrays):
+def _padded(rows: Sequence[Sequence[float]], value: float) -> Floats:
+    """Rows of K numbers as one array, `value` where there are fewer."""
+    found = np.full((len(rows), max(map(len, rows))), value)
+    for at, row in enumerate(rows):
         found[at, : len(row)] = row
     return found
-
-
-def _there(rows: Sequence[States]) -> NDArray[np.bool_]:
-    sizes = np.array([len(row) for row in rows])
-    there: NDArray[np.bool_] = np.arange(sizes.max()) < sizes[:, None]
-    return there
 
 
 def _told(count: int, places: Sequence[int], found: Floats, verdicts: int = 0) -> Selected:

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from preferably.batches.group import Batch
+from preferably.models.features import before
 from preferably.models.policy import Policy
 from preferably.models.scorer import Scorer
 
@@ -55,8 +56,3 @@ class SharedCritic(nn.Module):
         with torch.autocast(policy.device.type, enabled=False):
             values: Tensor = self.score(states.float())[:, 0]
         return values
-
-
-def before(row: Tensor, start: int, end: int) -> Tensor:
-    """The states [L, h] of a plain row in which its completion's tokens were drawn."""
-    return row[start - 1 : end - 1]

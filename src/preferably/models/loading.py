@@ -1,7 +1,6 @@
 """Models and tokenizers: loaded from safetensors only, never running code that comes with them."""
 
 import copy
-import hashlib
 import json
 import math
 import re
@@ -28,6 +27,7 @@ from transformers.utils import logging as transformers_logging
 from preferably.data.chat import end_of_turn, ensure_template
 from preferably.errors import ModelError
 from preferably.models.attention import NAME
+from preferably.models.fitted import FittedReward, linear_in
 from preferably.models.policy import Policy
 from preferably.models.sampler import context_of
 from preferably.models.scorer import Scorer
@@ -169,19 +169,22 @@ def load_reward(name: str | Path, **how: Any) -> Loaded:
     """
     name = model_directory(name)
     config, kinds = _kinds(name)
-    if not any(map(_scores, kinds)):
+    linear = None if any(map(_scores, kinds)) else linear_in(name)
+    if linear is None and not any(map(_scores, kinds)):
         raise ModelError(
-            f"{name} is no reward model but a {', '.join(kinds) or config.model_type}; train one with "
-            "`preferably train reward`, or give a sequence classification model with one score."
+            f"{name} is no reward model but a {', '.join(kinds) or config.model_type}; make one with "
+            "`preferably train reward` or `reward fit`, or give a sequence classification model with one score."
         )
     missing = {"_raise_exceptions_for_missing_entries": False, "_raise_exceptions_for_connection_errors": False}
     path = cached_file(name, REWARD, **missing)
     known: dict[str, Any] = {"axes": {"reward": 1.0}}
     if path is not None:
         known = json.loads(Path(path).read_text(encoding="utf-8"))
-    if len(known["axes"]) != config.num_labels:
+    if linear is None and len(known["axes"]) != config.num_labels:
         raise ModelError(f"{name} gives {config.num_labels} scores; expected {', '.join(known['axes'])}.")
-    loaded = load(name, axes=known["axes"], **how)
+    loaded = load(name, axes=known["axes"] if linear is None else None, **how)
+    if linear is not None:
+        loaded.policy = FittedReward.of(loaded.policy, linear)
     assert isinstance(loaded.policy, Scorer)
     if path is None:
         loaded.notes.append(f"The reward model {name} has no {REWARD}: its scores are taken as they are, not centered.")
@@ -194,7 +197,8 @@ def load_reward(name: str | Path, **how: Any) -> Loaded:
 
 def is_reward_model(name: str | Path) -> bool:
     """Whether a run directory, a directory or a hub id holds a model that scores. Raises ModelError for no model."""
-    return any(map(_scores, _kinds(model_directory(name))[1]))
+    name = model_directory(name)
+    return any(map(_scores, _kinds(name)[1])) or linear_in(name) is not None
 
 
 def _kinds(name: str) -> tuple[Any, list[str]]:
@@ -269,12 +273,6 @@ def _why(name: str, part: str, error: Exception) -> str:
     )
 
 
-def frozen_copy(policy: Policy) -> Policy:
-    """The policy as it is now, frozen: a reference."""
-    twin = copy.deepcopy(policy)
-    return twin.requires_grad_(False)
-
-
 def save(loaded: Loaded, directory: Path) -> None:
     """Write the model, merged with its adapters if there are any, so that plain `from_pretrained` loads it."""
     model = loaded.policy.model
@@ -288,8 +286,13 @@ def write_model(model: Any, loaded: Loaded, directory: Path) -> None:
 
     A model with adapters is written as the adapters alone, in peft's form. Weights are safetensors.
     """
-    if isinstance(loaded.policy, Scorer):
-        _write_scorer(model, loaded, loaded.policy, directory)
+    policy = loaded.policy
+    if isinstance(policy, Scorer):
+        _write_meaning(policy, directory)
+    if isinstance(policy, FittedReward):
+        policy.write(directory)
+    elif isinstance(policy, Scorer):
+        _write_scorer(model, loaded, policy, directory)
         return
     stop_ids, generation = sorted(loaded.stop_ids), directory / "generation_config.json"
     with warnings.catch_warnings():
@@ -332,15 +335,10 @@ def _write_scorer(model: Any, loaded: Loaded, scorer: Scorer, directory: Path) -
     model.config.label2id = {axis: row for row, axis in enumerate(scorer.axes)}
     model.save_pretrained(directory)
     tokenizer.save_pretrained(directory)
+
+
+def _write_meaning(scorer: Scorer, directory: Path) -> None:
     said = {"schema": 1, "axes": dict(zip(scorer.axes, scorer.weights, strict=True)), "mean": scorer.mean}
     text = json.dumps(said | {"spread": scorer.spread}, indent=2) + "\n"
+    directory.mkdir(parents=True, exist_ok=True)
     (directory / REWARD).write_text(text, encoding="utf-8")
-
-
-def weights_digest(policy: Policy) -> str:
-    """SHA-256 over the names and bytes of all weights."""
-    digest = hashlib.sha256()
-    for name, parameter in policy.named_parameters():
-        digest.update(name.encode())
-        digest.update(parameter.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
-    return digest.hexdigest()

@@ -4,6 +4,8 @@ Policy and reference take this same path. The only shift by one is `Batch.source
 state before it.
 """
 
+import copy
+import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -161,3 +163,18 @@ class Policy(nn.Module):
         mask = torch.arange(tokens.shape[1], device=self.device) < lengths[:, None]
         starts = [len(group.prompt) for group in batch.groups for _ in group.completions]
         return tokens, mask.long(), [(start, len(row)) for start, row in zip(starts, rows, strict=True)]
+
+
+def frozen_copy(policy: Policy) -> Policy:
+    """The policy as it is now, frozen: a reference."""
+    twin = copy.deepcopy(policy)
+    return twin.requires_grad_(False)
+
+
+def weights_digest(policy: Policy) -> str:
+    """SHA-256 over the names and bytes of all weights."""
+    digest = hashlib.sha256()
+    for name, parameter in policy.named_parameters():
+        digest.update(name.encode())
+        digest.update(parameter.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -22,6 +22,7 @@ from preferably.judging.parts import (
 )  # fmt: skip
 from preferably.judging.reward import unit_of
 from preferably.models.critic import SHARED, Critic, SharedCritic
+from preferably.models.fitted import FittedReward
 from preferably.models.loading import Loaded, is_reward_model, load, load_reward, model_directory
 from preferably.models.sampler import Decoding, Sample, sample
 from preferably.models.scorer import Scorer
@@ -149,9 +150,8 @@ def critic_scorer(settings: TrainSettings, models: Sequence[str], policy: Loaded
     A critic reads the policy's own tokens: `ConfigError` for one that was asked for and has other ones.
     """
     for name in [settings.critic] if settings.critic else models:
-        if is_reward_model(name):
-            loaded = load_reward(name, **how)
-        else:
+        loaded = load_reward(name, **how) if is_reward_model(name) else None
+        if loaded is None or isinstance(loaded.policy, FittedReward):  # whose weights are not of states alone
             loaded = _with_head_of_zeros(name, how)
         if loaded.tokenizer.get_vocab() == policy.tokenizer.get_vocab():
             return loaded

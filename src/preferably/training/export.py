@@ -27,7 +27,8 @@ from preferably.data.load import load_feedback
 from preferably.data.tokens import encode
 from preferably.errors import CheckpointError, ConfigError, ModelError
 from preferably.models.adapters import add_adapters
-from preferably.models.loading import REWARD, Loaded, load, padding_of, weights_digest, write_model
+from preferably.models.loading import REWARD, Loaded, load, padding_of, write_model
+from preferably.models.policy import weights_digest
 from preferably.models.scorer import Scorer
 from preferably.training import plain_forward
 from preferably.training.checkpoint import Manifest, environment_facts, name_of, newest_valid, verify

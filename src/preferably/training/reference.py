@@ -7,8 +7,8 @@ from torch import Tensor
 
 from preferably.batches.group import Batch
 from preferably.errors import ModelError
-from preferably.models.loading import Loaded, frozen_copy, load, model_directory
-from preferably.models.policy import Policy
+from preferably.models.loading import Loaded, load, model_directory
+from preferably.models.policy import Policy, frozen_copy
 from preferably.training import parallel
 
 

@@ -19,7 +19,8 @@ from preferably.feedback.records import Group
 from preferably.functions import source_of
 from preferably.models.adapters import add_adapters
 from preferably.models.critic import Critic
-from preferably.models.loading import Loaded, load, save, weights_digest
+from preferably.models.loading import Loaded, load, save
+from preferably.models.policy import weights_digest
 from preferably.models.scorer import Scorer
 from preferably.models.selfcheck import check_packing
 from preferably.training import parallel
