@@ -83,6 +83,14 @@ def test_at_a_terminal_it_asks(desk, monkeypatch):
     assert "Collect more first; then: A reward model on the pairs" in done.output and "want explain" in done.output
 
 
+def test_data_that_would_be_refused_is_no_step_to_a_file(desk):
+    (desk / "held.jsonl").write_text('{"prompt": "a 0? "}\n')
+    done = typed("--data", "pairs.jsonl", "--prompts", "held.jsonl", "--want", "research")
+    assert done.exit_code == 0 and done.output.startswith("Mend the data and collect more first; then: ")
+    assert "Held-out rows that ask what is trained on" in " ".join(done.output.split())
+    assert "next  do what stands under First" in done.output and "--write" not in done.output
+
+
 def test_with_nothing_it_says_where_feedback_comes_from(desk):
     done = typed("--want", "research")
     assert done.exit_code == 0 and done.output.startswith("Gather feedback.\n")

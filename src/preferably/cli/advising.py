@@ -250,7 +250,9 @@ def _print_next(
         return
     if write is None:
         again = " ".join(shlex.quote(one) for one in sys.argv[1:])
-        if given["model"] is None:
+        if advice.situation.stops or advice.situation.refused:
+            console.print("next  do what stands under First, and ask again; nothing could be trained as it is")
+        elif given["model"] is None:
             console.print("next  name the --model, and --write align.yaml writes the file that does it")
         else:
             console.print(Text(f"next  preferably {again} --write align.yaml"), soft_wrap=True)

@@ -97,7 +97,11 @@ def write_road(file: str | Path, advice: Advice, values: Mapping[str, Any]) -> P
         raise ConfigError(f"{target} exists already, and nothing is overwritten; name another place.")
     align_settings(values, str(target))
     if told := " ".join(_stops(advice, values)):
-        raise ConfigError(f"{target} was not written, as its job would stop. {told} Mend that, and ask again.")
+        raise ConfigError(
+            f"{target} was not written, as its job would stop. {told} Mend that and ask again, or begin with "
+            "`preferably init` and say in the file what is to be done with such rows (truncation, max_length, "
+            "max_rejected) or with the gates."
+        )
     lines = [f"{ROADS[advice.road].does[0].upper()}{ROADS[advice.road].does[1:]}."]
     reasons = (advice.decided, *advice.settings)
     lines += [f"{rule.name} ({basis(rule, advice.situation)}): {rule.why}" for rule in reasons]

@@ -83,7 +83,8 @@ FIRST: tuple[Rule, ...] = (
         ("docs/data.md",), lambda s: bool(s.stops),
     ),
     Rule(
-        "would-not-begin", "first", "a training on the road was tried, and would not begin", "Mend what it says:",
+        "would-not-begin", "first", "a training on the road was tried, and would not begin",
+        "Mend what keeps it from beginning.",
         "opinion", "`preferably train` with `--dry-run` says it of any settings.", ("docs/estimates.md",),
         lambda s: bool(s.refused),
     ),
