@@ -15,6 +15,8 @@ from preferably.pipeline.plan import read_align
 def desk(tmp_path, monkeypatch):
     pairs = [{"prompt": f"{one} {two}? ", "chosen": "yes", "rejected": "no no"} for one in "abc" for two in range(12)]
     (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in pairs))
+    shown = [{"prompt": f"shown {at}? ", "completion": "yes"} for at in range(20)]
+    (tmp_path / "shown.jsonl").write_text("".join(json.dumps(row) + "\n" for row in shown))
     (tmp_path / "held.jsonl").write_text('{"prompt": "held u"}\n{"prompt": "held v"}\n')
     (tmp_path / "rules.py").write_text(
         "def score(prompts, completions):\n    return [-len(text) for text in completions]\n"
@@ -30,10 +32,15 @@ def typed(*arguments, says=None):
 
 def test_from_data_and_model_to_a_file_that_align_takes(desk, tiny_model_directory, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["preferably", "advise"])
-    done = typed(
+    asked = [
         "--data", "pairs.jsonl", "--model", tiny_model_directory, "--prompts", "held.jsonl", "--want", "limited",
-        "--judge", "rules.py:score", "--asked", 8, "--device", "cpu", "--json", "told.json", "--write", "align.yaml",
-    )  # fmt: skip
+        "--judge", "rules.py:score", "--asked", 8, "--device", "cpu",
+    ]  # fmt: skip
+    bare = typed(*asked, "--no-cost", "--write", "align.yaml")
+    assert bare.output.startswith("Fine-tune first; then: ")
+    assert "To fine-tune, you need demonstrations." in " ".join(bare.output.split())
+    assert bare.exit_code != 0 and "align.yaml was not written" in str(bare.exception)
+    done = typed(*asked, "--data", "shown.jsonl", "--json", "told.json", "--write", "align.yaml")
     assert done.exit_code == 0, done.output
     lines = [line.rstrip() for line in done.output.splitlines()]
     assert max(map(len, lines)) <= 80
@@ -43,9 +50,9 @@ def test_from_data_and_model_to_a_file_that_align_takes(desk, tiny_model_directo
     assert lines[-1].endswith("preferably align align.yaml --dry-run")
     told = json.loads((desk / "told.json").read_text())
     assert told["situation"]["pairs"] == 36 and told["situation"]["function"] and told["data"]["pairs"]["groups"] == 36
-    assert told["first"][0]["rule"] == "not-ready" and told["road"] == "dpo"
-    [cost] = told["costs"]
-    assert cost["seconds"] > 0 and cost["memory"] > 0 and not cost["why"]
+    assert told["first"][0]["rule"] == "not-ready" and told["road"] == "dpo-own"  # 36 pairs are too few beside a rule
+    cost, later = told["costs"]
+    assert "how quick the judge is" in later["why"] and cost["seconds"] > 0 and cost["memory"] > 0 and not cost["why"]
     written = yaml.safe_load((desk / "align.yaml").read_text())
     assert written["evaluate"] == {"judge": "rules.py:score"} and written["prompts"] == "held.jsonl"
     assert read_align(desk / "align.yaml").train[0].settings == {"learning_rate": 1e-4, "beta": 0.5}
@@ -74,6 +81,14 @@ def test_at_a_terminal_it_asks(desk, monkeypatch):
     assert done.exit_code == 0, done.output
     assert "3  limited: as little computing as will do" in done.output and done.output.count("1 to 4 >") == 2
     assert "Collect more first; then: A reward model on the pairs" in done.output and "want explain" in done.output
+
+
+def test_data_that_would_be_refused_is_no_step_to_a_file(desk):
+    (desk / "held.jsonl").write_text('{"prompt": "a 0? "}\n')
+    done = typed("--data", "pairs.jsonl", "--prompts", "held.jsonl", "--want", "research")
+    assert done.exit_code == 0 and done.output.startswith("Mend the data and collect more first; then: ")
+    assert "Held-out rows that ask what is trained on" in " ".join(done.output.split())
+    assert "next  do what stands under First" in done.output and "--write" not in done.output
 
 
 def test_with_nothing_it_says_where_feedback_comes_from(desk):

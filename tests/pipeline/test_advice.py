@@ -14,7 +14,7 @@ from preferably.pipeline.expected import Cost, advise_with_costs, costs_of, labe
 from preferably.pipeline.plan import read_align
 from preferably.pipeline.road_file import road_values, write_road
 from preferably.pipeline.roads import ROADS, lacks
-from preferably.pipeline.rules import DECIDE, FIRST, RULES, SETTINGS, sure
+from preferably.pipeline.rules import DECIDE, FIRST, RULES, SETTINGS, basis, sure
 from preferably.pipeline.situation import WANTS, Situation
 from preferably.statistics.intervals import wilson
 from preferably.statistics.shares import Share
@@ -35,26 +35,30 @@ def by_rule(name):
 # rule: a situation in which it holds, and a fact of it without which it does not
 HOLDS = {
     "rows-at-fault": (replace(PLENTY, stops=("rejected",)), {"stops": ()}),
+    "would-not-begin": (replace(PLENTY, refused=("too long",)), {"refused": ()}),
     "contradicting": (replace(PLENTY, agreement=share(0.51)), {"agreement": share(0.6)}),
     "not-ready": (replace(PLENTY, ready=False), {"ready": None}),
     "ready-unknown": (replace(PLENTY, ready=None), {"ready": False}),
     "too-few": (replace(PLENTY, pairs=499), {"pairs": 500}),
+    "one-sided-thumbs": (replace(NONE, labels=900, good=1.0), {"good": 0.9}),
+    "few-thumbs": (replace(NONE, labels=499), {"labels": 500}),
+    "fit-the-reward": (replace(PLENTY, pairs=100), {"pairs": 99}),
     "agreement-unknown": (PLENTY, {"agreement": share(0.7)}),
     "length": (replace(PLENTY, longer=share(0.34)), {"longer": share(0.36)}),
     "not-its-own": (replace(PLENTY, own="no"), {"own": None}),
-    "baseline": (replace(NONE, function=True), {"pairs": 1}),
+    "baseline": (replace(NONE, function=True, pairs=499), {"pairs": 500}),
     "test-the-reward": (PLENTY, {}),
     "guard": (replace(PLENTY, want="production"), {"want": "research"}),
     "nothing": (NONE, {"demonstrations": 1}),
     "demonstrations-only": (replace(NONE, demonstrations=9), {"judge": True}),
-    "thumbs": (replace(NONE, labels=9), {"labels": 0}),
-    "function-limited": (replace(NONE, function=True, want="limited"), {"want": "explain"}),
-    "function-research": (replace(NONE, function=True), {"want": "production"}),
-    "function": (replace(NONE, function=True, want="explain"), {"function": False}),
-    "judge-quick": (replace(NONE, judge=True), {"want": "explain"}),
-    "judge": (replace(NONE, judge=True, want="production"), {"judge": False}),
+    "thumbs": (replace(NONE, pairs=2, labels=9), {"pairs": 3}),
+    "function-limited": (replace(NONE, pairs=499, function=True, want="limited"), {"want": "explain"}),
+    "function-research": (replace(NONE, pairs=499, function=True), {"pairs": 500}),
+    "function": (replace(NONE, pairs=3, function=True, want="explain"), {"function": False}),
+    "judge-quick": (replace(NONE, pairs=499, labels=499, judge=True), {"pairs": 500}),
+    "judge": (replace(NONE, pairs=3, judge=True, want="production"), {"judge": False}),
     "explain": (replace(PLENTY, want="explain"), {"want": "limited"}),
-    "few-and-noisy": (replace(PLENTY, pairs=1999, agreement=share(0.8)), {"agreement": share(0.83)}),
+    "few-and-noisy": (replace(PLENTY, pairs=1999, agreement=share(0.75)), {"agreement": share(0.81)}),
     "production": (replace(PLENTY, want="production"), {"pairs": 1999}),
     "judged-anew": (replace(PLENTY, own="no", judge=True), {"judge": False}),
     "pairs": (PLENTY, {"pairs": 0}),
@@ -105,15 +109,16 @@ def test_the_docs_show_the_very_table():
 
 def test_any_situation_comes_to_a_road_that_lacks_nothing():
     for want in WANTS:
-        for bits in range(64):
-            judge, function, pairs, labels, shown, own = (bool(bits >> at & 1) for at in range(6))
+        for bits in range(128):
+            judge, function, pairs, labels, shown, own, few = (bool(bits >> at & 1) for at in range(7))
             situation = Situation(
-                want, judge=judge, function=function, pairs=900 * pairs, labels=900 * labels,
+                want, judge=judge, function=function, pairs=(3 if few else 900) * pairs, labels=900 * labels,
                 demonstrations=900 * shown, prompts=900 * (pairs or labels or shown or own), own="no" if own else None,
             )  # fmt: skip
             advice = advise(situation)
             assert not lacks(ROADS[advice.road], situation)
             assert advice.road not in [one.road for one in advice.others]
+            assert "too-few" not in [one.name for one in advice.first] or advice.road in ("dpo", "rlhf")
             assert all(one.road != advice.road for one in advice.turns)
 
 
@@ -141,6 +146,48 @@ def test_what_would_turn_the_road_does_turn_it():
     assert told["rlhf", "production"] == "you wanted production (--want)"
     few = replace(PLENTY, want="production", pairs=1000)
     assert [one.fact for one in advise(few).turns if one.rule == "production"] == ["there were 2,000 pairs"]
+
+
+@pytest.mark.parametrize(
+    "situation",
+    [
+        replace(NONE, labels=6), replace(NONE, labels=1600), replace(NONE, labels=9000, judge=True), NONE,
+        replace(NONE, pairs=3, function=True), replace(PLENTY, want="production", pairs=700), replace(NONE, judge=True),
+    ],
+)  # fmt: skip
+def test_a_number_of_pairs_that_turns_the_road_is_the_least_that_does(situation):
+    found = [one for one in advise(situation).turns if re.match(r"there were [\d,]+ pair", one.fact)]
+    assert found
+    for one in found:
+        pairs = int(re.search(r"[\d,]+", one.fact)[0].replace(",", ""))
+        assert (decide(replace(situation, pairs=pairs)).then, decide(replace(situation, pairs=pairs)).name) == (
+            one.road, one.rule,
+        )  # fmt: skip
+        assert decide(replace(situation, pairs=pairs - 1)).name != one.rule
+
+
+def test_three_pairs_that_two_people_judged_tell_nothing_of_the_rest():
+    few = replace(PLENTY, pairs=1000, agreement=share(2 / 3, 3))  # Wilson's interval is [21%, 94%]
+    names = [rule.name for rule in advise(few).first]
+    assert advise(few).road == "dpo" and "agreement-unknown" in names and "contradicting" not in names
+    assert few.wrong is None
+
+
+def test_a_few_pairs_do_not_outdo_what_else_there_is():
+    few = Situation("research", pairs=3, prompts=5000, ready=True)
+    assert advise(replace(few, function=True)).road == "rloo" and advise(replace(few, judge=True)).road == "dpo-own"
+    assert advise(replace(few, judge=True, want="explain")).road == "rlaif"
+    assert advise(replace(few, pairs=1, labels=10_000)).road == "kto"
+    thumbs = advise(Situation("research", labels=6, good=1.0, prompts=6, ready=True))
+    assert [rule.name for rule in thumbs.first] == ["one-sided-thumbs", "few-thumbs"]
+    assert "length" not in [rule.name for rule in advise(replace(few, function=True, longer=share(0.9))).first]
+
+
+def test_what_was_measured_on_small_models_is_not_said_of_large_ones():
+    large = replace(PLENTY, weights=7_000_000_000)
+    assert basis(by_rule("not-ready"), large) == "measured on models of 0.3 to 1 million weights only"
+    assert basis(by_rule("not-ready"), PLENTY) == basis(by_rule("trust"), large) == "measured"
+    assert basis(by_rule("lora"), large) == "published"
 
 
 def test_settings_follow_the_road_and_the_size():
@@ -191,7 +238,11 @@ def test_costs_that_nobody_knows_say_why(tmp_path):
     [cost] = costs_of(advise(replace(PLENTY, own="no", judge=True)), "m", {"pairs": ["pairs.jsonl"]})
     assert "how quick the judge is" in cost.why
     [cost] = costs_of(advise(PLENTY), str(tmp_path / "none"), {"pairs": ["pairs.jsonl"]})
-    assert cost.why.startswith("a run would not begin: ")
+    assert cost.why == f"a run would not begin: {cost.error}" and "no such directory" in cost.error
+    advice, _ = advise_with_costs(PLENTY, str(tmp_path / "none"), {"pairs": ["pairs.jsonl"]})
+    assert advice.situation.refused == (f"DPO: {cost.error}",) and advice.first[0].name == "would-not-begin"
+    with pytest.raises(ConfigError, match="was not written, as its job would stop. DPO: "):
+        write_road(tmp_path / "a.yaml", advice, road_values(advice, "m", {"pairs": ["pairs.jsonl"]}))
 
 
 def test_what_labels_tell():
@@ -243,6 +294,17 @@ def test_a_store_is_a_source_and_no_file_of_prompts(tmp_path):
     assert values["preferences"] == [{"store": store}] and values["train"][0]["ppo"]["data"] == [store]
     with pytest.raises(ConfigError, match="give a file of prompts"):
         road_values(advise(replace(PLENTY, own="no", judge=True)), "m", {"pairs": [store]}, judge="judge.yaml")
+
+
+@pytest.mark.parametrize(
+    ("changed", "prompts", "said"),
+    [({"stops": ("Rows at fault.",)}, None, "Rows at fault"), ({"ready": False}, "held.jsonl", "need demonstrations")],
+)
+def test_a_job_that_is_known_to_stop_is_not_written(tmp_path, changed, prompts, said):
+    advice = advise(replace(PLENTY, **changed))
+    with pytest.raises(ConfigError, match=said):
+        write_road(tmp_path / "align.yaml", advice, road_values(advice, "m", FILES, prompts=prompts))
+    assert not (tmp_path / "align.yaml").exists()
 
 
 def test_where_there_is_nothing_to_train_nothing_is_written():

@@ -166,9 +166,15 @@ def reward_claim(found):
 
 
 def doubling_claim(found):
-    truth = found["compared"]["information"]["truth"]
-    doubled = truth["labels"] == [100, 200, 400, 800]
-    return doubled and all(0.015 <= b - a <= 0.035 for a, b in pairwise(truth["random"]))
+    doubled = found["settings"]["trained_at"] == [100, 200, 400, 800]
+    return doubled and all(0.015 <= b - a <= 0.035 for a, b in pairwise(found["trained"]["truth"]))
+
+
+def fitted_claim(found):
+    """Of 100 labels, the first of both ways to draw them, a fitted reward knows more than a trained one of 800."""
+    fitted, at = found["compared"]["doubt"]["truth"], found["settings"]["trained_at"].index(800)
+    named = fitted["labels"][0] == 100 and 0.74 <= fitted["random"][0] < 0.75
+    return named and round(found["trained"]["truth"][at], 2) == 0.7 < fitted["random"][0]
 
 
 def trust_claim(found):
@@ -235,7 +241,8 @@ CLAIMS = [
     ("not-ready", PIPELINE, not_ready_claim, put("b_transcripts", "dpo", "held_out_loss", "end", value=0.65)),
     ("too-few", REWARDS, reward_claim, put("rows", 2, "ours", "interval", value=[0.55, 0.63])),
     ("too-few", SELECTION, doubling_claim,
-     put("compared", "information", "truth", "random", value=[0.62, 0.62, 0.67, 0.7])),
+     put("trained", "truth", value=[0.62, 0.62, 0.67, 0.7])),
+    ("fit-the-reward", SELECTION, fitted_claim, put("trained", "truth", 3, value=0.76)),
     ("not-its-own", PIPELINE, not_own_claim, put("a_instructions", "win_rate", "interval", value=[0.55, 0.61])),
     ("test-the-reward", REWARDS, reward_claim, put("rows", 3, "ours", "interval", value=[0.45, 0.49])),
     ("baseline", STORIES, best_of_n_claim, spoil_runs("dpo", win_rate=0.99, kl=1.5)),

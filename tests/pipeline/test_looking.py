@@ -1,10 +1,13 @@
 """What `preferably advise` looks at: data, model, machine."""
 
 import json
+import shutil
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
-from preferably.errors import ConfigError, DataError
+from preferably.errors import ConfigError, DataError, ModelError
 from preferably.feedback.records import Completion, Group, Label, Message, Origin, Preference
 from preferably.feedback.store.entry import Entry
 from preferably.feedback.store.store import Store
@@ -39,7 +42,7 @@ def test_each_kind_of_feedback_is_counted_and_every_row_with_it(tmp_path):
     facts = data.facts()
     assert (facts["pairs"], facts["demonstrations"], facts["labels"]) == (7, 4, 0)
     assert facts["prompts"] == 10  # b to h of the pairs (a is a draw and gives none), and a, x, y beside b
-    assert (facts["labelers"], facts["agreement"].value, facts["agreement"].n) == (2, 7 / 8, 8)
+    assert (facts["agreement"].value, facts["agreement"].n) == (7 / 8, 8)
     assert facts["strong"] == 1 and facts["longer"].value == 1 and not facts["busy"]
     assert len(facts["stops"]) == 1 and "empty 1" in facts["stops"][0]
     assert data.found["pairs"].accounting.read == 17 and data.found["demonstrations"].accounting.read == 4
@@ -63,10 +66,10 @@ def test_a_store_is_read_for_pairs_and_for_thumbs(tmp_path):
     with Store(tmp_path / "thumbs.db") as store:
         store.say([Entry(group(one, "yes"), Label(one != "a", labeler="ada")) for one in "abc"])
     facts = look_at_data([str(tmp_path / "thumbs.db")]).facts()
-    assert (facts["pairs"], facts["labels"]) == (0, 3)
+    assert (facts["pairs"], facts["labels"], facts["good"]) == (0, 3, 2 / 3)
 
 
-def test_who_judges_is_told_apart(tmp_path):
+def test_who_judges_is_told_apart(tmp_path, tiny_model_directory):
     (tmp_path / "judge.yaml").write_text("server: http://127.0.0.1:1/v1\nmodel: m\nrubric: better\n")
     (tmp_path / "rules.py").write_text("def score(prompts, completions):\n    return [0.0 for _ in completions]\n")
     assert look_at_judge(None) == {}
@@ -75,6 +78,14 @@ def test_who_judges_is_told_apart(tmp_path):
     for wrong in ("people", f"{tmp_path}/rules.py:none", "neither"):
         with pytest.raises(ConfigError):
             look_at_judge(wrong)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ModelError, match="Cannot load a model"):
+        look_at_judge(str(tmp_path / "empty"))
+    with pytest.raises(ConfigError, match="is a language model, and scores nothing"):
+        look_at_judge(str(tiny_model_directory))
+    shutil.copytree(tiny_model_directory, tmp_path / "fitted")
+    save_file({"weight": torch.zeros(1, 35)}, tmp_path / "fitted" / "linear.safetensors")
+    assert look_at_judge(str(tmp_path / "fitted")) == {"function": True}
 
 
 def test_answers_are_the_models_own_by_name_or_by_likelihood(tmp_path, tiny_model_directory):
@@ -104,9 +115,9 @@ def test_answers_that_the_model_would_not_give_are_not_its_own(tiny_model_direct
     monkeypatch.setattr("preferably.pipeline.looking._likelihoods", lambda loaded, groups: next(apart))
     monkeypatch.setattr("preferably.pipeline.looking.texts", lambda drawn: [["said"]] * len(drawn))
     seen = look_at_model(str(tiny_model_directory), prompts, asked=8, device="cpu")
-    # The mean is 0.5, the standard error 0.0756 / sqrt(8) = 0.0267.
+    # The mean is 0.5, the standard error 0.0756 / sqrt(8) = 0.0267, Student's t of 7 degrees 2.365.
     assert seen["own"] == "no"
-    assert seen["why"]["own"] == "0.50 +- 0.05 nats a token less likely to it than its own (8 prompts)"
+    assert seen["why"]["own"] == "0.50 +- 0.06 nats a token less likely to it than its own (8 prompts)"
 
 
 def test_a_situation_has_what_was_seen_and_how_it_is_known(tmp_path, tiny_model_directory):

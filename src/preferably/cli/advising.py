@@ -3,7 +3,6 @@
 import json
 import shlex
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
@@ -118,8 +117,8 @@ def _print_advice(console: Console, advice: "Advice", found: "Data", costs: list
     console.print(Text(f"How sure: {sure(advice.decided, s)}.", style="dim"))
     _section(console, "What was found", _facts(s, found))
     if advice.first:
-        _section(console, "First", [(rule.name, _reason(rule, s.stops)) for rule in advice.first])
-    reasons = [(rule.name, _reason(rule)) for rule in (advice.decided, *advice.settings)]
+        _section(console, "First", [(rule.name, _reason(rule, s)) for rule in advice.first])
+    reasons = [(rule.name, _reason(rule, s)) for rule in (advice.decided, *advice.settings)]
     _section(console, "Why", reasons)
     rows = [(one.training, Text(_cost(one))) for one in costs]
     if s.pairs:
@@ -141,26 +140,32 @@ def _headline(advice: "Advice") -> str:
     if not before:
         return f"{told}."
     first = " and ".join(before)
-    return f"{first[0].upper()}{first[1:]} first; then: {told}."
+    bare = any(rule.name == "not-ready" for rule in advice.first) and not advice.situation.demonstrations
+    needed = " To fine-tune, you need demonstrations." if bare else ""
+    return f"{first[0].upper()}{first[1:]} first; then: {told}.{needed}"
 
 
 BEFORE = {
     "rows-at-fault": "mend the data", "contradicting": "mend the labels", "not-ready": "fine-tune",
-    "too-few": "collect more",
+    "would-not-begin": "mend what keeps a training from beginning", "too-few": "collect more",
+    "few-thumbs": "collect more", "one-sided-thumbs": "collect thumbs of the other kind",
 }  # fmt: skip
 
 
-def _reason(rule: "Rule", stops: Sequence[str] = ()) -> Text:
+def _reason(rule: "Rule", s: "Situation") -> Text:
+    from preferably.pipeline.rules import basis
+
+    found = {"rows-at-fault": s.stops, "would-not-begin": s.refused}.get(rule.name, ())
     text = Text()
     if rule.kind == "first":
         text.append(f"{rule.then} ", style="bold")
         text.append(f"{rule.when[0].upper()}{rule.when[1:]}. ")
-        text.append("".join(f"{why} " for why in stops if rule.name == "rows-at-fault"))
+        text.append("".join(f"{why} " for why in found))
     if rule.kind == "setting":
         text.append(f"{rule.then}. ", style="bold")
     text.append(rule.why)
     sources = [one.removeprefix("bench/results/").replace("https://arxiv.org/abs/", "arXiv ") for one in rule.evidence]
-    text.append(f" ({rule.basis}: {', '.join(sources)})", style="dim")
+    text.append(f" ({basis(rule, s)}: {', '.join(sources)})", style="dim")
     return text
 
 
@@ -171,8 +176,13 @@ def _facts(s: "Situation", found: "Data") -> list[tuple[str, Text]]:
     rows.append(("data", Text(f"{there or 'no feedback'}; {s.prompts:,} distinct prompts")))
     for kind, one in found.found.items():
         rows.append(("", Text(f"as {kind}: {_rows(one.accounting)}", style="dim")))
+        if odd := [remark.code.replace("_", " ") for remark in one.remarks if not remark.stops]:
+            rows.append(("", Text(f"`preferably data check` remarks on: {', '.join(odd)}", style="dim")))
+    if s.good is not None:
+        rows.append(("thumbs", Text(f"{s.good:.0%} say good")))
     if s.pairs:
         agreed = f"two labelers agree on {_share(s.agreement)}" if s.agreement else "not known: no two judged the same"
+        agreed += ", too few to tell" if s.agreement and not s.agreed else ""
         wrong = "" if s.wrong is None else f"; {s.wrong:.0%} of verdicts wrong, if they err alike"
         rows.append(("agreement", Text(agreed + wrong)))
         strong = f"{s.strong or 0:.0%} of pairs say by how much"
@@ -205,6 +215,8 @@ def _share(share: "Share") -> str:
 
 
 def _cost(one: "Cost") -> str:
+    if one.error:
+        return "a run would not begin: see First"
     if one.seconds is None and one.memory is None:
         return f"not known: {one.why}"
     took = "time not known" if one.seconds is None else f"about {duration(one.seconds)}"
@@ -238,7 +250,9 @@ def _print_next(
         return
     if write is None:
         again = " ".join(shlex.quote(one) for one in sys.argv[1:])
-        if given["model"] is None:
+        if advice.situation.stops or advice.situation.refused:
+            console.print("next  do what stands under First, and ask again; nothing could be trained as it is")
+        elif given["model"] is None:
             console.print("next  name the --model, and --write align.yaml writes the file that does it")
         else:
             console.print(Text(f"next  preferably {again} --write align.yaml"), soft_wrap=True)

@@ -12,6 +12,7 @@ from preferably.statistics.shares import Share
 
 SAMPLED_BY = {"ppo": ("rlhf", "rlaif", "ppo"), "rloo": ("rloo",)}  # online methods, and the roads that they are in
 REWARDED = ("rlhf", "rlaif")  # roads with a reward model
+PAIRED = ("dpo", "rlhf")  # roads that learn from the pairs that are there
 RATES = {"sft": 1e-3, "dpo": 1e-4, "kto": 1e-4, "reward": 3e-4, "ppo": 1e-4, "rloo": 3e-4}  # of small models
 BETA = 0.5  # of DPO on small models, at which it went 5 nats in two epochs
 
@@ -130,13 +131,22 @@ def _concerns(rule: Rule, road: str) -> bool:
 
 def _comes_before(rule: Rule, road: str, situation: Situation) -> bool:
     """Whether it matters for this road: fine-tuning makes a model ready, and where there is nothing nothing is odd."""
-    if rule.name in ("test-the-reward", "guard"):
-        return road in REWARDED
-    if rule.name in ("not-ready", "ready-unknown"):
-        return road not in ("sft", "collect")
-    if rule.name == "not-its-own":  # which is told of the model as it is, before fine-tuning
-        return road != "dpo-own" and situation.ready is not False
-    return True
+    of_pairs = road in PAIRED or situation.pairs >= FEWEST  # few pairs beside something better teach nothing
+    concerns = {
+        "test-the-reward": road in REWARDED,
+        "guard": road in REWARDED,
+        "fit-the-reward": road in REWARDED or (road == "dpo" and situation.pairs < FEW),
+        "too-few": of_pairs,
+        "agreement-unknown": of_pairs,
+        "length": of_pairs,
+        "few-thumbs": road == "kto",
+        "one-sided-thumbs": road == "kto",
+        "not-ready": road not in ("sft", "collect"),
+        "ready-unknown": road not in ("sft", "collect"),
+        # This is told of the model as it is, before fine-tuning.
+        "not-its-own": of_pairs and road != "dpo-own" and situation.ready is not False,
+    }
+    return concerns.get(rule.name, True)
 
 
 def _others(situation: Situation, road: str) -> Iterator[Other]:
@@ -167,20 +177,17 @@ def _turns(situation: Situation) -> Iterator[Turn]:
 
 
 def _changes(s: Situation) -> Iterator[tuple[str, Situation]]:
-    """(what would be so, the situation in which it is)."""
-    if s.pairs >= FEW:
-        yield f"there were fewer than {FEW:,} pairs", replace(s, pairs=FEW - 1, agreement=None)
-        yield f"there were fewer than {FEW:,} pairs, 10% or more of the verdicts wrong", _few(s)
-    elif s.pairs >= FEWEST:
-        yield "two people were found to agree on 82% or less (10% or more of the verdicts wrong)", _few(s)
-    if s.pairs < FEW:
-        yield f"there were {FEW:,} pairs", replace(s, pairs=FEW)
-    if s.pairs and (s.own != "no" or s.ready is False):
+    """(what would be so, the situation in which it is), of each count the one at which a row of the table begins."""
+    yield from _counts(s)
+    if FEWEST <= s.pairs < FEW:
+        yield "two people were found to agree on 82% or less (10% or more of the verdicts wrong)", _noisy(s)
+        yield "two people were found to agree on more than 82%", replace(s, agreement=_agreement(0.9))
+    if s.pairs >= FEWEST and (s.own != "no" or s.ready is False):
         once = "once it is fine-tuned " if s.ready is False else ""
         yield f"{once}the answers turned out to be others', and a judge or function judged new ones", replace(
             s, own="no", ready=None, judge=True
         )  # fmt: skip
-    elif s.pairs:
+    elif s.pairs >= FEWEST:
         yield "the answers were the model's own", replace(s, own="yes")
         yield "a judge or function judged new answers", replace(s, judge=True)
     ask = "" if s.prompts else ", and prompts to ask"
@@ -190,6 +197,25 @@ def _changes(s: Situation) -> Iterator[tuple[str, Situation]]:
         yield "there were no judge and no function", replace(s, judge=False, function=False)
 
 
-def _few(s: Situation) -> Situation:
-    agreement = Share(0.8, 500, wilson(400, 500))
-    return replace(s, pairs=min(max(s.pairs, FEWEST), FEW - 1), agreement=agreement)
+def _counts(s: Situation) -> Iterator[tuple[str, Situation]]:
+    if s.pairs >= FEW:
+        few = replace(s, pairs=FEW - 1)
+        yield f"there were {FEWEST:,} to {FEW - 1:,} pairs", few
+        yield f"there were {FEWEST:,} to {FEW - 1:,} pairs, 10% or more of the verdicts wrong", _noisy(few)
+    if s.pairs >= FEWEST:
+        yield f"there were fewer than {FEWEST:,} pairs", replace(s, pairs=FEWEST - 1)
+    # From a quarter of the thumbs on pairs say more than these.
+    for pairs in sorted({1, -(-s.labels // 4), FEWEST, FEW}):
+        if s.pairs < pairs and (pairs <= FEWEST or pairs == FEW):
+            little = f" or more (fewer than {FEWEST:,} teach little)" if pairs < FEWEST else ""
+            yield f"there were {pairs:,} {'pairs' if pairs > 1 else 'pair'}{little}", replace(s, pairs=pairs)
+    if 0 < s.labels < FEWEST:
+        yield f"there were {FEWEST:,} thumbs", replace(s, labels=FEWEST)
+
+
+def _noisy(s: Situation) -> Situation:
+    return replace(s, agreement=_agreement(0.75))
+
+
+def _agreement(value: float) -> Share:
+    return Share(value, 500, wilson(value * 500, 500))

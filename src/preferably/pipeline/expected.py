@@ -20,31 +20,35 @@ NAMED = {"reward": "the reward model", "ppo": "PPO", "rloo": "RLOO", "dpo": "DPO
 @dataclass(frozen=True, slots=True)
 class Cost:
     """Of one training: seconds, and bytes at the peak; None is not known, and `why` says why. `refused` is what would
-    fit instead, where it is too large for the memory."""
+    fit instead, where it is too large for the memory, `error` what a run of these settings and data would end with."""
 
     training: str
     seconds: float | None = None
     memory: int | None = None
     why: str = ""
     refused: str = ""
+    error: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """All of it."""
         return {
             "training": self.training, "seconds": self.seconds, "memory": self.memory, "why": self.why,
-            "refused": self.refused,
+            "refused": self.refused, "error": self.error,
         }  # fmt: skip
 
 
 def advise_with_costs(
     situation: Situation, model: str | None, paths: Mapping[Feedback, Sequence[str]], *, device: str = "auto"
 ) -> tuple[Advice, list[Cost]]:
-    """Advice with what its trainings would take; where one does not fit the memory, advice for that."""
+    """Advice with what its trainings would take; where one does not fit the memory, or would not begin, advice for
+    that."""
     advice = advise(situation)
     costs = costs_of(advice, model, paths, device=device)
     if situation.fits is None and any(one.memory is not None for one in costs):
         advice = advise(replace(situation, fits=not any(one.refused for one in costs)))
         costs = costs if advice.situation.fits else costs_of(advice, model, paths, device=device)
+    if refused := tuple(dict.fromkeys(f"{one.training}: {one.error}" for one in costs if one.error)):
+        advice = advise(replace(advice.situation, refused=refused))
     return advice, costs
 
 
@@ -85,7 +89,7 @@ def _planned(method: str, model: str, data: list[str], own: dict[str, Any]) -> C
         try:
             plan = api.plan(method, model=model, data=data, output=Path(folder) / "run", **own)
         except PreferablyError as error:
-            return Cost(NAMED[method], why=f"a run would not begin: {error}")
+            return Cost(NAMED[method], why=f"a run would not begin: {error}", error=str(error))
     if isinstance(plan.estimate, str):
         return Cost(NAMED[method], why=plan.estimate)
     seconds = None if plan.seconds is None else sum(plan.seconds.values())
@@ -98,6 +102,6 @@ def labels_tell(pairs: int) -> str:
     now, then = (min(1.0, 0.5 + points_seen(n)) for n in (held, 4 * held))
     return (
         f"the {held:,} pairs that a run holds out tell an accuracy of {now:.0%} from a coin; with {4 * pairs:,} pairs "
-        f"they would tell {then:.0%}. In the quickstart's world each doubling from 100 to 800 labels brought a reward "
-        "model 2 to 3 points (selection.json)"
+        f"they would tell {then:.0%}. In the quickstart's world each doubling from 100 to 800 labels brought a trained "
+        "reward model 2 to 3 points (selection.json)"
     )

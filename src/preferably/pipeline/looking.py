@@ -28,9 +28,10 @@ from preferably.feedback.trust import CROWD, busy
 from preferably.functions import load_function
 from preferably.judging.settings import is_judge_file, read_judges
 from preferably.models.loading import Loaded as Model
-from preferably.models.loading import choose_device, load, model_directory
+from preferably.models.loading import choose_device, is_reward_model, load, model_directory
 from preferably.models.sampler import Decoding
 from preferably.pipeline.situation import Own, Situation, Want
+from preferably.statistics.intervals import mean_interval
 from preferably.training.room import available, available_on_host
 
 KINDS: tuple[Feedback, ...] = ("pairs", "labels", "demonstrations", "prompts")
@@ -69,7 +70,9 @@ class Data:
         conflicts = rows.warned["conflict"].count if "conflict" in rows.warned else 0
         facts["conflicts"] = conflicts / rows.read if rows.read else 0.0
         if found.labelers:
-            facts |= {"labelers": len(found.labelers.everyone), "agreement": found.labelers.agreement}
+            facts["agreement"] = found.labelers.agreement
+        if "labels" in self.loaded:
+            facts["good"] = float(np.mean([bool(group.label) for group in self.loaded["labels"].groups]))
         if "pairs" in self.loaded:
             loaded = self.loaded["pairs"]
             sizes = [len(record.group.completions) for record in loaded.records]
@@ -136,7 +139,8 @@ def _thumbs(record: Judged) -> bool:
 
 
 def look_at_judge(name: str | None) -> dict[str, bool]:
-    """Whether `name` is a language model that compares, or something that scores. Raises `ConfigError` for neither."""
+    """Whether `name` is a language model that compares, or something that scores. Raises `ConfigError` for
+    neither, `ModelError` for a folder without a model."""
     if name is None:
         return {}
     if name.startswith("people"):
@@ -146,6 +150,11 @@ def look_at_judge(name: str | None) -> dict[str, bool]:
         return {"judge": True}
     if not Path(name).is_dir():
         load_function(name)
+    elif not is_reward_model(name):
+        raise ConfigError(
+            f"--judge {name} is a language model, and scores nothing; a judge is a .yaml that names it "
+            "(docs/judges.md), and a reward model is made by `preferably train reward` or `preferably reward fit`."
+        )
     return {"function": True}
 
 
@@ -243,12 +252,14 @@ def _by_likelihood(loaded: Model, groups: Sequence[Group], said: Sequence[Sequen
     apart = [own - others for own, others in both if own is not None and others is not None]
     if len(apart) < LEAST:
         return None, f"too few answers to compare ({len(apart)})"
-    mean, error = float(np.mean(apart)), float(np.std(apart, ddof=1)) / len(apart) ** 0.5
-    than = f"{abs(mean):.2f} +- {2 * error:.2f} nats a token {'less' if mean > 0 else 'more'} likely to it than its own"
+    interval = mean_interval(apart)
+    assert interval is not None  # of four and more
+    mean, half = float(np.mean(apart)), (interval.high - interval.low) / 2
+    than = f"{abs(mean):.2f} +- {half:.2f} nats a token {'less' if mean > 0 else 'more'} likely to it than its own"
     what = f"{than} ({len(apart)} prompts)"
-    if mean - 2 * error > APART:
+    if interval.low > APART:
         return "no", what
-    return ("yes", what) if mean + 2 * error < APART else (None, what)
+    return ("yes", what) if interval.high < APART else (None, what)
 
 
 @torch.no_grad()

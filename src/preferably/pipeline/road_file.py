@@ -1,6 +1,6 @@
 """Advice as an `align.yaml` that does it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from textwrap import wrap
 from typing import Any
@@ -13,6 +13,7 @@ from preferably.feedback.store.naming import is_store
 from preferably.pipeline.advice import Advice
 from preferably.pipeline.plan import align_settings
 from preferably.pipeline.roads import ROADS
+from preferably.pipeline.rules import basis
 from preferably.training.disk import write_whole
 
 ROUNDS = 2  # of a road on own answers
@@ -77,15 +78,33 @@ def _road(
     return {"method": methods[-1]} | last
 
 
+def _stops(advice: Advice, values: Mapping[str, Any]) -> Iterator[str]:
+    """Why `preferably align` would stop before anything of the road is trained."""
+    yield from advice.situation.stops
+    yield from advice.situation.refused
+    if advice.situation.ready is False and "ready" in values and "sft" not in values:
+        yield (
+            f"The model is not ready ({advice.situation.told('ready') or 'as was said'}), and you need demonstrations "
+            "to fine-tune it on (--data)."
+        )
+
+
 def write_road(file: str | Path, advice: Advice, values: Mapping[str, Any]) -> Path:
     """Write the file, with the reasons as comments; `values` as `preferably align` would read them. `ConfigError`
-    where the file is there already, or the values could not be used."""
+    where the file is there already, the values could not be used, or the job is known to stop before it trains."""
     target = Path(file)
     if target.exists():
         raise ConfigError(f"{target} exists already, and nothing is overwritten; name another place.")
     align_settings(values, str(target))
+    if told := " ".join(_stops(advice, values)):
+        raise ConfigError(
+            f"{target} was not written, as its job would stop. {told} Mend that and ask again, or begin with "
+            "`preferably init` and say in the file what is to be done with such rows (truncation, max_length, "
+            "max_rejected) or with the gates."
+        )
     lines = [f"{ROADS[advice.road].does[0].upper()}{ROADS[advice.road].does[1:]}."]
-    lines += [f"{rule.name} ({rule.basis}): {rule.why}" for rule in (advice.decided, *advice.settings)]
+    reasons = (advice.decided, *advice.settings)
+    lines += [f"{rule.name} ({basis(rule, advice.situation)}): {rule.why}" for rule in reasons]
     lines += [f"First: {rule.then}" for rule in advice.first]
     if "prompts" not in values:
         lines.append(

@@ -14,6 +14,7 @@ WANTS: dict[Want, str] = {
     "explain": "preferences that are complex, and must be explained afterwards",
 }
 Own = Literal["yes", "no", "mixed"]  # whether the answers that were judged are the model's own
+WIDEST = 0.3  # an interval of agreement that is wider (of fewer than about 35 questions) tells nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +30,17 @@ class Situation:
     function: bool = False
     pairs: int = 0
     labels: int = 0
+    good: float | None = None  # the share of labels that say good
     demonstrations: int = 0
     prompts: int = 0  # distinct, of all feedback
     many: float = 0.0  # the share of records that compare three answers or more
-    labelers: int = 0
     busy: bool = False
     agreement: Share | None = None
     strong: float | None = None  # the share of pairs with how much better the chosen one is
     longer: Share | None = None  # how often the longer answer is the chosen one
     conflicts: float = 0.0  # the share of rows that contradict an earlier one
     stops: tuple[str, ...] = ()  # why a run would refuse the data
+    refused: tuple[str, ...] = ()  # why a training on the road would not begin, as tried
     own: Own | None = None
     ready: bool | None = None
     weights: int | None = None
@@ -50,11 +52,18 @@ class Situation:
     why: tuple[tuple[str, str], ...] = ()  # (fact, how it is known, or why it is not)
 
     @property
+    def agreed(self) -> Share | None:
+        """How often two labelers agree, where enough was judged twice to tell."""
+        known = self.agreement is not None and self.agreement.interval.high - self.agreement.interval.low <= WIDEST
+        return self.agreement if known else None
+
+    @property
     def wrong(self) -> float | None:
-        """The share of wrong verdicts, if labelers err alike and independently: A = (1 - e)^2 + e^2 solved for e."""
-        if self.agreement is None or self.agreement.value < 0.5:
+        """The share of wrong verdicts, if labelers err alike and independently: A = (1 - e)^2 + e^2 solved for e. None
+        where A is not known, or below a half."""
+        if self.agreed is None or self.agreed.value < 0.5:
             return None
-        return (1 - sqrt(2 * self.agreement.value - 1)) / 2
+        return (1 - sqrt(2 * self.agreed.value - 1)) / 2
 
     @property
     def feedback(self) -> bool:
