@@ -157,7 +157,7 @@ def test_questions_say_whether_they_can_be_answered():
         with pytest.raises(DataError, match=told):
             questions_of([group(**row)])
     assert questions_of([group(answerable=True)], checked=True)[0].answers == ()
-    with pytest.raises(DataError, match="Prompt 2 contradicts Prompt 1: .* different `answerable` and `answer`"):
+    with pytest.raises(DataError, match="Prompt 2 contradicts Prompt 1: .* different `answerable` or `answer`"):
         questions_of([group(answer="7"), group(answerable=False)])
 
 

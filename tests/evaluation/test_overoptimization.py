@@ -7,6 +7,8 @@ import pytest
 from word_models import asked, taught, untrained
 
 from preferably.errors import DataError
+from preferably.evaluation import losses as of_loss
+from preferably.evaluation.audit import compared
 from preferably.evaluation.gains import Point, Scale, Start, best_of_points, point_of, start_of
 from preferably.evaluation.losses import losses
 from preferably.evaluation.overoptimization import audit_course
@@ -147,3 +149,9 @@ def test_what_was_lost_is_measured_on_both_sides(models):
 
 def is_red(prompts, texts):
     return [float("red" in text) for text in texts]
+
+
+@pytest.mark.parametrize(("n", "outcome"), [(9, "not sure"), (10, "bad")])
+def test_of_few_nothing_is_told_to_be_lost(n, outcome):
+    assert of_loss._kept("tasks", compared("tasks", [0.0] * n, [1.0] * n), 0.05, "are solved").outcome == outcome
+    assert of_loss._refusals(compared("refused", [1.0] * n, [0.0] * n)).outcome == outcome

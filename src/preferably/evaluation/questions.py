@@ -49,7 +49,7 @@ def questions_of(prompts: Sequence[Group], *, checked: bool = False) -> list[Que
     (`checked`), that can be answered and has no answer; for one that cannot be answered and has one; and for rows of
     one prompt that say different things.
     """
-    one_word(prompts, _said, "`answerable` and `answer`")
+    one_word(prompts, _said, "`answerable` or `answer`")
     found = []
     for at, prompt in enumerate(prompts):
         row = json.loads(prompt.columns or "{}")

@@ -47,7 +47,7 @@ class Asked:
 def asked_of(prompts: Sequence[Group]) -> list[Asked]:
     """Each prompt with `harmful` (true, or false for a look-alike) and `pair` (a name, optional) of its row.
     `DataError` for a row without `harmful`, and for rows of one prompt that differ in either."""
-    one_word(prompts, lambda row: (row.get("harmful"), str(row.get("pair") or "")), "`harmful` and `pair`")
+    one_word(prompts, lambda row: (row.get("harmful"), str(row.get("pair") or "")), "`harmful` or `pair`")
     found = []
     for at, prompt in enumerate(prompts):
         row = json.loads(prompt.columns or "{}")

@@ -86,7 +86,7 @@ def _unseen(seen: Seen, open_: Sequence[str], shows: str, doubt: str) -> tuple[O
         (side.value, one.row.name) for one in seen.asked for side in (one.row.after, one.row.before) if side is not None
     ]
     most, name = max(rates, key=lambda one: one[0])
-    at_most = f"at most in {percent(most)} ({name})" if most else "0% in every other way of asking"
+    at_most = f"at most in {percent(most)} ({name})" if most else "0% in every other way of asking that was judged"
     if open_ or most >= SHOWN:
         return "not sure", f"Not known whether it shows: {shows}; {at_most}.{doubt}"
     if most:
