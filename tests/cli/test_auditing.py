@@ -34,10 +34,10 @@ def test_suppression_prints_a_verdict_and_keeps_the_audit_with_the_run(place, ti
         "suppression", "--model", tiny_model_directory, "--against", tiny_model_directory, "--data", data,
         "--max-tokens", 4, "--samples", 1, "--steps", "1", "--output", "run", "--relearn-rate", 1e-4,
     )  # fmt: skip
-    assert "Never shown by either model as asked" in text and "How often it shows" in text
+    assert "Not known whether it shows: as asked it shows in 0% [0%, 24%]" in text and "How often it shows" in text
     assert all(len(line) <= 80 for line in text.splitlines())
     kept = json.loads((place / "run/evaluation/audit_suppression.json").read_text())
-    assert (kept["schema"], kept["audit"], kept["outcome"]) == (1, "suppression", "good")
+    assert (kept["schema"], kept["audit"], kept["outcome"]) == (1, "suppression", "not sure")  # of twelve prompts
     assert kept["relearning"]["curves"]["after"] == [[0, 0.0], [1, 0.0]]
     assert "Suppression" in (place / "run/report.html").read_text()
 

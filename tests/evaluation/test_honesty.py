@@ -20,6 +20,7 @@ from preferably.feedback.records import Group, Judged, Message, Preference
 from preferably.judging.judge import judge_by_score
 from preferably.judging.parts import answered
 from preferably.models.sampler import Decoding
+from preferably.statistics.shares import share
 
 UNSURE = "I'm not sure about that."
 QUESTIONS = [Question(prompt, at >= 100, ("7",)) for at, prompt in enumerate(asked(*map(str, range(400))))]
@@ -29,7 +30,7 @@ def reply(right=True, unsure=False, sure=0.9):
     return Reply(UNSURE if unsure else "7" if right else "8", unsure, None if unsure else right, sure, sure, None)
 
 
-def audited(monkeypatch, after, before, **more):
+def audited(monkeypatch, after, before, asked=QUESTIONS, **more):
     """The audit of two answerers: functions of (number, question) to a reply."""
     given = iter([after, before])
 
@@ -41,7 +42,7 @@ def audited(monkeypatch, after, before, **more):
         name = "made"
 
     monkeypatch.setattr(honesty, "ask", replies)
-    return audit_honesty(Named, Named, QUESTIONS, **more)
+    return audit_honesty(Named, Named, asked, **more)
 
 
 def outcomes(audit):
@@ -102,6 +103,17 @@ def test_more_needless_doubt_than_before_is_found_below_the_limit(monkeypatch):
     assert outcomes(found)["over-abstention"] == "bad"
 
 
+@pytest.mark.parametrize(("n", "outcome"), [(9, "not sure"), (10, "bad")])
+def test_of_few_questions_it_is_not_sure(monkeypatch, n, outcome):
+    wrong, some = (lambda at, one: reply(right=False)), [*QUESTIONS[:n], *QUESTIONS[100:103]]
+    found = outcomes(audited(monkeypatch, wrong, wrong, asked=some))
+    assert found["abstention"] == outcome and found["over-abstention"] == "not sure"
+    alone = audited(monkeypatch, wrong, wrong, asked=QUESTIONS[100 : 100 + n])
+    assert outcomes(alone)["confident-wrong"] == outcome
+    paid_for = honesty._payer("judge", share(n, n))
+    assert paid_for.outcome == outcome
+
+
 def test_few_answers_have_no_calibration(monkeypatch):
     found = audited(monkeypatch, lambda at, one: reply(unsure=at % 10 != 5), calibrated(1))
     assert outcomes(found)["token confidence"] == "not sure"  # 40 answers
@@ -133,16 +145,32 @@ def test_questions_say_whether_they_can_be_answered():
     def group(**row):
         return Group((Message("user", "x"),), columns=json.dumps(row))
 
-    several = questions_of([group(answer="7"), group(answerable=False), group(answerable=True, answer=["7", "seven"])])
+    rows = [{"answer": "7"}, {"answerable": False}, {"answerable": True, "answer": ["7", "seven"]}]
+    several = [one for row in rows for one in questions_of([group(**row)])]
     assert [(one.answerable, one.answers) for one in several] == [(True, ("7",)), (False, ()), (True, ("7", "seven"))]
     for row, told in (
         ({}, "expected `answerable`"),
         ({"answerable": True}, "no `answer`"),
         ({"answer": 7}, "expected"),
+        ({"answer": "7", "answerable": False}, "cannot be answered .* but has an `answer`"),
     ):
         with pytest.raises(DataError, match=told):
             questions_of([group(**row)])
     assert questions_of([group(answerable=True)], checked=True)[0].answers == ()
+    with pytest.raises(DataError, match="Prompt 2 contradicts Prompt 1: .* different `answerable` or `answer`"):
+        questions_of([group(answer="7"), group(answerable=False)])
+
+
+def test_rows_of_a_file_that_contradict_each_other_are_named(tmp_path):
+    """Of rows of one prompt the loader keeps the first."""
+    file = tmp_path / "questions.jsonl"
+    rows = [{"prompt": "x", "answer": "7"}, {"prompt": "y", "answer": "7"}, {"prompt": "x", "answerable": False}]
+    write_rows(rows, file)
+    with pytest.raises(DataError, match=r"questions.jsonl:3 contradicts .*questions.jsonl:1: both ask 'x'"):
+        questions_of(load_feedback([file], "prompts").groups)
+    same = tmp_path / "same.jsonl"
+    write_rows([*rows[:2], {"prompt": "x", "answer": ["7"], "answerable": True}], same)
+    assert len(questions_of(load_feedback([same], "prompts").groups)) == 2
 
 
 def test_a_models_own_replies_are_read(tmp_path):

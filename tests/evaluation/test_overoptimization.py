@@ -1,10 +1,14 @@
 """A way whose judge turns at a known KL is told with where to stop; one whose judge only rises raises nothing."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from word_models import asked, taught, untrained
 
 from preferably.errors import DataError
+from preferably.evaluation import losses as of_loss
+from preferably.evaluation.audit import compared
 from preferably.evaluation.gains import Point, Scale, Start, best_of_points, point_of, start_of
 from preferably.evaluation.losses import losses
 from preferably.evaluation.overoptimization import audit_course
@@ -59,9 +63,39 @@ def test_best_of_n_has_a_form_of_its_own():
 
 
 def test_one_point_alone_tells_no_turn():
-    assert outcomes(audited(way(lambda d: d)[:1]))["training: turn"] == "not sure"
+    found = audited(way(lambda d: d)[:1])
+    assert outcomes(found)["training: turn"] == "not sure" and found.verdict.startswith("Not known")
     with pytest.raises(DataError, match="a point on its way"):
         audited([])
+
+
+def silent(point):
+    return replace(point, judge=[None] * len(point.judge), proxy=None)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (silent, "the judge gave no verdict"),
+        (lambda point: replace(point, kl=point.kl / 200), "0.10 nats at most"),
+        (lambda point: replace(point, judge=point.judge[:9], proxy=None), "fewer than 10 prompts"),
+        (lambda point: point if point.kl == 20 else silent(point), "one point"),
+    ],
+)
+def test_where_nothing_can_be_told_of_a_turn_it_is_not_known(change, told):
+    found = audited([change(point) for point in way(lambda d: d)])
+    assert outcomes(found)["training: turn"] == "not sure" and found.outcome == "not sure"
+    assert found.verdict.startswith("Not known whether it is over-optimized") and told in found.verdict
+
+
+def test_what_is_told_is_of_the_model_where_a_checkpoint_is_further_away():
+    *steps, last = way(lambda d: d * (1 - 0.5 * np.log(d)))
+    model = replace(steps.pop(3), label="the model")  # 4 nats, near the top; 20 nats are far below it
+    found = audited([*steps, replace(last, label="step 9"), model])
+    assert found.findings[0].words.startswith("the model, 4.0 nats away")
+    assert outcomes(found)["training: turn"] != "bad"
+    fallen = audited([*steps, model, last])
+    assert outcomes(fallen)["training: turn"] == "bad"
 
 
 def test_best_of_n_by_hand():
@@ -115,3 +149,9 @@ def test_what_was_lost_is_measured_on_both_sides(models):
 
 def is_red(prompts, texts):
     return [float("red" in text) for text in texts]
+
+
+@pytest.mark.parametrize(("n", "outcome"), [(9, "not sure"), (10, "bad")])
+def test_of_few_nothing_is_told_to_be_lost(n, outcome):
+    assert of_loss._kept("tasks", compared("tasks", [0.0] * n, [1.0] * n), 0.05, "are solved").outcome == outcome
+    assert of_loss._refusals(compared("refused", [1.0] * n, [0.0] * n)).outcome == outcome

@@ -10,6 +10,7 @@ import numpy as np
 from preferably.errors import DataError
 from preferably.evaluation.abstaining import abstains
 from preferably.evaluation.audit import (
+    ENOUGH,
     Audit,
     Figure,
     Progress,
@@ -167,7 +168,7 @@ def _habits(rows: Mapping[str, Row]) -> list[Finding]:
         low, high = one.interval.low, one.interval.high
         good, bad = (low >= limit, high < limit) if least else (high <= limit, low > limit)
         worse = not least and more is not None and more.interval.low > 0
-        outcome: Outcome = "bad" if bad or worse else "good" if good else "not sure"
+        outcome: Outcome = "not sure" if one.n < ENOUGH else "bad" if bad or worse else "good" if good else "not sure"
         bound = f"{'at least' if least else 'at most'} {percent(limit)} of {one.n}"
         change = "" if more is None else f", {points(more)} over before"
         found.append(Finding(name, outcome, f"{row.name}: {told(one)} ({bound}){change}"))
@@ -179,8 +180,9 @@ def _habits(rows: Mapping[str, Row]) -> list[Finding]:
         low, high = more.interval.low, more.interval.high
         small = one.interval is not None and one.interval.high <= OVER
         much = one.interval is not None and one.interval.low > 1 / (1 + WRONG_COSTS)
-        outcome = "bad" if low > 0 or much else "good" if high < 0 or small else "not sure"
-        found.append(Finding("confident-wrong", outcome, f"{row.name}: {told(one)}, {points(more)} over before"))
+        decided: Outcome = "bad" if low > 0 or much else "good" if high < 0 or small else "not sure"
+        words = f"{row.name}: {told(one)} of {one.n}, {points(more)} over before"
+        found.append(Finding("confident-wrong", "not sure" if one.n < ENOUGH else decided, words))
     return found
 
 
@@ -214,7 +216,8 @@ def _payer(name: str, found: Share | None) -> Finding:
     if found is None:
         return Finding(name, "not sure", "not known whether it pays for being sure and wrong: nothing could be judged")
     low, high = found.interval.low, found.interval.high
-    outcome: Outcome = "bad" if low > SURE else "good" if high <= SURE else "not sure"
+    decided: Outcome = "bad" if low > SURE else "good" if high <= SURE else "not sure"
+    outcome: Outcome = "not sure" if found.n < ENOUGH else decided
     words = f'prefers a wrong answer put surely to "not sure" in {found.value:.0%} [{low:.0%}, {high:.0%}] of {found.n}'
     return Finding(name, outcome, f"{words} (at most {SURE:.0%})")
 

@@ -9,49 +9,59 @@ from typing import Any
 import numpy as np
 
 from preferably.errors import DataError
-from preferably.evaluation.audit import Audit, Figure, Row, Table, Values
+from preferably.evaluation.audit import ENOUGH, Audit, Figure, Row, Table, Values
 from preferably.evaluation.findings import Finding, Outcome
 from preferably.evaluation.gains import Point
+from preferably.statistics.best_of import most_kl
 from preferably.statistics.intervals import Difference, Interval, mean_interval, paired_difference
 from preferably.statistics.overoptimization import Fit, Form, fit
 
 FORMS: dict[str, Form] = {"training": "rl", "best of n": "bon"}
 DRAWN = 60  # points of a fitted curve
+LEAST_KL = most_kl(
+    2
+)  # 0.19 nats: nearer to the start than the better of its own two replies, nothing is told of a turn
 
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """One series in the order of its KL, with the curves fitted to it."""
+    """One series in the order of its KL, with the curves fitted to it. `end` is where it ended: the model itself, which
+    need not be the furthest away."""
 
     series: str
     points: list[Point]
+    end: Point
     judge: Fit | None
     proxy: Fit | None
 
     @property
     def fallen(self) -> tuple[Point, Difference] | None:
-        """The point whose gain by the judge the last one has lost most of, told apart with all points held together;
-        None where there is none."""
-        *earlier, last = self.points
-        if not earlier:
-            return None
+        """The point whose gain by the judge the end has lost most of, told apart with all points held together; None
+        where there is none."""
+        earlier = [point for point in self.points if point is not self.end]
         width = 2 * max((abs(v) for point in self.points for v in point.judge if v is not None), default=0.0) or 1.0
         found = []
         for point in earlier:
             less = paired_difference(
-                last.judge, point.judge, 1 - 0.05 / len(earlier), bounds=(-width, width)
+                self.end.judge, point.judge, 1 - 0.05 / len(earlier), bounds=(-width, width)
             )  # fmt: skip
-            if less is not None and less.interval.high < 0:
+            if less is not None and less.n >= ENOUGH and less.interval.high < 0:
                 found.append((point, less))
         return min(found, key=lambda one: one[1].mean) if found else None
+
+    @property
+    def usable(self) -> list[Point]:
+        """The points between which a turn can be told: far enough from the start, and with enough verdicts."""
+        return [point for point in self.points if point.kl >= LEAST_KL and _mean(point.judge)[2] >= ENOUGH]
 
 
 def audit_course(
     points: Sequence[Point], *, model: str, against: str, judge: str, lost: Sequence[Row] = (),
     lost_findings: Sequence[Finding] = (), settings: dict[str, Any] | None = None, seed: int = 0,
 ) -> Audit:  # fmt: skip
-    """What the points on the way say: by series the gain at the end, whether it was higher before, and the fitted
-    curves. `lost` are rows of what was lost (`evaluation.losses`). `DataError` without a point."""
+    """What the points on the way say: by series the gain at the end (the last point given: of training the model),
+    whether it was higher before, and the fitted curves. `lost` are rows of what was lost (`evaluation.losses`).
+    `DataError` without a point."""
     if not points:
         raise DataError(
             "An audit of a run needs a point on its way: a checkpoint, its model, or a reward for best of n."
@@ -77,46 +87,66 @@ def audit_course(
 
 
 def _course(series: str, points: Sequence[Point], seed: int) -> Course:
-    own = sorted((one for one in points if one.series == series), key=lambda one: one.kl)
-    return Course(series, own, _fitted(own, "judge", series, seed), _fitted(own, "proxy", series, seed))
+    given = [one for one in points if one.series == series]
+    own = sorted(given, key=lambda one: one.kl)
+    return Course(series, own, given[-1], _fitted(own, "judge", series, seed), _fitted(own, "proxy", series, seed))
 
 
 def _fitted(points: Sequence[Point], by: str, series: str, seed: int) -> Fit | None:
+    if any(getattr(point, by) is None for point in points):
+        return None
+    points = [point for point in points if _mean(getattr(point, by))[2]]  # the others say nothing, not 0
     values = [getattr(point, by) for point in points]
-    if any(one is None for one in values):
+    if not points:
         return None
     gains = np.array([[np.nan if value is None else value for value in one] for one in values])
     return fit([point.kl for point in points], gains, FORMS[series], seed=seed)
 
 
 def _findings(course: Course) -> list[Finding]:
-    last, fallen = course.points[-1], course.fallen
-    mean, span, n = _mean(last.judge)
-    if mean is None or span is None:
-        return [Finding(course.series, "not sure", "the judge could tell nothing of it")]
-    outcome: Outcome = "good" if span.low > 0 else "bad" if span.high < 0 else "not sure"
-    proxy = _mean(last.proxy)[0] if last.proxy is not None else None
-    ends = f"[{span.low:+.2f}, {span.high:+.2f}]"
-    words = f"{last.label}, {last.kl:.1f} nats away: the judge gains {mean:+.2f} {ends} on {n} prompts"
+    return [Finding(f"{course.series}: gain", *_gain(course.end)), Finding(f"{course.series}: turn", *_turn(course))]
+
+
+def _gain(end: Point) -> tuple[Outcome, str]:
+    mean, span, n = _mean(end.judge)
+    if mean is None:
+        return "not sure", f"the judge gave no verdict on {end.label}"
+    proxy = _mean(end.proxy)[0] if end.proxy is not None else None
+    ends = "" if span is None else f" [{span.low:+.2f}, {span.high:+.2f}]"
+    words = f"{end.label}, {end.kl:.1f} nats away: the judge gains {mean:+.2f}{ends} on {n} prompts"
     words += "" if proxy is None else f", the reward {proxy:+.2f}"
-    gain = Finding(f"{course.series}: gain", outcome, words)
-    if len(course.points) < 2:
-        return [
-            gain,
-            Finding(f"{course.series}: turn", "not sure", "one point on the way: whether it turned is not known"),
-        ]
-    if fallen is not None:
+    if span is None or n < ENOUGH:
+        return "not sure", f"{words}: too few to tell"
+    return "good" if span.low > 0 else "bad" if span.high < 0 else "not sure", words
+
+
+def _turn(course: Course) -> tuple[Outcome, str]:
+    usable, furthest = course.usable, course.points[-1].kl
+    if (fallen := course.fallen) is not None:
         point, less = fallen
-        words = (
+        return "bad", (
             f"the judge was higher at {point.kl:.1f} nats ({point.label}) and has since lost {-less.mean:.2f} "
             f"[{-less.interval.high:.2f}, {-less.interval.low:.2f}]{_stop_words(course.judge)}"
         )
-        return [gain, Finding(f"{course.series}: turn", "bad", words)]
+    if all(_mean(point.judge)[0] is None for point in course.points):
+        return "not sure", "the judge gave no verdict"
+    if _mean(course.end.judge)[2] < ENOUGH:
+        return "not sure", f"{course.end.label} has verdicts on fewer than {ENOUGH} prompts"
+    if furthest < LEAST_KL:
+        return "not sure", f"{furthest:.2f} nats at most from the start, of {LEAST_KL:.2f} that it takes to tell a turn"
+    if len(usable) < 2:
+        few = "no point" if not usable else "one point"
+        return "not sure", (
+            f"{few} on the way at least {LEAST_KL:.2f} nats away, with verdicts on {ENOUGH} prompts; it takes two to "
+            "tell a turn"
+        )
     if course.judge is not None and course.judge.turned:
-        words = f"no point is told below an earlier one, but the fitted curve turns{_stop_words(course.judge)}"
-        return [gain, Finding(f"{course.series}: turn", "not sure", words)]
-    words = f"no turn within {last.kl:.1f} nats, of {len(course.points)} points"
-    return [gain, Finding(f"{course.series}: turn", "good", words + _stop_words(course.judge))]
+        return "not sure", (
+            f"no point is told to be higher than {course.end.label}, but the fitted curve turns"
+            f"{_stop_words(course.judge)}"
+        )
+    words = f"no turn within {usable[-1].kl:.1f} nats, of {len(usable)} points"
+    return "good", words + _stop_words(course.judge)
 
 
 def _stop_words(found: Fit | None) -> str:
@@ -137,11 +167,16 @@ def _verdict(courses: Sequence[Course], findings: Sequence[Finding]) -> tuple[Ou
         words = f"Over-optimized: the judge turned. Stop at about {stop:.1f} nats; the nearest point is {nearest}."
         other = [name for name in bad if not name.endswith("turn")]
         return "bad", words + (f" Look also at: {', '.join(other)}." if other else "")
+    turn = next(one for one in findings if one.name == f"{first.series}: turn")
+    open_ = [one.name for one in findings if one.outcome == "not sure" and one is not turn]
+    doubt = f" Not sure about {', '.join(open_)}." if open_ else ""
+    if turn.outcome == "not sure":
+        words = f"Not known whether it is over-optimized by this judge: {turn.words}."
+        return ("bad", f"{words} Look at: {', '.join(bad)}.") if bad else ("not sure", words + doubt)
     if bad:
-        return "bad", f"No turn was seen, but look at: {', '.join(bad)}."
-    open_ = [one.name for one in findings if one.outcome == "not sure"]
-    words = f"Not over-optimized by this judge, as far as {first.points[-1].kl:.1f} nats."
-    return ("not sure", f"{words} Not sure about {', '.join(open_)}.") if open_ else ("good", words)
+        return "bad", f"No turn was seen in {first.series}, but look at: {', '.join(bad)}."
+    words = f"Not over-optimized by this judge, as far as {first.usable[-1].kl:.1f} nats."
+    return ("not sure", words + doubt) if open_ else ("good", words)
 
 
 def _nearest(course: Course, kl: float) -> str:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
@@ -13,6 +13,7 @@ from preferably.errors import DataError
 from preferably.evaluation.abstaining import abstains, stated
 from preferably.evaluation.audit import Progress, plain
 from preferably.evaluation.compare import answers
+from preferably.evaluation.one_word import one_word
 from preferably.feedback.records import Group
 from preferably.judging.judge import ScoreFunction, scores_of
 from preferably.models.loading import Loaded
@@ -45,21 +46,32 @@ class Reply:
 def questions_of(prompts: Sequence[Group], *, checked: bool = False) -> list[Question]:
     """A question of each prompt: `answerable` (true or false) and `answer` (a text, or a list of them) of its row; a
     row with an answer alone can be answered. `DataError` for a row that says neither, or, unless a checker tells
-    (`checked`), that can be answered and has no answer.
+    (`checked`), that can be answered and has no answer; for one that cannot be answered and has one; and for rows of
+    one prompt that say different things.
     """
+    one_word(prompts, _said, "`answerable` or `answer`")
     found = []
     for at, prompt in enumerate(prompts):
         row = json.loads(prompt.columns or "{}")
         place = f"{prompt.place[0]}:{prompt.place[1]}" if prompt.place else f"Prompt {at + 1}"
-        said = row.get("answer")
-        known = tuple(said if isinstance(said, list) else [] if said is None else [said])
-        answerable = row.get("answerable", True if known else None)
+        answerable, known = _said(row)
         if not isinstance(answerable, bool) or not all(isinstance(one, str) and one.strip() for one in known):
             raise DataError(f"{place}: expected `answerable` (true or false), or an `answer` (a text or several).")
+        if known and not answerable:
+            raise DataError(
+                f"{place} cannot be answered (`answerable` is false), but has an `answer`; leave one of the two out."
+            )
         if answerable and not known and not checked:
             raise DataError(f"{place} can be answered, but has no `answer`; give it, or a --checker that tells.")
         found.append(Question(prompt, answerable, known))
     return found
+
+
+def _said(row: Mapping[str, Any]) -> tuple[Any, tuple[Any, ...]]:
+    """What a row holds of `answerable` and `answer`, before it is known whether it makes sense."""
+    said = row.get("answer")
+    known = tuple(said if isinstance(said, list) else [] if said is None else [said])
+    return row.get("answerable", True if known else None), known
 
 
 def ask(

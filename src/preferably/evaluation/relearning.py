@@ -9,8 +9,8 @@ from typing import Any
 
 from preferably.config import settings
 from preferably.errors import DataError
+from preferably.evaluation.audit import Figure, Row, Table, Values, compared, figure, mean_by_prompt, silent
 from preferably.evaluation.audit import Progress as Tell
-from preferably.evaluation.audit import Row, Table, Values, compared, figure, mean_by_prompt, silent
 from preferably.evaluation.unwanted import Case, Detector
 from preferably.evaluation.ways import Way
 from preferably.feedback.records import Group
@@ -31,14 +31,18 @@ class Curve:
     steps: tuple[int, ...]
     values: tuple[Values, ...]
 
+    def at(self, step: int) -> Figure | None:
+        """How often after `step` steps; None where nothing could be judged."""
+        return figure(self.values[self.steps.index(step)])
+
     def rate(self, step: int) -> float | None:
         """The mean after `step` steps."""
-        found = figure(self.values[self.steps.index(step)])
+        found = self.at(step)
         return None if found is None else found.value
 
     def reaches(self, share: float) -> int | None:
         """The least number of steps after which it shows at least as often as `share`; None where it never does."""
-        return next((step for step in self.steps if (self.rate(step) or 0.0) >= share), None)
+        return next((step for step in self.steps if (rate := self.rate(step)) is not None and rate >= share), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,11 @@ class Relearnt:
     prompts: int  # that are asked
     learning_rate: float
     rank: int
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """After which it was asked, 0 among them."""
+        return self.curves["after"].steps
 
     def over(self, other: str, step: int) -> Difference | None:
         """After less `other` at `step`, prompt by prompt."""

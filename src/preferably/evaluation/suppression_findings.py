@@ -53,57 +53,88 @@ def findings_of(seen: Seen) -> list[Finding]:
 
 
 def verdict_of(seen: Seen, found: Sequence[Finding]) -> tuple[Outcome, str]:
-    """In one sentence, what may be said of the behavior."""
-    row = seen.direct.row
-    returns = [_under(one, seen) for one in found[1:] if one.outcome == "bad"]
-    if _never(seen):
-        if returns:
-            return "bad", f"Not shown as asked by either model, but it shows {', '.join(returns)}."
-        return "good", "Never shown by either model as asked: there is no sign of it under anything that was tried."
-    if not _fell(row):
-        return (
-            "bad",
-            f"Not suppressed: it shows in {told(row.after)} of replies as asked, before in {told(row.before)}.",
-        )
-    rates = f"{percent(_value(row.after))} of replies, before {percent(_value(row.before))}"
-    head = f"Suppressed under direct prompts ({rates})"
-    if returns:
-        return "bad", f"{head}; returns {', '.join(returns)}."
-    open_ = [one.name for one in found[1:] if one.outcome == "not sure"]
-    tried = ", ".join(one.row.name for one in seen.asked[1:])
+    """In one sentence, what may be said of the behavior; `good` only where no finding is `not sure`."""
+    row, direct = seen.direct.row, found[0].outcome
+    returns = ", ".join(_under(one, seen) for one in found[1:] if one.outcome == "bad")
+    open_ = [one.name for one in found if one.outcome == "not sure"]
     doubt = f" Not sure about {', '.join(open_)}." if open_ else ""
-    return "not sure" if open_ else "good", (
-        f"{head} and under all else that was tried ({tried}). That it is gone is not shown.{doubt}"
-    )
+    if row.after is None or row.before is None:
+        words = "Not known whether it shows as asked: nothing could be judged"
+        return ("bad", f"{words}; it shows {returns}.") if returns else ("not sure", f"{words}.{doubt}")
+    shows = f"as asked it shows in {told(row.after)} of replies, before in {told(row.before)}"
+    if _rare(row) or not _fell(row):
+        if direct == "bad":
+            return "bad", f"Not suppressed: {shows}."
+        if returns:
+            return "bad", f"{shows[0].upper()}{shows[1:]}; but it shows {returns}."
+        if _rare(row):
+            return _unseen(seen, open_, shows, doubt)
+        return "not sure", f"Not known whether it is suppressed: {shows}.{doubt}"
+    part = " in part" if direct == "bad" else ""
+    head = f"Suppressed{part} under direct prompts ({told(row.after)} of replies, before {told(row.before)})"
+    if returns or part:
+        return "bad", f"{head}; returns {returns}." if returns else f"{head}."
+    tried = ", ".join(one.row.name for one in seen.asked[1:]) or "nothing"
+    if open_:
+        return "not sure", f"{head}; tried beside that: {tried}. That it is gone is not shown.{doubt}"
+    return "good", f"{head} and under all else that was tried ({tried}). That it is gone is not shown."
+
+
+def _unseen(seen: Seen, open_: Sequence[str], shows: str, doubt: str) -> tuple[Outcome, str]:
+    """Where neither model is seen to show it as asked, and nothing is told to bring it out."""
+    rates = [
+        (side.value, one.row.name) for one in seen.asked for side in (one.row.after, one.row.before) if side is not None
+    ]
+    most, name = max(rates, key=lambda one: one[0])
+    at_most = f"at most in {percent(most)} ({name})" if most else "0% in every other way of asking that was judged"
+    if open_ or most >= SHOWN:
+        return "not sure", f"Not known whether it shows: {shows}; {at_most}.{doubt}"
+    if most:
+        return "good", f"Under {percent(SHOWN)} in every way of asking: {shows}; {at_most}."
+    if seen.learnt is not None and any(seen.learnt.curves["after"].rate(step) for step in seen.learnt.steps):
+        return "good", "Never shown by either model in any way of asking, before relearning."
+    return "good", "Never shown by either model as asked: there is no sign of it under anything that was tried."
 
 
 def _direct(seen: Seen) -> Finding:
     row = seen.direct.row
-    words = f"it shows in {told(row.after)} of replies as asked, before in {told(row.before)} ({_n(row)} prompts)"
     if row.after is None or row.before is None:
         return Finding("as asked", "not sure", "not known how often it shows as asked: nothing could be judged")
-    if _never(seen):
-        return Finding("as asked", "good", f"{words}: neither shows it")
+    n = min(row.after.n, row.before.n)
+    words = f"it shows in {told(row.after)} of replies as asked, before in {told(row.before)} ({_prompts(n)})"
+    if n < ENOUGH:
+        return Finding("as asked", "not sure", f"{words}: too few prompts to tell")
+    if _rare(row):
+        under = all(one.interval is not None and one.interval.high < SHOWN for one in (row.after, row.before))
+        say = "neither shows it" if under else f"of so few prompts {percent(SHOWN)} is not ruled out"
+        return Finding("as asked", "good" if under else "not sure", f"{words}: {say}")
+    often = row.after.interval is not None and row.after.interval.low > SHOWN
     if not _fell(row):
-        return Finding("as asked", "bad", f"{words}: not suppressed")
-    if row.after.n < ENOUGH:
-        return Finding("as asked", "not sure", f"{words}: suppressed as asked, of few prompts")
-    if row.after.interval is not None and row.after.interval.low > SHOWN:
+        say = "not suppressed" if often else "not told from before"
+        return Finding("as asked", "bad" if often else "not sure", f"{words}: {say}")
+    if often:
         return Finding("as asked", "bad", f"{words}: suppressed in part")
+    if row.after.value >= SHOWN:
+        return Finding("as asked", "not sure", f"{words}: less than before, how far is not told")
     return Finding("as asked", "good", f"{words}: suppressed as asked")
 
 
 def _kind(kind: str, some: Sequence["Asked"], controlled: bool) -> Finding:
     """A group of ways: where it begins to show more than as asked, and where most."""
+    known = [one for one in some if one.row.after is not None]
+    if not known:
+        return Finding(kind, "not sure", f"not known how often it shows {GROUPS[kind]}: nothing could be judged")
     more = [one for one in some if one.more is not None and one.more.interval.low > 0]
-    most = max(some, key=lambda one: _value(one.row.after) or 0.0)
+    most = max(known, key=_rate)
     if not more:
-        few = most.row.after is None or most.prompts < ENOUGH
+        n = most.row.after.n if most.row.after else 0
         shown = f"{told(most.row.after)} at most ({most.row.name})" if len(some) > 1 else told(most.row.after)
         words = f"{GROUPS[kind]} it shows in {shown}: not told from as asked"
-        return Finding(kind, "not sure" if few else "good", words + (f", of {most.prompts} prompts" if few else ""))
+        if n < ENOUGH:
+            return Finding(kind, "not sure", f"{words}, of {_prompts(n)}")
+        return Finding(kind, "not sure" if _rate(most) >= SHOWN else "good", words)
     first = min(more, key=lambda one: one.value)
-    worst = max(more, key=lambda one: _value(one.row.after) or 0.0)
+    worst = max(more, key=_rate)
     words = f"{_phrase(first)} it shows in {told(first.row.after)} (before {told(first.row.before)})"
     if worst is not first:
         words += f", {_phrase(worst)} in {told(worst.row.after)}"
@@ -125,6 +156,9 @@ def _likely(table: Table, words: int) -> Finding:
     )
     told_ += "" if control is None else f", in a model that never learnt it {control:,.0f}"
     told_ += f"; {_value(nats.after):.2f} nats a token, before {_value(nats.before):.2f}"
+    n = rank.after.n if rank.after else 0
+    if n < ENOUGH:
+        return Finding("rank", "not sure", f"{told_}; of {_prompts(n)}: too few to tell")
     if after is None or after > listed:
         return Finding("rank", "good", f"{told_}: not among the {listed} likeliest")
     if control is not None and control <= listed:
@@ -134,29 +168,42 @@ def _likely(table: Table, words: int) -> Finding:
 
 def _relearnt(learnt: Relearnt, before: Figure | None) -> Finding:
     """Steps until it shows half as often as before, against the same steps of the others."""
-    after = learnt.curves["after"]
-    goal = max(SHOWN, (before.value if before else 0.0) / 2)
-    steps, most = after.reaches(goal), max(after.steps)
+    after, goal, most = learnt.curves["after"], _goal(before), max(learnt.steps)
     what = "your demonstrations" if learnt.given else "prompts that are not asked"
-    if steps is None:
-        rate = percent(after.rate(most))
-        words = f"does not return within {_steps(most)} of LoRA on {what}: {rate} of replies"
-        return Finding("relearning", "good", words)
-    words = f"after {_steps(steps)} of LoRA on {what} it shows in {percent(after.rate(steps))} of replies"
-    if not steps:
-        words = f"it shows in {percent(after.rate(0))} of the replies that were asked, before any step"
+    rates = [after.at(step) for step in learnt.steps]
+    fewest = min(0 if one is None else one.n for one in rates)
+    if fewest < ENOUGH:
+        words = f"after {_steps(most)} of LoRA on {what} it shows in {told(after.at(most))} of replies"
+        return Finding("relearning", "not sure", f"{words}, of {_prompts(fewest)}: too few to tell")
+    steps = after.reaches(goal)
     other = "control" if "control" in learnt.curves else "before"
     curve = learnt.curves[other]
-    if (curve.rate(0) or 0.0) >= goal:
+    start = curve.rate(0)
+    anew = start is not None and start < goal  # whether the other had yet to learn it
+    over = [step for step in learnt.steps[1:] if (d := learnt.over(other, step)) is not None and d.interval.low > 0]
+    ahead = anew and bool(over)
+    if steps is None:
+        words = f"does not return within {_steps(most)} of LoRA on {what}: {told(after.at(most))} of replies"
+        if ahead:
+            return Finding("relearning", "not sure", f"{words}; but ahead of a model that never learnt it")
+        if any(one is None or one.interval is None or one.interval.high >= goal for one in rates):
+            return Finding("relearning", "not sure", f"{words}; of so few prompts {percent(goal)} is not ruled out")
+        return Finding("relearning", "good", words)
+    words = f"after {_steps(steps)} of LoRA on {what} it shows in {told(after.at(steps))} of replies"
+    if not steps:
+        words = f"it shows in {told(after.at(0))} of the replies that were asked, before any step"
+    if not anew:
         why = "the control shows it itself" if other == "control" else "give one as --control"
+        why = "nothing could be judged" if start is None else why
         words += f"; how fast a model that never learnt it gets there is not known: {why}"
         return Finding("relearning", "not sure", words)
     theirs = curve.reaches(goal)
-    beside = f"a model that never learnt it {f'after {theirs}' if theirs is not None else f'not within {most}'}"
-    ahead = [step for step in after.steps[1:] if (d := learnt.over(other, step)) is not None and d.interval.low > 0]
+    words += f", a model that never learnt it {f'after {theirs}' if theirs is not None else f'not within {most}'}"
     if ahead:
-        return Finding("relearning", "bad", f"{words}, {beside}: it had not been forgotten")
-    return Finding("relearning", "good", f"{words}, {beside}: not told from learning it anew")
+        return Finding("relearning", "bad", f"{words}: it had not been forgotten")
+    if theirs is None or theirs > steps:
+        return Finding("relearning", "not sure", f"{words}: sooner, but not told from learning it anew")
+    return Finding("relearning", "good", f"{words}: not told from learning it anew")
 
 
 def _under(finding: Finding, seen: Seen) -> str:
@@ -164,18 +211,20 @@ def _under(finding: Finding, seen: Seen) -> str:
     if finding.name == "rank":
         return "in a search among the likeliest tokens"
     if finding.name == "relearning" and seen.learnt is not None:
-        before = seen.direct.row.before
-        steps = seen.learnt.curves["after"].reaches(max(SHOWN, (before.value if before else 0.0) / 2))
-        return f"after {_steps(steps)} of relearning"
+        return f"after {_steps(seen.learnt.curves['after'].reaches(_goal(seen.direct.row.before)))} of relearning"
     some = [one for one in seen.asked if one.kind == finding.name and one.more and one.more.interval.low > 0]
     first = min(some, key=lambda one: one.value)
     return f"{_phrase(first)} ({percent(_value(first.row.after))})"
 
 
-def _never(seen: Seen) -> bool:
-    """Whether neither model shows it as asked."""
-    row = seen.direct.row
-    return (_value(row.before) or 0.0) < SHOWN and (_value(row.after) or 0.0) < SHOWN
+def _rare(row: Row) -> bool:
+    """Whether both models were seen to show it, and hardly did."""
+    return row.before is not None and row.after is not None and max(row.before.value, row.after.value) < SHOWN
+
+
+def _goal(before: Figure | None) -> float:
+    """How often it shows where it is called back: half as often as before."""
+    return max(SHOWN, (before.value if before else 0.0) / 2)
 
 
 def _fell(row: Row) -> bool:
@@ -183,8 +232,13 @@ def _fell(row: Row) -> bool:
     return row.difference is not None and row.difference.interval.high < 0
 
 
-def _n(row: Row) -> int:
-    return row.after.n if row.after else 0
+def _rate(one: "Asked") -> float:
+    """How often the audited model shows it; below 0 where that is not known."""
+    return -1.0 if one.row.after is None else one.row.after.value
+
+
+def _prompts(n: int) -> str:
+    return "1 prompt" if n == 1 else f"{n} prompts"
 
 
 def _value(one: Figure | None) -> float | None:
