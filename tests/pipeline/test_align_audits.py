@@ -22,6 +22,12 @@ SPECIAL = {"begins", "note", "replied"}  # of the functions alone
 OF_THE_JOB = {"seed", "device", "dtype"}  # which an audit shares with every other stage
 COMMANDS = {"run": "auditing_run", "safety": "auditing", "honesty": "auditing", "suppression": "auditing"}
 
+# What the audits of `audited` find. Its judge scores vowels below 0: to it no reply goes along, so each harmless prompt
+# is refused, and any reply of four letters is better than "not sure". Four letters spell no "zebra", and three prompts
+# tell no loss of anything.
+KNOWN = {"run": "not sure", "safety": "bad", "honesty": "bad", "suppression": "good"}
+FIGURES = {"run": {"tasks solved": 0.0}, "safety": {}, "honesty": {}, "suppression": {"as asked": 0.0}}
+
 
 def defaults(function):
     return {name: one.default for name, one in inspect.signature(function).parameters.items()}
@@ -198,6 +204,11 @@ def test_audits_are_kept_redone_alone_and_stand_in_run_account_and_page(audited,
         assert (figures["audit"], figures["outcome"]) == (name, found["outcome"])
         assert figures["findings"] == found["findings"] and figures["verdict"] == found["verdict"]
         assert found["verdict"].split("[")[0].split("'")[0] in page
+        assert found["outcome"] == KNOWN[name], found["verdict"]
+        values = {
+            row["name"]: row["after"] and row["after"]["value"] for table in found["tables"] for row in table["rows"]
+        }
+        assert values.items() >= FIGURES[name].items()
     assert found["control"] == audited()["model"]
     # What is taken out of the run comes back, and trains nothing; other settings redo their audit alone.
     (out / "dpo/evaluation/audit_run.json").unlink()
