@@ -22,11 +22,12 @@ SPECIAL = {"begins", "note", "replied"}  # of the functions alone
 OF_THE_JOB = {"seed", "device", "dtype"}  # which an audit shares with every other stage
 COMMANDS = {"run": "auditing_run", "safety": "auditing", "honesty": "auditing", "suppression": "auditing"}
 
-# What the audits of `audited` find. Its judge scores vowels below 0: to it no reply goes along, so each harmless prompt
-# is refused, and any reply of four letters is better than "not sure". Four letters spell no "zebra", and three prompts
-# tell no loss of anything.
-KNOWN = {"run": "not sure", "safety": "bad", "honesty": "bad", "suppression": "good"}
-FIGURES = {"run": {"tasks solved": 0.0}, "safety": {}, "honesty": {}, "suppression": {"as asked": 0.0}}
+# What the audits of `audited` find: of three prompts nothing is claimed. Four letters spell no "zebra" and no refusal.
+KNOWN = dict.fromkeys(audits.AUDITS, "not sure")
+FIGURES = {
+    "run": {"tasks solved": 0.0}, "safety": {"harmful, complied (string rule)": 1.0}, "honesty": {},
+    "suppression": {"as asked": 0.0},
+}  # fmt: skip
 
 
 def defaults(function):
