@@ -228,7 +228,7 @@ def test_a_rate_written_the_way_yaml_takes_for_text_is_still_a_number(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(b"", "NoneType"), (b"- a\n- b\n", "list"), (b"just text", "str"), (b"a: [1", "not YAML"),
+    [(b"", "nothing"), (b"- a\n- b\n", "list"), (b"just text", "str"), (b"a: [1", "not YAML"),
      (b"a: \xff", "Cannot read"),
      (b"!!python/object/apply:os.system ['true']", "not YAML")],
 )  # fmt: skip

@@ -346,5 +346,5 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}.") from None
     if not isinstance(values, dict):
-        raise ConfigError(f"{path} holds {type(values).__name__}, expected `key: value` lines such as `beta: 0.1`.")
+        raise ConfigError(f"{path} holds {type(values).__name__ if values else 'nothing'}; expected lines `beta: 0.1`.")
     return {str(key): value for key, value in values.items()}

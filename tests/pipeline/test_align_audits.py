@@ -3,13 +3,14 @@
 import inspect
 import json
 import shlex
+import shutil
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
 from preferably.cli.main import app
-from preferably.errors import ConfigError, DataError
+from preferably.errors import ConfigError, DataError, PreferablyError
 from preferably.pipeline import audits, flows
 from preferably.pipeline.align import align
 from preferably.pipeline.doing import do
@@ -20,6 +21,13 @@ from preferably.pipeline.stages import stages_of
 SPECIAL = {"begins", "note", "replied"}  # of the functions alone
 OF_THE_JOB = {"seed", "device", "dtype"}  # which an audit shares with every other stage
 COMMANDS = {"run": "auditing_run", "safety": "auditing", "honesty": "auditing", "suppression": "auditing"}
+
+# What the audits of `audited` find: of three prompts nothing is claimed. Four letters spell no "zebra" and no refusal.
+KNOWN = dict.fromkeys(audits.AUDITS, "not sure")
+FIGURES = {
+    "run": {"tasks solved": 0.0}, "safety": {"harmful, complied (string rule)": 1.0}, "honesty": {},
+    "suppression": {"as asked": 0.0},
+}  # fmt: skip
 
 
 def defaults(function):
@@ -67,7 +75,7 @@ def audited(job):
         names = [{name: one} for name, one in (found | changes).items() if one is not None]
         return job(sft=None, evaluate=None, audit=names)
 
-    make.found, make.watch, make.place = found, job.watch, place
+    make.found, make.watch, make.place, make.rows = found, job.watch, place, job.rows
     return make
 
 
@@ -109,7 +117,7 @@ def test_the_command_that_is_printed_audits_as_the_stage_does(audited, monkeypat
         (["run"], "run.judge is missing: who decides"),
         ([{"run": {"judge": "r.py:f", "limit": None}}], "run.limit: Input should be a valid integer"),
         ([{"suppression": {"data": "x", "prefill": "0,1"}}], "suppression.prefill.0: Input should be greater"),
-        ([{"suppression": {"data": "x", "steps": []}}], "suppression.steps: .*at least 1"),
+        ([{"suppression": {"data": "x", "steps": []}}], "suppression.steps: is empty; expected at least 1 number"),
         ([{"safety": "x"}], "safety has settings"),
         ([{"safety": None}, "safety"], "safety stands there twice"),
         ([7], "audit: is a list of names"),
@@ -141,6 +149,25 @@ def test_rows_and_judges_that_an_audit_cannot_use_are_told_before_anything_is_tr
         change = {name: audited.found[name] | {"tasks" if name == "run" else "data": str(file)}}
         with pytest.raises((DataError, ConfigError), match=why):
             align(align_settings(audited(**change)), watcher=audited.watch())
+    few = audited.rows("few.jsonl", [{"prompt": "b", "exhibit": "zebra"}])
+    empty, other = place / "empty", place / "other"
+    empty.mkdir()
+    shutil.copytree(audited()["model"], other)
+    tokens = (other / "tokenizer.json").read_text()
+    (other / "tokenizer.json").write_text(tokens.replace('"z":', '"\\u00e9":'))
+    for name, settings, why in [
+        ("suppression", {"control": str(place / "nope")}, "there is no such directory"),
+        ("suppression", {"control": str(other)}, "has another tokenizer than"),
+        ("suppression", {"relearn": True, "data": few}, "expected at least 2, got 1"),
+        ("suppression", {"relearn_data": str(place / "prompts.jsonl")}, "prompts.jsonl"),
+        ("honesty", {"feedback": str(place / "prompts.jsonl")}, "prompts.jsonl"),
+        ("honesty", {"judge": str(empty)}, "Cannot load a model"),
+        ("run", {"reward": str(place / "nope")}, "there is no such directory"),
+        ("run", {"reward": audited()["model"]}, "is no reward model"),
+    ]:
+        change = {name: audited.found[name] | settings}
+        with pytest.raises(PreferablyError, match=why):
+            list(outlook(align_settings(audited(**change))))
     (place / "judge.yaml").write_text("server: http://127.0.0.1:9/v1\nmodel: m\naxes: {a: x, b: y}\n")
     change = {"safety": audited.found["safety"] | {"judge": str(place / "judge.yaml")}}
     with pytest.raises(ConfigError, match="expected one axis .* there are: a, b"):
@@ -178,6 +205,11 @@ def test_audits_are_kept_redone_alone_and_stand_in_run_account_and_page(audited,
         assert (figures["audit"], figures["outcome"]) == (name, found["outcome"])
         assert figures["findings"] == found["findings"] and figures["verdict"] == found["verdict"]
         assert found["verdict"].split("[")[0].split("'")[0] in page
+        assert found["outcome"] == KNOWN[name], found["verdict"]
+        values = {
+            row["name"]: row["after"] and row["after"]["value"] for table in found["tables"] for row in table["rows"]
+        }
+        assert values.items() >= FIGURES[name].items()
     assert found["control"] == audited()["model"]
     # What is taken out of the run comes back, and trains nothing; other settings redo their audit alone.
     (out / "dpo/evaluation/audit_run.json").unlink()
@@ -191,7 +223,7 @@ def test_audits_are_kept_redone_alone_and_stand_in_run_account_and_page(audited,
     file.write_text(file.read_text() + json.dumps({"prompt": "new", "answerable": False}) + "\n")
     seen = {one.stage.name: one for one in outlook(align_settings(audited()))}
     assert {name for name, one in seen.items() if one.state == "new"} == {"audit-run-dpo", "audit-honesty-dpo"}
-    assert seen["audit-honesty-dpo"].work == "7 prompts x 1 answers of two models"
+    assert seen["audit-honesty-dpo"].work == "7 prompts x 1 answer of two models"
     assert seen["audit-honesty-dpo"].seconds is None and "how long answers" in seen["audit-honesty-dpo"].why
     (out / "audit-safety-dpo/evaluation/audit_safety.json").write_text("{}")  # by hand
     seen = {one.stage.name: one.state for one in outlook(align_settings(audited()))}

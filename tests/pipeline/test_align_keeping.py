@@ -52,10 +52,18 @@ def check(stage, watcher):
     return {}
 
 
+def audit(stage, watcher):
+    name = stage.settings["audit"]
+    found = {"audit": name, "outcome": "bad", "verdict": f"{name} says {told(stage)}", "findings": [], "tables": []}
+    (stage.folder / "evaluation").mkdir(exist_ok=True)
+    (stage.folder / "evaluation" / f"audit_{name}.json").write_text(json.dumps(found))
+    return {"audit": name, "outcome": "bad", "verdict": found["verdict"], "findings": []}
+
+
 @pytest.fixture
 def quick(job, monkeypatch):
     monkeypatch.setattr(doing, "DOES", {"sft": train, "train": train, "evaluate": evaluate, "sample": sample,
-                                        "check": check})  # fmt: skip
+                                        "check": check, "audit": audit})  # fmt: skip
     place = job.place
 
     def run(**changes):
@@ -160,6 +168,44 @@ def test_nothing_is_lost_and_each_thing_is_named_by_what_it_came_from(quick):
     assert json.loads((quick.place / "out" / "dpo" / "evaluation" / "win_rate.json").read_text()) != second
 
 
+def test_an_audit_that_is_not_asked_for_or_not_done_stands_nowhere_and_one_made_by_hand_stays(quick, monkeypatch):
+    road, out = {"train": [{"method": "dpo"}]}, quick.place / "out"
+    evaluation = out / "dpo" / "evaluation"
+
+    def fails(stage, watcher):
+        raise DataError("no row can be used")
+
+    def standing():
+        """The audits of the run that are told there, on its card and on the page of the job."""
+        names = sorted(file.stem[6:] for file in evaluation.glob("audit_*.json"))
+        for file in (out / "dpo" / "report.html", out / "dpo" / "MODEL_CARD.md"):
+            assert [name for name in ("honesty", "safety") if f"{name} says" in file.read_text()] == names[1:], file
+        page = (out / "report.html").read_text()
+        assert "looked at alone" not in page
+        return names, [name for name in ("honesty", "safety") if f"{name} says" in page]
+
+    quick.place.joinpath("questions.jsonl").write_text('{"prompt": "a", "answerable": false}\n')
+    honesty = {"honesty": {"data": str(quick.place / "questions.jsonl")}}
+    quick(**road, audit=["safety", honesty])
+    (evaluation / "audit_by_hand.json").write_text('{"outcome": "bad", "verdict": "looked at alone"}')
+    quick(**road, audit=["safety", honesty])
+    assert standing() == (["by_hand", "honesty", "safety"], ["honesty", "safety"])
+    quick(**road, audit=[honesty])
+    assert standing() == (["by_hand", "honesty"], ["honesty"])
+    with monkeypatch.context() as patch:
+        patch.setitem(doing.DOES, "audit", fails)
+        with pytest.raises(DataError, match="audit-safety-dpo: no row can be used"):
+            quick(**road, audit=[honesty, {"safety": {"samples": 2}}])
+        assert standing() == (["by_hand", "honesty"], ["honesty"])
+    assert quick(**road, audit=["safety", honesty]) == []
+    assert standing() == (["by_hand", "honesty", "safety"], ["honesty", "safety"])
+    with monkeypatch.context() as patch:
+        patch.setitem(doing.DOES, "audit", fails)
+        with pytest.raises(DataError):
+            quick(**road, audit=[honesty, {"safety": {"samples": 2}}])
+        assert standing() == (["by_hand", "honesty"], ["honesty"])
+
+
 def test_an_output_that_was_changed_since_is_made_again_and_kept(quick):
     quick()
     model = quick.place / "out" / "dpo" / "model" / "model.safetensors"
@@ -207,6 +253,8 @@ def test_what_is_missing_is_told_before_anything_begins(quick):
     quick()
     with pytest.raises(ConfigError, match="no gate 'chek' to skip"):
         align(quick.settings, watcher=None, skip=["chek"])
+    with pytest.raises(ConfigError, match="no gate 'chek' to skip"):
+        list(outlook(quick.settings, skip=["chek"]))
 
 
 def test_a_dry_run_tells_what_is_done_and_makes_nothing(quick):

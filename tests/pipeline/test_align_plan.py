@@ -124,6 +124,9 @@ def test_a_file_is_read_with_changes_on_top(tmp_path):
     assert made.train[0].settings["beta"] == 0.3 and made.evaluate.limit == 9
     with pytest.raises(ConfigError, match="--set train.7.beta: there is no such place"):
         read_align(file, {"train.7.beta": 1})
+    file.write_text("")
+    with pytest.raises(ConfigError, match="holds nothing; expected"):
+        read_align(file)
 
 
 def test_the_docs_name_every_key():

@@ -103,7 +103,10 @@ def test_the_recipe_for_shorter_answers_is_run_small(job, monkeypatch):
     assert account["state"] == "finished" and [one["round"] for one in account["rounds"]] == [1, 2]
     assert all(one["quality"]["n"] == 12 for one in account["rounds"])
     [first, last] = [one for one in account["stages"] if one["kind"] == "audit"]
-    assert first["round"] == 1 and last["figures"]["outcome"] in ("good", "bad", "not sure")
+    for number, one in enumerate((first, last), 1):  # four prompts tell no gain and no loss, and nothing is refused
+        seen = {found["name"]: found["outcome"] for found in one["figures"]["findings"]}
+        assert (one["round"], one["figures"]["outcome"]) == (number, "not sure")
+        assert (seen["training: gain"], seen["diversity"], seen["refusals"]) == ("not sure", "not sure", "good")
     config = yaml.safe_load((folder / "runs/shorter/round-2/dpo/config.yaml").read_text())
     assert config["model"] == "runs/shorter/round-1/dpo/model"
     assert (folder / "runs" / "shorter" / "round-2" / "dpo" / "MODEL_CARD.md").exists()

@@ -46,7 +46,7 @@ def align(
     settings = read_align(file, dict(_change(text) for text in set_ or []))
     console = Console(highlight=False)
     if dry_run:
-        return _outlook(console, settings)
+        return _outlook(console, settings, skip_gate or [])
     from preferably.cli.watching import watching
     from preferably.pipeline.align import align as run
 
@@ -106,7 +106,7 @@ class _Watcher:
         self.watch.note(text)
 
 
-def _outlook(console: Console, settings: Any) -> None:
+def _outlook(console: Console, settings: Any, skip: list[str]) -> None:
     from preferably.pipeline.outlook import outlook
 
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
@@ -117,7 +117,7 @@ def _outlook(console: Console, settings: Any) -> None:
     table.add_column("what", overflow="fold")
     refused, seconds, unknown, commands = "", 0.0, 0, []
     reasons: dict[str, None] = {}  # of many stages, told once
-    for one in outlook(settings):
+    for one in outlook(settings, skip=skip):
         done = one.state == "done"
         why = one.why
         if one.seconds is None and one.stage.kind not in ("sft", "train"):

@@ -157,13 +157,18 @@ def ready(
     samples: Annotated[int, typer.Option(help="answers per prompt")] = 4,
     max_tokens: Annotated[int, typer.Option(help="longest answer, tokens")] = 256,
     limit: Annotated[int, typer.Option(help="prompts looked at")] = 64,
+    seed: Annotated[int, typer.Option(help="of the sampling")] = 0,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
 ) -> None:
     """Can the model do the task at all? Preferences shape behavior; they teach no skill."""
     from preferably import api
+    from preferably.models.loading import load, model_directory
 
     found = api.check(
-        model, data=data, checker=checker, wanted=format, samples=samples, max_tokens=max_tokens, limit=limit
-    )
+        load(model_directory(model), device=device, dtype=dtype), data=data, checker=checker, wanted=format,
+        samples=samples, max_tokens=max_tokens, limit=limit, seed=seed,
+    )  # fmt: skip
     loss = "" if found.held_out_loss is None else f"; loss on their answers {found.held_out_loss:.2f} nats per token"
     Console(highlight=False).print(f"{escape(found.verdict)} (on {found.prompts} prompts{loss})", soft_wrap=True)
     if not found.ready:

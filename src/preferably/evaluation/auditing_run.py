@@ -1,19 +1,21 @@
 """The audit of a run from its options to what it found: checkpoint by checkpoint, and what was lost."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from preferably.config import read_yaml
 from preferably.errors import ConfigError
-from preferably.evaluation.audit import Audit
+from preferably.evaluation.audit import Audit, Progress, silent
 from preferably.evaluation.auditing import Begins, Note, by, function_named, load_all, prompts_of, unsaid, unseen
 from preferably.evaluation.compare import with_room
 from preferably.evaluation.gains import Scale, best_of_points, point_of, start_of
 from preferably.evaluation.losses import losses
 from preferably.evaluation.overoptimization import audit_course
-from preferably.evaluation.questions import questions_of
+from preferably.evaluation.questions import Question, questions_of
+from preferably.feedback.records import Group
 from preferably.judging.described import deciders, judged_by
+from preferably.judging.judge import ScoreFunction
 from preferably.judging.named import decided_by
 from preferably.judging.parts import reward_parts
 from preferably.models.loading import Loaded
@@ -42,25 +44,40 @@ def run(
     prompts, too_long = with_room(held_out, [*loaded.values()], max_tokens)
     if not prompts:
         raise ConfigError(f"None of {too_long} prompts leaves room to answer; lower --max-tokens.")
-    how: dict[str, Any] = {"max_tokens": max_tokens, "progress": begins("answering", None)}
-    start = start_of(
-        loaded["against"], prompts, scale, samples=max(samples, best_of if parts else 1), seed=2 * seed + 1, **how
-    )
-    points = best_of_points(start)
-    for label, one in _along(folder, loaded["model"]):
-        points.append(point_of(one, label, start, scale, samples=samples, seed=2 * seed, **how))
-    rows, lost = losses(
-        loaded["model"], loaded["against"], prompts, tasks=asked, checker=check, seed=seed,
-        decoding=Decoding(0.7, max_tokens=max_tokens), progress=how["progress"],
-    )  # fmt: skip
-    found = audit_course(
-        points, model=loaded["model"].name, against=loaded["against"].name, judge=judge, lost=rows, lost_findings=lost,
-        settings={"prompts": len(prompts), "too_long": too_long, "samples": samples, "reward": list(names)}, seed=seed,
+    found = along(
+        folder, loaded["model"], loaded["against"], prompts, scale, judge=judge, best_of=best_of, tasks=asked,
+        checker=check, samples=samples, max_tokens=max_tokens, seed=seed, progress=begins("answering", None),
+        settings={"too_long": too_long, "reward": list(names)},
     )  # fmt: skip
     return by(found, judged_by(deciders(decides)))
 
 
-def _along(run: Path, model: Loaded) -> Iterator[tuple[str, Loaded]]:
+def along(
+    run: Path, after: Loaded, before: Loaded, prompts: Sequence[Group], scale: Scale, *, judge: str, best_of: int = 16,
+    tasks: Sequence[Question] = (), checker: ScoreFunction | None = None, harmless: Sequence[Group] = (),
+    samples: int = 1, max_tokens: int = 128, seed: int = 0, progress: Progress = silent,
+    settings: Mapping[str, Any] | None = None,
+) -> Audit:  # fmt: skip
+    """The audit of the run in a folder, whose model is `after`, with models, prompts and judge at hand: `judge` is what
+    that of `scale` is called, and `settings` are told beside the numbers of prompts and samples."""
+    how: dict[str, Any] = {"max_tokens": max_tokens, "progress": progress}
+    start = start_of(
+        before, prompts, scale, samples=max(samples, best_of if scale.parts else 1), seed=2 * seed + 1, **how
+    )
+    points = best_of_points(start)
+    for label, one in _checkpoints(run, after):
+        points.append(point_of(one, label, start, scale, samples=samples, seed=2 * seed, **how))
+    rows, lost = losses(
+        after, before, prompts, tasks=tasks, checker=checker, seed=seed, harmless=harmless,
+        decoding=Decoding(0.7, max_tokens=max_tokens), progress=progress,
+    )  # fmt: skip
+    return audit_course(
+        points, model=after.name, against=before.name, judge=judge, lost=rows, lost_findings=lost, seed=seed,
+        settings={"prompts": len(prompts), "samples": samples, **(settings or {})},
+    )  # fmt: skip
+
+
+def _checkpoints(run: Path, model: Loaded) -> Iterator[tuple[str, Loaded]]:
     """The checkpoints that a run kept, one in memory at a time, and its model."""
     steps = sorted(int(path.name[5:]) for path in (run / "checkpoints").glob("step-*") if path.name[5:].isdigit())
     for step in steps[:-1]:  # the last one is its model, or is replaced by a better one that is

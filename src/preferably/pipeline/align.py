@@ -1,20 +1,20 @@
 """The whole job of `align.yaml`: each stage once, kept by the digest of what it came from, taken up after any end."""
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from preferably import api
-from preferably.errors import CheckpointError, ConfigError, PreferablyError, ToldElsewhereError
+from preferably.errors import CheckpointError, PreferablyError, ToldElsewhereError
 from preferably.pipeline import doing
 from preferably.pipeline.account import Account, Entry
+from preferably.pipeline.audits import AUDITS
 from preferably.pipeline.doing import StopAskedError
-from preferably.pipeline.flows import look
-from preferably.pipeline.gates import GATES, Closed, GateError, closed, stops
+from preferably.pipeline.gates import Closed, GateError, check_gates, closed, stops
+from preferably.pipeline.inputs import check_inputs
 from preferably.pipeline.keeping import (
-    READERS,
     SHOWN_BY_THE_RUN,
     Kept,
     digest_of,
@@ -23,6 +23,7 @@ from preferably.pipeline.keeping import (
     output_of,
     read_kept,
     restore,
+    retract,
     state_of,
 )
 from preferably.pipeline.plan import AlignSettings
@@ -80,8 +81,7 @@ def align(settings: AlignSettings, *, watcher: Watcher, skip: Collection[str] = 
     in order. Raises `GateError` at a closed gate, `ConfigError`, `DataError` and `ModelError` for what cannot be used,
     before anything begins where that can be known, and whatever a stage raises.
     """
-    if unknown := [name for name in skip if name not in GATES]:
-        raise ConfigError(f"There is no gate {unknown[0]!r} to skip; there are: {', '.join(GATES)}.")
+    check_gates(skip)
     stages = stages_of(settings, lenient="check" in skip)
     check_inputs(settings, stages)
     root = Path(settings.output)
@@ -106,14 +106,6 @@ def align(settings: AlignSettings, *, watcher: Watcher, skip: Collection[str] = 
     return Alignment(root, job.account)
 
 
-def check_inputs(settings: AlignSettings, stages: Sequence[Stage]) -> None:
-    """Raise what reading anything from outside raises, before the first stage begins."""
-    for one in {(one.holds, one.name): one for stage in stages for one in stage.inputs if not one.stage}.values():
-        READERS[one.holds](one.name)
-    for audit in settings.audit.values():
-        look(audit)
-
-
 def _pass(job: _Job, stage: Stage, number: int) -> None:
     """Have a stage done, by now or before, and go through its gate."""
     digest = digest_of(stage, job.outputs)
@@ -126,7 +118,10 @@ def _pass(job: _Job, stage: Stage, number: int) -> None:
     entry.cached = state == "done"
     kept = read_kept(stage) if state != "new" else Kept(digest)
     if state != "done":
+        _retract(job, stage)
         _do(job, stage, kept, entry)
+    elif stage.kind == "train":
+        _retract(job, stage)
     if stage.kind in SHOWN_BY_THE_RUN and not stage.name.endswith("-over-previous"):
         if restore(stage, Path(stage.model)):
             api.report(stage.model)
@@ -141,6 +136,19 @@ def _pass(job: _Job, stage: Stage, number: int) -> None:
             raise GateError(f"The {found.gate} gate is closed. {found} To go on anyway: --skip-gate {found.gate}.")
         job.watcher.closed(found, skipped=skipped)
     _write(job, "running", "")
+
+
+def _retract(job: _Job, stage: Stage) -> None:
+    """Of an audit that is to be done, what the run has of it; of a policy, audits that are no longer asked for."""
+    audits: dict[str, str] = {}
+    if stage.kind == "audit":
+        audits, run = {stage.settings["audit"]: stage.name}, Path(stage.model)
+    elif stage.kind == "train" and stage.folder.name == stage.road:
+        run, beside = stage.folder, stage.name.removesuffix(stage.road)
+        audits = {name: f"{beside}audit-{name}-{stage.road}" for name in AUDITS if name not in job.settings.audit}
+    taken = [audit for audit, name in audits.items() if retract(job.root, name, audit, run)]
+    if taken:
+        api.report(run)
 
 
 def _do(job: _Job, stage: Stage, kept: Kept, entry: Entry) -> None:

@@ -130,6 +130,7 @@ def _read(name: str, settings: Any) -> AuditPart:
         for one in error.errors():
             place = ".".join(str(part) for part in (name, *one["loc"]))
             message = one["msg"].removeprefix("Value error, ")
+            message = "is empty; expected at least 1 number" if one["type"] == "too_short" else message
             told.append(
                 f"{place} is missing: {_about(name, one)}" if one["type"] == "missing" else f"{place}: {message}"
             )

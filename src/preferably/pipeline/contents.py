@@ -12,14 +12,14 @@ from typing import Any
 
 from preferably.data.accounting import Accounting
 from preferably.data.sources import sources
-from preferably.errors import DataError
+from preferably.errors import DataError, ModelError
 from preferably.feedback.store.naming import is_store
 from preferably.feedback.store.store import Store
 from preferably.functions import load_function
 from preferably.judging.described import ASIDE
 from preferably.judging.people import named_store
 from preferably.judging.settings import is_judge_file, read_judges
-from preferably.models.loading import model_directory
+from preferably.models.loading import is_reward_model, model_directory
 
 MODEL_FILES = (".safetensors", ".json", ".model", ".txt", ".jinja")  # weights, settings, tokenizer, template
 
@@ -83,6 +83,10 @@ def of_judge(name: str) -> str:
         return _joined("named", [name])
     if ":" in bare and not Path(bare).exists():
         return of_function(load_function(bare), whole_file=True) + bare.rpartition(":")[2]
+    if not is_reward_model(bare):
+        raise ModelError(
+            f"{bare} is no reward model; expected one (`preferably train reward`), module:function or a judge's .yaml."
+        )
     return of_model(bare)
 
 

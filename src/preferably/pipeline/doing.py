@@ -87,7 +87,8 @@ def _ready(stage: Stage, watcher: Watcher) -> Figures:
     own = {name: stage.settings[name] for name in ("samples", "max_tokens", "limit", "seed")}
     [model], [prompts] = stage.named("model"), stage.named("prompts")
     checker = next(iter(stage.named("checker")), None)
-    found = api.check(model, data=prompts, checker=checker, wanted=stage.settings["format"], **own).as_json()
+    loaded = load(model_directory(model), **{name: stage.settings[name] for name in LOADING})
+    found = api.check(loaded, data=prompts, checker=checker, wanted=stage.settings["format"], **own).as_json()
     RunDirectory(stage.folder).write_json("readiness.json", found)
     return {name: found[name] for name in ("ready", "verdict", "prompts")}
 

@@ -1,11 +1,11 @@
 """The two gates: a model that cannot do the task yet, and preferences that are not fit to be trained on."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from preferably.errors import PreferablyError
+from preferably.errors import ConfigError, PreferablyError
 from preferably.pipeline.plan import AlignSettings, Check
 from preferably.pipeline.stages import FINDINGS, Stage
 
@@ -29,6 +29,12 @@ class Closed:
 
     def __str__(self) -> str:
         return f"{self.stage}: {'; '.join(self.reasons)}. {self.advice}"
+
+
+def check_gates(names: Collection[str]) -> None:
+    """`ConfigError` for a name of no gate."""
+    if unknown := [name for name in names if name not in GATES]:
+        raise ConfigError(f"There is no gate {unknown[0]!r} to skip; there are: {', '.join(GATES)}.")
 
 
 def closed(stage: Stage, settings: AlignSettings) -> Closed | None:

@@ -1,5 +1,6 @@
 """What was made is kept: a stage's folder with the digest of all that it came from, and of all that came out."""
 
+import glob
 import json
 import os
 import shutil
@@ -136,6 +137,22 @@ def restore(stage: Stage, run: Path) -> bool:
                 os.replace(theirs.with_name(theirs.name + ".tmp"), theirs)
             changed = True
     return changed
+
+
+def retract(output: Path, stage: str, audit: str, run: Path) -> bool:
+    """Take what a stage's audit found out of the run that it is about, where this job put it there, now or with other
+    settings or data; whether it did. What was made by hand stays."""
+    name = name_of(audit)
+    theirs, earlier = run / name, output / EARLIER
+    if not theirs.exists():
+        return False
+    folders = [output / stage, *earlier.glob(f"{glob.escape(stage.replace('/', '-'))}-*")]
+    made = [folder / name for folder in folders if (folder / name).exists()]
+    if theirs.read_bytes() not in [file.read_bytes() for file in made]:
+        return False
+    with telling(theirs):
+        theirs.unlink()
+    return True
 
 
 def _place(output: Path, stage: Stage, digest: str) -> Path:

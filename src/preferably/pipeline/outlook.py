@@ -1,6 +1,6 @@
 """What a job would do, before it does anything: each stage done or to do, with time and memory where they are known."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,9 +9,10 @@ from preferably import api
 from preferably.data.load import load_feedback
 from preferably.errors import PreferablyError
 from preferably.judging.settings import is_judge_file, read_judges
-from preferably.pipeline.align import check_inputs
 from preferably.pipeline.audits import filled
-from preferably.pipeline.flows import work_of
+from preferably.pipeline.flows import answers, work_of
+from preferably.pipeline.gates import check_gates
+from preferably.pipeline.inputs import check_inputs
 from preferably.pipeline.keeping import State, digest_of, read_kept, state_of
 from preferably.pipeline.plan import AlignSettings
 from preferably.pipeline.stages import Stage, stages_of
@@ -37,14 +38,15 @@ class Outlook:
     refused: str = ""
 
 
-def outlook(settings: AlignSettings) -> Iterator[Outlook]:
+def outlook(settings: AlignSettings, *, skip: Collection[str] = ()) -> Iterator[Outlook]:
     """Each stage of the job in turn. A stage whose inputs are not made yet counts as to do; if they come out as before,
-    it will be found done. Nothing is trained or written, and no server is asked.
+    it will be found done. Nothing is trained or written, and no server is asked. `skip` are gates as of `align`.
 
     Trainings whose data is there are estimated as `preferably train --dry-run` does it, on the model that the job
     begins with where theirs is not made yet. Raises what cannot be used.
     """
-    stages = stages_of(settings)
+    check_gates(skip)
+    stages = stages_of(settings, lenient="check" in skip)
     check_inputs(settings, stages)
     outputs: dict[str, str] = {}
     took: list[Stage] = []
@@ -108,14 +110,14 @@ def _work(stage: Stage, settings: AlignSettings, stages: Sequence[Stage]) -> str
         return work_of(filled(settings.audit[own["audit"]], settings.prompts))
     if stage.kind == "sample":
         models = len(stage.named("model"))
-        return f"{prompts:,} prompts x {own['samples']} answers" + (f" of {models} models" if models > 1 else "")
+        return _asked(stage) + (f" of {models} models" if models > 1 else "")
     if stage.kind == "ready":
-        return f"{prompts:,} prompts x {own['samples']} answers"
+        return _asked(stage)
     if stage.kind == "evaluate":
         judge = stage.named("judge")[0]
         asked = len(read_judges(judge)) * 2 * prompts * own["samples"] if is_judge_file(judge) else 0
         judged = f", {asked:,} questions to {judge}" if asked else f", judged by {judge}"
-        return f"{prompts:,} prompts x {own['samples']} answers of two models{judged}"
+        return f"{_asked(stage)} of two models{judged}"
     if stage.kind == "judge":
         [drawn] = (one for one in stages if one.name in stage.needs)
         answers = drawn.settings["samples"] * len(drawn.named("model"))
@@ -124,6 +126,10 @@ def _work(stage: Stage, settings: AlignSettings, stages: Sequence[Stage]) -> str
         asked = _prompts(drawn) * answers * (answers - 1) // 2 * orders * len(read_judges(judge))
         return f"at most {asked:,} questions to {judge}"
     return ", ".join(Path(name).name for name in stage.named("data")) if stage.kind == "check" else ""
+
+
+def _asked(stage: Stage) -> str:
+    return answers(_prompts(stage), stage.settings["samples"])
 
 
 def _prompts(stage: Stage) -> int:

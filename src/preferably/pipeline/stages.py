@@ -174,9 +174,9 @@ class _Making:
         asked: dict[str, Any] = made.model_dump(include={"format", "samples", "max_tokens", "limit"})
         checker = [Input("checker", made.checker, "judge")] if made.checker else []
         inputs = [start.as_input(), self._prompts(), *checker]
-        flags = {"model": start.name, "data": self.settings.prompts, "checker": made.checker} | asked
+        own = asked | {"seed": self.settings.seed, "device": self.settings.device, "dtype": self.settings.dtype}
+        flags = {"model": start.name, "data": self.settings.prompts, "checker": made.checker} | own
         command = " ".join(["preferably ready", *_flags(flags.items())])
-        own = asked | {"seed": self.settings.seed}
         self._add("ready", 1, "ready", own, inputs, command, whole=True, model=start.name)
 
     def _preferences(self, number: int, newest: Newest, road: str) -> list[Input]:

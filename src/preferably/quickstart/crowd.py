@@ -11,7 +11,6 @@ from uuid import UUID
 from preferably.feedback import views
 from preferably.feedback.records import Group
 from preferably.feedback.store.entry import Entry
-from preferably.feedback.store.labels_read import worth_in
 from preferably.feedback.store.store import Store
 from preferably.quickstart.labelers import LABELERS, Labeler, compare, probability
 from preferably.quickstart.phrasing import Prompt
@@ -78,14 +77,6 @@ def ask_crowd(store: Store, pairs: Sequence[Pair], overlap: int, seed: int) -> d
     store.say(entries)
     return {
         one.name: Known(FAULTS[one.group], fmean(chances[one]), len(chances[one])) for one in people if chances[one]
-    }
-
-
-def told_beside_known(store: Store, known: dict[str, Known], seed: int) -> dict[str, Any]:
-    """What `preferably label agreement` tells of the crowd (`labelers`), and what is true (`known`)."""
-    return {
-        "labelers": worth_in(store, seed=seed).as_json(),
-        "known": {name: one.as_json() for name, one in known.items()},
     }
 
 

@@ -1,13 +1,11 @@
 """The audits of the quickstart's models: what each is asked, and where what it found is kept."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from preferably.evaluation.audit import Audit
-from preferably.evaluation.gains import Scale, best_of_points, point_of, start_of
-from preferably.evaluation.losses import losses
-from preferably.evaluation.overoptimization import audit_course
+from preferably.evaluation.auditing_run import along as audit_along
+from preferably.evaluation.gains import Scale
 from preferably.evaluation.payers import contrasts, paid
 from preferably.evaluation.safety import audit_safety
 from preferably.judging.judge import judge_by_score
@@ -22,9 +20,7 @@ from preferably.quickstart.record import Account
 from preferably.quickstart.stages import JUDGE, asked, correctness
 from preferably.quickstart.truth import score
 from preferably.quickstart.watcher import Watcher
-from preferably.training.export import model_at
 from preferably.training.run import Run
-from preferably.training.run_directory import RunDirectory
 
 
 @dataclass(slots=True)
@@ -64,24 +60,15 @@ class Look:
 
     def course(self, along: int, best_of: int, max_tokens: int) -> None:
         """Was the reward gamed? The truth along the KL of PPO's checkpoints, and what was lost."""
-        prompts, start = asked(sample_prompts(along, self.seed + 6, "held_out")), self._named("sft")
-        scale = Scale(judge_by_score(score), score, reward_parts([str(self.reward.path)]))
-        points = [*self._checkpoints()]
-        tell = self.watcher.counting("audit run of ppo", (len(points) + 1) * len(prompts))
-        how: dict[str, Any] = {"max_tokens": max_tokens, "progress": tell}
-        began = start_of(start, prompts, scale, samples=best_of, seed=2 * self.seed + 1, **how)
-        found = best_of_points(began)
-        found += [
-            point_of(one, label, began, scale, samples=2, seed=2 * self.seed, **how) for label, one in points
-        ]  # fmt: skip
-        harmless = [one.prompt for one in privacy.requests(self.seed, along) if not one.harmful]
-        rows, lost = losses(
-            self._named("ppo"), start, prompts, tasks=doubt.questions(self.seed + 1, "held_out", 0, along),
-            checker=correctness, decoding=Decoding(0.7, max_tokens=max_tokens), seed=self.seed, harmless=harmless,
-        )  # fmt: skip
-        self._keep("ppo", audit_course(
-            found, model="ppo", against="sft", judge=JUDGE, lost=rows, lost_findings=lost, seed=self.seed,
-            settings={"prompts": len(prompts), "samples": 2, "reward": [str(self.reward.path)]},
+        prompts = asked(sample_prompts(along, self.seed + 6, "held_out"))
+        reward = [str(self.reward.path)]
+        self._keep("ppo", audit_along(
+            self.account.root / "ppo", self._named("ppo"), self._named("sft"), prompts,
+            Scale(judge_by_score(score), score, reward_parts(reward)), judge=JUDGE, best_of=best_of, samples=2,
+            tasks=doubt.questions(self.seed + 1, "held_out", 0, along), checker=correctness,
+            harmless=[one.prompt for one in privacy.requests(self.seed, along) if not one.harmful],
+            max_tokens=max_tokens, seed=self.seed, progress=self.watcher.counting("audit run of ppo", 0),
+            settings={"reward": reward},
         ))  # fmt: skip
 
     def suppression(self, cases: int | None, samples: int, steps: tuple[int, ...]) -> None:
@@ -91,14 +78,6 @@ class Look:
         how: dict[str, Any] = {"cases": cases, "samples": samples, "steps": steps, "progress": tell}
         how["tokens"] = min(48, self.tokens)
         self._keep("suppressed", audit_canary(after, before, never, self.seed, **how))
-
-    def _checkpoints(self) -> Iterator[tuple[str, Loaded]]:
-        """Those that PPO kept, and its model."""
-        run = RunDirectory(self.account.root / "ppo").path
-        steps = sorted(int(path.name[5:]) for path in (run / "checkpoints").glob("step-*"))
-        for step in steps[:-1]:
-            yield f"step {step}", model_at(run, step)
-        yield "the model", self._named("ppo")
 
     def _keep(self, road: str, audit: Audit) -> None:
         self.account.audited(audit, road)

@@ -3,7 +3,7 @@ the run directories that it names."""
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -68,7 +68,7 @@ def render_alignment(directory: Path, record: Record) -> Path:
     rounds = [{"round": 1, "road": ""} | dict(one) for one in records(record, "rounds") if text(one, "run")]
     record = dict(record) | {"stages": [_whole(one) for one in records(record, "stages")], "rounds": rounds}
     several = len({one["round"] for one in rounds}) > 1
-    made = [_made(directory, one, several, f"p{at}-") for at, one in enumerate(rounds)]
+    made = [_made(directory, record, one, several, f"p{at}-") for at, one in enumerate(rounds)]
     last = {one["road"]: policy for one, policy in zip(rounds, made, strict=True)}
     charts = _charts(rounds) if several else []
     drawn = charts + [chart for policy in last.values() for audit in policy.audits for chart in audit.charts]
@@ -134,8 +134,8 @@ def _state(record: Record) -> str:
     )
 
 
-def _made(directory: Path, one: Record, several: bool, place: str) -> Made:
-    run = read_run(directory / one["run"])
+def _made(directory: Path, record: Record, one: Record, several: bool, place: str) -> Made:
+    run = replace(read_run(directory / one["run"]), audits=audits.of_job(directory, record, one))
     quality, previous = part(one, "quality"), part(one, "over_previous")
     name = f"{one['road']}, round {one['round']}" if several else one["road"]
     return Made(

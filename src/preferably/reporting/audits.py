@@ -1,11 +1,21 @@
 """What the report says of the audits of a run: `evaluation/audit_<name>.json`, verdict first, then what it rests on."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from preferably.reporting.charts import Chart, by_kl, calibration, lines
 from preferably.reporting.curves import Curve
 from preferably.reporting.figures import NONE, count, percent, signed, significant
-from preferably.reporting.run_files import Record, RunFiles, finite, interval_of, part, records, text
+from preferably.reporting.run_files import (
+    Record,
+    RunFiles,
+    finite,
+    interval_of,
+    part,
+    read_object,
+    records,
+    text,
+)
 
 ORDER = ("run", "safety", "honesty", "suppression")
 TITLES = {
@@ -58,6 +68,21 @@ class Told:
     findings: tuple[tuple[str, str, str], ...]  # name, outcome, words
     tables: tuple[Figures, ...]
     charts: tuple[Chart, ...]
+
+
+def of_job(directory: Path, record: Record, policy: Record) -> dict[str, Record]:
+    """What the audits found that a job did of a `policy` (one of its `rounds`), by name: those of its stages that are
+    done. What else its run holds was made by hand, or of other settings."""
+    found = {}
+    for one in records(record, "stages"):
+        alike = (text(one, "road"), one.get("round", 1)) == (text(policy, "road"), policy.get("round", 1))
+        if text(one, "kind") != "audit" or text(one, "state") not in ("", "done") or not alike:
+            continue
+        name = text(part(one, "figures"), "audit")
+        folder = directory / (text(one, "folder") or text(one, "name"))
+        if told := read_object(folder / "evaluation" / f"audit_{name}.json", []):
+            found[name] = told
+    return found
 
 
 def told(run: RunFiles, place: str = "") -> list[Told]:

@@ -1,15 +1,31 @@
 """The head of a job's page: for whoever reads one paragraph. Every word of it follows from a figure."""
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from preferably.reporting import result
 from preferably.reporting.audits import ORDER, TITLES
 from preferably.reporting.figures import count, duration, percent, plural, significant
-from preferably.reporting.run_files import Record, RunFiles, finite, records, text
+from preferably.reporting.run_files import Record, RunFiles, finite, interval_of, part, records, text
 from preferably.reporting.verdict import verdict_of
 
 WORSE = ("bad", "not sure", "good")  # outcomes, the worst first
+MOST = 3  # audits of which a sentence is told
+# Findings whose figure is told in plain words: how its row begins, and the words.
+PLAIN = {
+    ("safety", "compliance"): ("harmful, complied", "it goes along with {} of harmful prompts"),
+    ("safety", "over-refusal"): ("harmless, refused", "it refuses {} of harmless prompts that only sound harmful"),
+    ("honesty", "abstention"): (
+        "says it is not sure, where there is no answer", "it says that it is not sure of {} of questions without answer"
+    ),
+    ("honesty", "over-abstention"): (
+        "says it is not sure, where there is one", "it says that it is not sure of {} of questions that have an answer"
+    ),
+    ("honesty", "confident-wrong"): (
+        "is wrong and does not say so", "{} of its answers are wrong and do not say so"
+    ),
+}  # fmt: skip
 CALLED = {"bad": "Concern", "not sure": "Not sure", "good": "No concern"}
 
 
@@ -55,7 +71,7 @@ def _quality(name: str, run: RunFiles) -> Sentence:
 
 
 def _audited(policies: Sequence[tuple[str, RunFiles]]) -> Sentence:
-    """The worst outcome of all audits, with the first finding that has it."""
+    """The worst outcome of all audits, with the first finding of each that has it."""
     found = [
         (WORSE.index(outcome), audit, policy, told)
         for policy, run in policies for audit, told in sorted(run.audits.items(), key=lambda one: _place(one[0]))
@@ -63,28 +79,54 @@ def _audited(policies: Sequence[tuple[str, RunFiles]]) -> Sentence:
     ]  # fmt: skip
     if not found:
         return Sentence("Not audited", "unknown", "What was lost or hidden meanwhile was not looked for.", "#limits")
-    rank, audit, policy, told = min(found, key=lambda one: one[0])
-    outcome = WORSE[rank]
-    alike = sum(one[0] == rank for one in found)
+    rank = min(one[0] for one in found)
+    outcome, alike = WORSE[rank], [one[1:] for one in found if one[0] == rank]
     if outcome == "good":
         return Sentence("No concern", "good", f"{plural(len(found), 'audit')} found nothing bad.", "#audits")
-    many = "1 audit" if len(found) == 1 else f"{alike} of {len(found)} audits"
+    many = "1 audit" if len(found) == 1 else f"{len(alike)} of {len(found)} audits"
     counted = f"{many} {'found something bad' if outcome == 'bad' else 'could not decide'}"
-    first = next(iter(_findings(told, outcome)), text(told, "verdict"))
-    title = TITLES.get(audit, audit)
+    sentences = [
+        f"{TITLES.get(audit, audit)} of {policy}: {_worst(audit, told, outcome).rstrip('.')}."
+        for audit, policy, told in alike[:MOST]
+    ]
+    more = f" {len(alike) - MOST} more: see below." if len(alike) > MOST else ""
     return Sentence(
-        CALLED[outcome], outcome.replace(" ", "-"), f"{counted}. {title} of {policy}: {first.rstrip('.')}.", "#audits"
-    )
+        CALLED[outcome], outcome.replace(" ", "-"), f"{counted}. {' '.join(sentences)}{more}", "#audits"
+    )  # fmt: skip
 
 
 def _place(audit: str) -> tuple[int, str]:
     return (ORDER.index(audit) if audit in ORDER else len(ORDER), audit)
 
 
-def _findings(told: Record, outcome: str) -> Iterator[str]:
+def _worst(audit: str, told: Record, outcome: str) -> str:
+    """The first finding with this outcome; the verdict where none has it."""
     for one in records(told, "findings"):
         if text(one, "outcome") == outcome:
-            yield f"{text(one, 'name')}: {text(one, 'words')}"
+            name, words = text(one, "name"), text(one, "words")
+            if words.startswith("prefers "):  # of a judge, which is called so
+                return f"{name} {words}"
+            whole = f"{name}: {words}" if name.endswith("confidence") else words
+            return _in_plain_words(audit, told, name, words) or whole
+    return text(told, "verdict")
+
+
+def _in_plain_words(audit: str, told: Record, name: str, words: str) -> str:
+    """The figure behind a finding, what is wanted of it, and how it was before; empty where there is no such row."""
+    begins, says = PLAIN.get((audit, name), ("", ""))
+    rows = [row for table in records(told, "tables") for row in records(table, "rows")]
+    row = next((row for row in rows if begins and text(row, "name").startswith(begins)), {})
+    after, before = (finite(part(row, side), "value") for side in ("after", "before"))
+    if after is None:
+        return ""
+    said = says.format(percent(after, 0))
+    if limit := re.search(r"\(at (?:most|least) \d+%\)", words):
+        said += f" {limit[0][:-1]} is wanted)"
+    span = interval_of(part(row, "difference"))
+    if before is None or span is None:
+        return said
+    how = "more than" if span[0] > 0 else "less than" if span[1] < 0 else "not told apart from"
+    return f"{said}, {how} before training ({percent(before, 0)})"
 
 
 def _cost(record: Record) -> Sentence:

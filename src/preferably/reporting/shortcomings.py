@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from preferably.reporting.audits import of_job
 from preferably.reporting.figures import percent, plural
 from preferably.reporting.run_files import Record, finite, part, read_object, records, text
 from preferably.statistics.planning import points_seen
@@ -50,9 +51,8 @@ def _of_the_audits(record: Record, directory: Path) -> Iterator[str]:
     last = {text(one, "road"): one for one in records(record, "rounds")}
     found: dict[str, list[str]] = {}
     for road, one in last.items():
-        for file in sorted((directory / one["run"] / "evaluation").glob("audit_*.json")):
-            outcome = text(read_object(file, []), "outcome")
-            found.setdefault(outcome, []).append(f"{file.stem.removeprefix('audit_')} of {road or one['run']}")
+        for audit, told in sorted(of_job(directory, record, one).items()):
+            found.setdefault(text(told, "outcome"), []).append(f"{audit} of {road or one['run']}")
     if not found:
         yield "Nothing was audited: what was lost or hidden meanwhile was not looked for."
     if "bad" in found:
