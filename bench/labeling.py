@@ -119,7 +119,9 @@ def main() -> None:
             print(row, flush=True)
             rows.append(row)
     goals = {
-        f"p99 of a vote <= {GOAL} s, {PEOPLE} labelers who pause {PEOPLE / RATE:g} s in the mean": all(row["paced"]["p99"] <= GOAL for row in rows),
+        f"p99 of a vote <= {GOAL} s, {PEOPLE} labelers who pause {PEOPLE / RATE:g} s in the mean": all(
+            row["paced"]["p99"] <= GOAL for row in rows
+        ),
         "no vote refused for a database that is busy": not any(
             row[part]["refused"] for row in rows for part in ("paced", "as_fast_as_they_can")
         ),
