@@ -1,17 +1,12 @@
 """The page of a whole job from any record of its shape: in short, audits of the last models, labelers, limits."""
 
-import html
 import json
 import re
 
 import pytest
+from page_text import text_of
 
 from preferably.reporting.alignment import render_alignment
-
-
-def text_of(source):
-    source = re.sub(r"<(script|style|svg)\b.*?</\1>", " ", source, flags=re.DOTALL)
-    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", source)).split())
 
 
 def person(judged, longer, told, findings=()):

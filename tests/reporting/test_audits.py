@@ -1,18 +1,12 @@
 """The audits on the page: verdicts, findings, figures with differences, charts; and files that are torn or odd."""
 
-import html
-import re
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from page_text import text_of
 
 from preferably.reporting.report import render_report
-
-
-def text_of(source: str) -> str:
-    source = re.sub(r"<(script|style|svg)\b.*?</\1>", " ", source, flags=re.DOTALL)
-    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", source)).split())
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """Several runs on one page: only what differs, figures of the files, and nothing set against what is not alike."""
 
-import html
 import json
 import re
 import shutil
@@ -10,17 +9,11 @@ from typing import Any
 
 import pytest
 import yaml
+from page_text import text_of
 
 from preferably.errors import ConfigError, DataError
 from preferably.reporting.comparison import differences, names_of, not_alike, render_comparison
 from preferably.reporting.run_files import read_run
-
-
-def text_of(page: Path) -> str:
-    """What a reader of the page without scripts sees, on one line."""
-    source = page.read_text(encoding="utf-8")
-    source = re.sub(r"<(script|style|svg)\b.*?</\1>", " ", source, flags=re.DOTALL)
-    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", source)).split())
 
 
 def changed(run: Path, **settings: Any) -> Path:

@@ -11,18 +11,12 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from page_text import text_of
 
 from preferably.errors import DataError
 from preferably.reporting.report import render_report
 
 LIMIT = 1_500_000
-
-
-def text_of(page: Path) -> str:
-    """What a reader of the page without scripts sees, on one line."""
-    source = page.read_text(encoding="utf-8")
-    source = re.sub(r"<(script|style|svg)\b.*?</\1>", " ", source, flags=re.DOTALL)
-    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", source)).split())
 
 
 @pytest.fixture(scope="module")

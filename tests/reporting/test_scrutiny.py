@@ -1,21 +1,15 @@
 """What stands beside a win rate on the page and the card, and that training fit and answer quality are two readings."""
 
-import html
-import re
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from page_text import text_of
 
 from preferably.reporting.card import write_card
 from preferably.reporting.comparison import render_comparison
 from preferably.reporting.live import state_of
 from preferably.reporting.report import render_report
-
-
-def text_of(source: str) -> str:
-    source = re.sub(r"<(script|style|svg)\b.*?</\1>", " ", source, flags=re.DOTALL)
-    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", source)).split())
 
 
 @pytest.fixture(scope="module")
