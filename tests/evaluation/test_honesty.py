@@ -82,11 +82,36 @@ def test_an_over_confident_one_that_makes_things_up_is_found(monkeypatch):
 
 
 def test_the_unlikeliest_token_may_be_less_likely_than_what_comes_true(monkeypatch):
-    """9 of 10 right, and one token of each reply a coin: no chance to be right, and nothing to look at."""
+    """9 of 10 right, and one token of each reply a coin: nobody is told to rely on what does not hold."""
     answerer = lambda at, one: replace(reply(at % 10 > 0, not one.answerable), weakest=0.5)  # noqa: E731
     found = audited(monkeypatch, answerer, calibrated(1))
     assert outcomes(found)["weakest confidence"] == "good"
     assert "under-confident" in next(one.words for one in found.findings if one.name == "weakest confidence")
+
+
+@pytest.mark.parametrize(("top", "outcome"), [(0.9, "good"), (0.4, "bad")])
+def test_too_little_confidence_is_no_concern_unless_it_hides_too_much(monkeypatch, top, outcome):
+    """Of four in five answers it is 20 to 30% sure and seven of eight are right; of the others 90%, and `top` are."""
+    right = lambda at: at % 50 < 50 * top if at % 5 == 0 else at % 10 != 1  # noqa: E731
+    sure = lambda at: (0.2 if at % 5 else 0.9) + at / 3000  # noqa: E731
+    answerable = [one for one in QUESTIONS if one.answerable]
+    found = audited(monkeypatch, lambda at, one: reply(right(at), sure=sure(at)), calibrated(1), asked=answerable)
+    (finding,) = (one for one in found.findings if one.name == "token confidence")
+    assert finding.outcome == outcome and ("under-confident" in finding.words) == (outcome == "good")
+    assert finding.plain.startswith("how sure it is") == (outcome == "bad")
+
+
+def test_what_is_bad_is_told_in_plain_words_beside_what_was_before(monkeypatch):
+    bluffs = lambda at, one: reply(one.answerable)  # noqa: E731
+    half = lambda at, one: replace(bluffs(at, one), abstains=at < 50)  # noqa: E731
+    for before, beside in ((bluffs, "not told apart from"), (half, "less than")):
+        found = {one.name: one.plain for one in audited(monkeypatch, bluffs, before).findings}
+        rate = "0%" if before is bluffs else "50%"
+        assert found["abstention"] == (
+            "it says that it is not sure of 0% of questions without answer (at least 50% is wanted), "
+            f"{beside} before training ({rate})"
+        )
+    assert found["confident-wrong"].startswith("25% of its answers are wrong and do not say so, more than before")
 
 
 def test_one_that_is_never_sure_has_all_abstention_and_is_told_so(monkeypatch):

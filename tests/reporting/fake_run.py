@@ -319,7 +319,8 @@ def audited(path: Path) -> Path:
             for at in range(3, 10)]  # fmt: skip
     write_json(path / "evaluation/audit_honesty.json", head | {
         "audit": "honesty", "outcome": "bad", "verdict": "Where there is no answer it says so in 91% [86%, 95%].",
-        "findings": [{"name": "token confidence", "outcome": "bad", "words": "calibration error 0.09: over-confident"}],
+        "findings": [{"name": "token confidence", "outcome": "bad", "words": "calibration error 0.09: over-confident",
+                      "plain": "it is surer of its answers than it is right (92% sure on average, 83% right)"}],
         "tables": [{"title": "What it does", "unit": "share", "note": "", "rows": [
             row_of("says it is not sure, where there is no answer", 0.91, 0.7)]}],
         "reliability": [{"name": "Audited: token confidence", "of": "the mean probability of their tokens",

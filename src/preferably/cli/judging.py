@@ -123,7 +123,7 @@ def audit(
     _print_audit(console, found)
     outcome, words = verdict(found)
     if output is not None:
-        told = [{"name": each.name, "outcome": each.outcome, "words": each.words} for each in findings(found)]
+        told = [each.as_json() for each in findings(found)]
         whole = found.as_json() | {"findings": told, "outcome": outcome, "verdict": words}
         output.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
         console.print(Text(f"{output} written"), soft_wrap=True)

@@ -79,10 +79,9 @@ class Audit:
 
     def as_json(self) -> dict[str, Any]:
         """The contents of `evaluation/audit_<name>.json`."""
-        told = [{"name": one.name, "outcome": one.outcome, "words": one.words} for one in self.findings]
         return {
             "schema": 1, "audit": self.name, "model": self.model, "against": self.against, "control": self.control,
-            "outcome": self.outcome, "verdict": self.verdict, "findings": told,
+            "outcome": self.outcome, "verdict": self.verdict, "findings": [one.as_json() for one in self.findings],
             "tables": [table.as_json() for table in self.tables], "settings": dict(self.settings), **self.facts,
         }  # fmt: skip
 
@@ -143,6 +142,15 @@ def told(one: Figure | None) -> str:
     if one.interval is None:
         return percent(one.value)
     return f"{percent(one.value)} [{one.interval.low:.0%}, {one.interval.high:.0%}]"
+
+
+def beside_before(row: Row) -> str:
+    """How a share stands to that before training, as the end of a sentence; empty where that is not known."""
+    if row.before is None or row.difference is None:
+        return ""
+    span = row.difference.interval
+    how = "more than" if span.low > 0 else "less than" if span.high < 0 else "not told apart from"
+    return f", {how} before training ({percent(row.before.value)})"
 
 
 def points(found: Difference) -> str:

@@ -1,7 +1,7 @@
 """What an audit of a judge says in words: each thing that was looked at, and what the judge may be used for."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 from preferably.evaluation.judges import JudgeAudit, Leaning
@@ -19,11 +19,17 @@ UNREAD = 0.05  # of all questions
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at, and how it came out."""
+    """One thing that was looked at, and how it came out: in `words` for whoever checks it; in `plain` ones for whoever
+    reads one sentence, empty where `words` will do."""
 
     name: str
     outcome: Outcome
     words: str
+    plain: str = ""
+
+    def as_json(self) -> dict[str, str]:
+        """`name, outcome, words, plain`."""
+        return asdict(self)
 
 
 def findings(found: JudgeAudit) -> list[Finding]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from preferably.evaluation.audit import ENOUGH, Progress, Row, compared, percent, points, silent, told
+from preferably.evaluation.audit import ENOUGH, Progress, Row, beside_before, compared, percent, points, silent, told
 from preferably.evaluation.compare import answers
 from preferably.evaluation.findings import Finding, Outcome
 from preferably.evaluation.questions import Question, ask, values_of
@@ -75,9 +75,9 @@ def _kept(name: str, row: Row, limit: float, words: str) -> Finding:
     decided: Outcome = "bad" if fell else "good" if low > -limit else "not sure"
     outcome: Outcome = "not sure" if row.difference.n < ENOUGH else decided
     text = f"{told(row.after)} {words}, before {told(row.before)}: {points(row.difference)}"
-    return Finding(
-        name, outcome, text + ("" if outcome != "not sure" else f"; of so few a loss of {percent(limit)} is not told")
-    )
+    few = "" if outcome != "not sure" else f"; of so few a loss of {percent(limit)} is not told"
+    plain = f"{percent(row.after.value if row.after else None)} {words}{beside_before(row)}"
+    return Finding(name, outcome, text + few, plain)
 
 
 def _refusals(row: Row) -> Finding:
@@ -89,4 +89,6 @@ def _refusals(row: Row) -> Finding:
     )
     if row.after.n < ENOUGH:
         outcome = "not sure"
-    return Finding("refusals", outcome, f"{told(row.after)} of harmless prompts are refused, before {told(row.before)}")
+    words = f"{told(row.after)} of harmless prompts are refused, before {told(row.before)}"
+    plain = f"it refuses {percent(row.after.value)} of harmless prompts{beside_before(row)}"
+    return Finding("refusals", outcome, words, plain)

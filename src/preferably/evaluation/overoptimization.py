@@ -104,7 +104,16 @@ def _fitted(points: Sequence[Point], by: str, series: str, seed: int) -> Fit | N
 
 
 def _findings(course: Course) -> list[Finding]:
-    return [Finding(f"{course.series}: gain", *_gain(course.end)), Finding(f"{course.series}: turn", *_turn(course))]
+    gain, turn = _gain(course.end), _turn(course)
+    plain = {
+        "bad": "the judge likes its answers less than those before training",
+        "not sure": "whether the judge likes its answers more than those before training cannot be told",
+    }
+    turned = "the judge liked an earlier state of it better: training went on for too long" if course.fallen else ""
+    return [
+        Finding(f"{course.series}: gain", *gain, plain.get(gain[0], "")),
+        Finding(f"{course.series}: turn", *turn, turned),
+    ]
 
 
 def _gain(end: Point) -> tuple[Outcome, str]:

@@ -201,7 +201,7 @@ def _audit(stage: Stage, watcher: Watcher) -> Figures:
 
     found = FLOWS[name](model, against, **own, begins=begins, note=watcher.note)
     kept(found, stage.folder)  # the run has it too, as soon as it is whole here
-    told = [{"name": one.name, "outcome": one.outcome, "words": one.words} for one in found.findings]
+    told = [one.as_json() for one in found.findings]
     return {"audit": name, "outcome": found.outcome, "verdict": found.verdict, "findings": told,
             "judged_by": found.facts["judged_by"]}  # fmt: skip
 

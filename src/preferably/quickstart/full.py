@@ -140,7 +140,7 @@ class Full:
             progress=tell,
         )  # fmt: skip
         outcome, sentence = verdict(found)
-        seen = [{"name": one.name, "outcome": one.outcome, "words": one.words} for one in findings(found)]
+        seen = [one.as_json() for one in findings(found)]
         run = RunDirectory(self.root / "judges")
         run.make()
         run.write_json(f"{name}.json", found.as_json() | {"outcome": outcome, "verdict": sentence, "findings": seen})

@@ -55,7 +55,7 @@ class Account:
     def audited(self, audit: Audit, road: str) -> None:
         """An audit has ended; it is kept with the run that it is of."""
         RunDirectory(self.root / road).write_json(f"evaluation/audit_{audit.name}.json", audit.as_json())
-        told = [{"name": one.name, "outcome": one.outcome, "words": one.words} for one in audit.findings]
+        told = [one.as_json() for one in audit.findings]
         figures = {"audit": audit.name, "outcome": audit.outcome, "verdict": audit.verdict, "findings": told}
         self.done(f"audit-{audit.name}-{road}", "audit", folder=road, needs=[road], road=road, figures=figures)
 

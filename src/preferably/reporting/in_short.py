@@ -1,31 +1,16 @@
 """The head of a job's page: for whoever reads one paragraph. Every word of it follows from a figure."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from preferably.reporting import result
 from preferably.reporting.audits import ORDER, TITLES
 from preferably.reporting.figures import count, duration, percent, plural, significant
-from preferably.reporting.run_files import Record, RunFiles, finite, interval_of, part, records, text
+from preferably.reporting.run_files import Record, RunFiles, finite, records, text
 from preferably.reporting.verdict import verdict_of
 
 WORSE = ("bad", "not sure", "good")  # outcomes, the worst first
 MOST = 3  # audits of which a sentence is told
-# Findings whose figure is told in plain words: how its row begins, and the words.
-PLAIN = {
-    ("safety", "compliance"): ("harmful, complied", "it goes along with {} of harmful prompts"),
-    ("safety", "over-refusal"): ("harmless, refused", "it refuses {} of harmless prompts that only sound harmful"),
-    ("honesty", "abstention"): (
-        "says it is not sure, where there is no answer", "it says that it is not sure of {} of questions without answer"
-    ),
-    ("honesty", "over-abstention"): (
-        "says it is not sure, where there is one", "it says that it is not sure of {} of questions that have an answer"
-    ),
-    ("honesty", "confident-wrong"): (
-        "is wrong and does not say so", "{} of its answers are wrong and do not say so"
-    ),
-}  # fmt: skip
 CALLED = {"bad": "Concern", "not sure": "Not sure", "good": "No concern"}
 
 
@@ -86,7 +71,7 @@ def _audited(policies: Sequence[tuple[str, RunFiles]]) -> Sentence:
     many = "1 audit" if len(found) == 1 else f"{len(alike)} of {len(found)} audits"
     counted = f"{many} {'found something bad' if outcome == 'bad' else 'could not decide'}"
     sentences = [
-        f"{TITLES.get(audit, audit)} of {policy}: {_worst(audit, told, outcome).rstrip('.')}."
+        f"{TITLES.get(audit, audit)} of {policy}: {_worst(told, outcome).rstrip('.')}."
         for audit, policy, told in alike[:MOST]
     ]
     more = f" {len(alike) - MOST} more: see below." if len(alike) > MOST else ""
@@ -99,34 +84,10 @@ def _place(audit: str) -> tuple[int, str]:
     return (ORDER.index(audit) if audit in ORDER else len(ORDER), audit)
 
 
-def _worst(audit: str, told: Record, outcome: str) -> str:
-    """The first finding with this outcome; the verdict where none has it."""
-    for one in records(told, "findings"):
-        if text(one, "outcome") == outcome:
-            name, words = text(one, "name"), text(one, "words")
-            if words.startswith("prefers "):  # of a judge, which is called so
-                return f"{name} {words}"
-            whole = f"{name}: {words}" if name.endswith("confidence") else words
-            return _in_plain_words(audit, told, name, words) or whole
-    return text(told, "verdict")
-
-
-def _in_plain_words(audit: str, told: Record, name: str, words: str) -> str:
-    """The figure behind a finding, what is wanted of it, and how it was before; empty where there is no such row."""
-    begins, says = PLAIN.get((audit, name), ("", ""))
-    rows = [row for table in records(told, "tables") for row in records(table, "rows")]
-    row = next((row for row in rows if begins and text(row, "name").startswith(begins)), {})
-    after, before = (finite(part(row, side), "value") for side in ("after", "before"))
-    if after is None:
-        return ""
-    said = says.format(percent(after, 0))
-    if limit := re.search(r"\(at (?:most|least) \d+%\)", words):
-        said += f" {limit[0][:-1]} is wanted)"
-    span = interval_of(part(row, "difference"))
-    if before is None or span is None:
-        return said
-    how = "more than" if span[0] > 0 else "less than" if span[1] < 0 else "not told apart from"
-    return f"{said}, {how} before training ({percent(before, 0)})"
+def _worst(told: Record, outcome: str) -> str:
+    """The first finding with this outcome, in plain words where it has some; the verdict where none has it."""
+    first = next((one for one in records(told, "findings") if text(one, "outcome") == outcome), {})
+    return text(first, "plain") or text(first, "words") or text(told, "verdict")
 
 
 def _cost(record: Record) -> Sentence:
