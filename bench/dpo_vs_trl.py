@@ -41,11 +41,13 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=5, help="timed steps of the contenders")
     parser.add_argument("--warmup", type=int, default=1, help="steps before them")
     parser.add_argument("--sweep-steps", type=int, default=2, help="timed steps of each setting in the sweep")
+    parser.add_argument("--batches", type=int, nargs="+", help="TRL's batches in the sweep; on a GPU 8, 16 and 32")
     parser.add_argument("--workloads", nargs="+", default=["ultrafeedback-like", "hh-like"], choices=sorted(WORKLOADS))
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--pairs", type=int, help="pairs a step, for everybody: 8, on a GPU 64")
     options = parser.parse_args()
     options.pairs = options.pairs or (64 if options.device == "cuda" else 8)
+    options.batches = options.batches or ([8, 16, 32] if options.device == "cuda" else [1, 2, 4, 8])
     return options
 
 
@@ -65,19 +67,23 @@ def measured(values: dict[str, Any], first: int, count: int, pairs: list[dict[st
     }
 
 
-def sweep(job: dict[str, Any], options: argparse.Namespace) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Every setting for a few steps, and the fastest one."""
-    rows = []
-    batches = (8, 16, 32) if options.device == "cuda" else (1, 8) if options.smoke else (1, 2, 4, 8)
+def sweep(
+    job: dict[str, Any], options: argparse.Namespace
+) -> tuple[list[dict[str, Any]], dict[str, Any], dict[str, Any]]:
+    """Every setting for a few steps, the fastest one, and what it said."""
+    rows, said = [], []
     for bf16 in (True, False) if options.device == "cpu" else (True,):
-        for batch in batches:
+        for batch in options.batches:
             setting = {"batch": batch, "bf16": bf16}
             steps = options.warmup + options.sweep_steps
             got = run_child(__file__, job | setting | TUNED | {"steps": steps})
             seconds = None if "failed" in got else median(got["step_seconds"][options.warmup :])
             rows.append(setting | {"median_step_seconds": seconds, "failed": got.get("failed")})
+            said.append(got)
             print(f"  sweep {setting}: {seconds} s a step", flush=True)
-    return rows, min((row for row in rows if row["median_step_seconds"]), key=lambda row: row["median_step_seconds"])
+    run = [at for at, row in enumerate(rows) if row["median_step_seconds"]]
+    best = min(run, key=lambda at: rows[at]["median_step_seconds"])
+    return rows, rows[best], said[best]
 
 
 def compare(name: str, model: str, words: int, options: argparse.Namespace) -> dict[str, Any]:
@@ -95,9 +101,10 @@ def compare(name: str, model: str, words: int, options: argparse.Namespace) -> d
     trl = job | {"contender": "trl", "steps": steps, "batch": 8, "bf16": True}
     default = run_child(__file__, trl | {"checkpointing": True, "precompute": False, "sort": False})
     print(f"{name}: TRL default {default.get('step_seconds')}", flush=True)
-    tried, best = sweep(trl, options)
+    tried, best, fastest = sweep(trl, options)
     chosen = {"batch": best["batch"], "bf16": best["bf16"]} | TUNED
-    fastest = run_child(__file__, trl | chosen)
+    if options.sweep_steps != options.steps:
+        fastest = run_child(__file__, trl | chosen)
     print(f"{name}: TRL best {best} {fastest.get('step_seconds')}", flush=True)
     if any("failed" in one for one in (ours, default, fastest)):
         return {"failed": [one.get("failed") for one in (ours, default, fastest)]}
@@ -150,7 +157,7 @@ def main() -> None:
         child(options.child, options.result)
         return
     if options.smoke:
-        options.steps, options.workloads = 2, ["smoke"]
+        options.steps, options.workloads, options.batches = 2, ["smoke"], [1, 8]
     shape = TINY if options.smoke else LARGER if options.device == "cuda" else Shape()
     environment = facts() | {"matmul_gflops": matmul_rates()}
     with TemporaryDirectory() as folder:

@@ -119,3 +119,22 @@ def test_equal_pairs_take_two_calls(tiny):
 def test_a_window_of_w_is_w_keys_counting_oneself(tiny, window):
     (bucket,) = collate(tiny.groups([(2, [4])])).plan.buckets
     assert bucket.mask(window)[0, 0].sum(-1).tolist() == [min(i + 1, window) for i in range(6)]
+
+
+@quick
+@given(shapes=SHAPES)
+def test_a_strip_shows_each_token_what_the_definition_says(tiny, shapes):
+    """The last query of a branch is at its last key, and each sees the keys up to its own place."""
+    groups = tiny.groups(shapes)
+    batch = collate(groups)
+    strip = planning.strip_of(batch.plan.branches, torch.device("cpu"))
+    tokens = len(batch.tokens)
+    seen = torch.zeros(tokens, tokens, dtype=torch.bool)
+    queries, keys = strip.query_ends.tolist(), strip.key_ends.tolist()
+    assert queries[-1] == tokens and keys[-1] == len(strip.keys)
+    assert strip.most_queries == max(b - a for a, b in zip(queries, queries[1:], strict=False))
+    assert strip.most_keys == max(b - a for a, b in zip(keys, keys[1:], strict=False))
+    for q0, q1, k0, k1 in zip(queries, queries[1:], keys, keys[1:], strict=False):
+        for query in range(q0, q1):
+            seen[query, strip.keys[k0 : k1 - (q1 - 1 - query)]] = True
+    assert torch.equal(seen, visible(groups, None))

@@ -9,9 +9,11 @@ from safetensors.torch import load_file
 import preferably
 from preferably.batches.group import collate
 from preferably.feedback.records import Completion, Group, Message
+from preferably.models import attention
 from preferably.models.loading import load
 from preferably.models.policy import Policy
 from preferably.models.sampler import Decoding
+from preferably.models.selfcheck import check_packing
 from preferably.training.rollouts import Engine
 
 DEVICE = "cuda"
@@ -134,3 +136,37 @@ def test_two_runs_end_at_the_same_weights(model, tmp_path):
     apart = max(float((ends[0][name] - ends[1][name]).abs().max()) for name in ends[0])
     print(f"largest difference of a weight between two runs: {apart:.3g}")
     assert apart < 1e-3
+
+
+@pytest.mark.parametrize("kind", ["llama", "llama-mha", "qwen3", "gemma3"])
+def test_in_half_precision_all_branches_are_attended_in_one_call(tiny, kind, monkeypatch):
+    """It rounds as the calls branch by branch do: near float32, and its gradients near theirs."""
+    model = tiny.build(kind).cuda()
+    exact = Policy(model)(collate(tiny.groups(SHAPES))).detach()
+    calls, real = [], attention._kernel()
+    monkeypatch.setattr(attention, "_kernel", lambda: lambda *a, **k: calls.append(1) or real(*a, **k))
+    off, slopes = {}, {}
+    for strips in (True, False):
+        policy = Policy(model, compute=torch.bfloat16)
+        policy.strips = strips
+        logps = policy(collate(tiny.groups(SHAPES)))
+        policy.zero_grad()
+        logps.sum().backward()
+        off[strips] = float((logps.detach() - exact).abs().mean())
+        slopes[strips] = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
+    assert len(calls) == model.config.num_hidden_layers
+    assert 0 < off[True] <= 2 * off[False] + 1e-3
+    assert float((slopes[True] - slopes[False]).norm()) <= 0.05 * float(slopes[False].norm())
+
+
+def test_a_kernel_that_errs_is_not_used(tiny, monkeypatch):
+    """A run looks before it trusts it: here queries see keys that come after them."""
+    real = attention._kernel()
+    monkeypatch.setattr(attention, "_kernel", lambda: lambda *a, **k: real(*a, **k | {"window_size": (-1, -1)}))
+    policy = Policy(tiny.build("llama").cuda(), compute=torch.bfloat16)
+    found = check_packing(policy, tiny.groups(SHAPES))
+    assert found.packed and "one call is off by" in found.note and not policy.strips
+    monkeypatch.undo()
+    policy = Policy(tiny.build("llama").cuda(), compute=torch.bfloat16)
+    found = check_packing(policy, tiny.groups(SHAPES))
+    assert found.packed and found.note is None and policy.strips

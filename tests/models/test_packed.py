@@ -1,11 +1,14 @@
 """The one forward against the model's own: each completion alone, unpadded, eager attention, float64 log-softmax."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
 
 from preferably.batches.group import collate
+from preferably.batches.plan import Plan, strip_of
+from preferably.models import attention
 from preferably.models.policy import Policy
 
 KINDS = ["llama", "llama-mha", "qwen3", "gemma3", "gpt2", "gpt-neox"]
@@ -103,3 +106,34 @@ def test_the_window_of_the_layers_is_obeyed(tiny):
             module.sliding_window = None
     groups = tiny.groups([(20, [15, 9])])
     assert (Policy(windowed)(collate(groups)) - Policy(open_)(collate(groups))).abs().max() > 1e-2
+
+
+def by_a_loop(query, key, value, query_ends, key_ends, most_queries, most_keys, *, scale, window_size):
+    """What the GPU's kernel for rows of any length does: one row after the other, the last query at the last key."""
+    spans = [list(pairwise(ends.tolist())) for ends in (query_ends, key_ends)]
+    outputs = []
+    for (q0, q1), (k0, k1) in zip(*spans, strict=True):
+        k, v = (x[k0:k1].repeat_interleave(query.shape[1] // x.shape[1], 1) for x in (key, value))
+        back = torch.arange(q1 - q0)[:, None] + (k1 - k0) - (q1 - q0) - torch.arange(k1 - k0)  # how far back a key is
+        seen = (back >= 0) & ((back <= window_size[0]) | (window_size[0] < 0))
+        scores = torch.einsum("qhd,khd->hqk", query[q0:q1], k) * (scale or query.shape[-1] ** -0.5)
+        outputs.append(torch.einsum("hqk,khd->qhd", scores.masked_fill(~seen, -torch.inf).softmax(-1), v))
+    return torch.cat(outputs)
+
+
+def test_all_branches_in_one_call_give_the_same(tiny, twins, monkeypatch):
+    ours, _ = twins
+    monkeypatch.setattr(attention, "_any_length", lambda query: True)
+    monkeypatch.setattr(attention, "_kernel", lambda: by_a_loop)
+    results = []
+    for strips in (False, True):
+        batch = collate(tiny.groups(SHAPES))
+        batch.plan.strip = strip_of(batch.plan.branches, torch.device("cpu")) if strips else None
+        monkeypatch.setattr(Plan, "to", lambda plan, device: plan)
+        logps = Policy(ours)(batch)
+        ours.zero_grad()
+        logps.sum().backward()
+        results.append((logps.detach(), torch.cat([p.grad.flatten() for p in ours.parameters() if p.grad is not None])))
+    (logps, slopes), (expected, wanted) = results
+    assert (logps - expected).abs().max() < 1e-5
+    assert float((slopes - wanted).norm()) <= 1e-5 * float(wanted.norm())

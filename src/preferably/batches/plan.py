@@ -3,10 +3,12 @@
 Each completion is a branch of its group. Its keys are the prompt and itself; its queries are itself, and the group's
 first branch also answers for the prompt, so that every token of the batch is a query exactly once. Branches of like
 lengths are attended together in one call, as rows of a bucket padded to the bucket's longest; nothing outside attention
-is ever padded.
+is ever padded. A GPU is slow at a thousand small calls and has a kernel for rows of any length: there all branches
+are one strip, attended in one call.
 """
 
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -66,15 +68,30 @@ class Bucket:
 
 
 @dataclass(slots=True)
+class Strip:
+    """All branches end to end, without padding. Their queries are the packed row as it is; the last query of a branch
+    is at its last key."""
+
+    keys: Tensor  # [S] int64 into the packed row, branch by branch
+    query_ends: Tensor  # [N + 1] int32: 0, and where each branch's queries end in the packed row
+    key_ends: Tensor  # [N + 1] int32: 0, and where each branch's keys end among `keys`
+    most_queries: int  # of a branch
+    most_keys: int
+
+
+@dataclass(slots=True)
 class Plan:
     """The buckets of a batch and, for every token, where its output lies among theirs."""
 
+    branches: list[Branch]
     buckets: list[Bucket]
     output: Tensor  # [T] int64 into the buckets' queries laid end to end
+    strip: Strip | None = None  # only on a GPU
     calls: int = 0  # how often attention was asked for: the self-check expects one call a layer
 
     def to(self, device: torch.device) -> "Plan":
         """The plan on `device`."""
+        self.strip = strip_of(self.branches, device) if device.type == "cuda" else None
         for bucket in self.buckets:
             bucket.queries, bucket.keys = bucket.queries.to(device), bucket.keys.to(device)
             bucket.offset, bucket.lengths = bucket.offset.to(device), bucket.lengths.to(device)
@@ -94,7 +111,16 @@ def plan_attention(branches: list[Branch], tokens: int) -> Plan:
             output[bucket.queries[row, : branch.queries]] = torch.arange(branch.queries) + (done + row * width)
         done += len(members) * width
         buckets.append(bucket)
-    return Plan(buckets, output)
+    return Plan(branches, buckets, output)
+
+
+def strip_of(branches: list[Branch], device: torch.device) -> Strip:
+    """All of `branches`, in the order of the row, as one strip."""
+    parts = ((b.prompt_start, b.prompt, b.start, b.length) for b in branches)
+    keys = [torch.arange(at, at + length) for prompt in parts for at, length in (prompt[:2], prompt[2:])]
+    sizes = [b.queries for b in branches], [b.keys for b in branches]
+    query_ends, key_ends = (torch.tensor([0, *accumulate(one)], dtype=torch.int32, device=device) for one in sizes)
+    return Strip(torch.cat(keys).to(device), query_ends, key_ends, *map(max, sizes))
 
 
 def _alike(branches: list[Branch]) -> list[list[Branch]]:

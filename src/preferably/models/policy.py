@@ -35,6 +35,7 @@ class Policy(nn.Module):
         self.model = model
         self.compute = compute
         self.packed = packed
+        self.strips = True  # whether a GPU may attend to all branches in one call, where it can
         self.checked = False  # whether the packed path was held against the plain one
         self.temperature = 1.0  # that logits are divided by: of the distribution whose log-probs are given
         self._remembered: tuple[Tensor, Tensor] | None = None  # a batch's tokens and their states, or nothing yet
@@ -92,6 +93,7 @@ class Policy(nn.Module):
 
     def follow(self, other: "Policy") -> None:
         """Take the path that `other`, the same model, takes."""
+        self.strips = other.strips
         if self.packed and not other.packed:
             self.fall_back()
 
@@ -128,6 +130,8 @@ class Policy(nn.Module):
         """The last hidden state of every token of the packed row, [T, h], before any head."""
         if self._remembered is not None and self._remembered[0] is batch.tokens:
             return self._remembered[1]
+        if not self.strips:
+            batch.plan.strip = None
         with self.autocast():
             hidden: Tensor = self.body(
                 input_ids=batch.tokens[None],

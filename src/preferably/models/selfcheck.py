@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from preferably.batches.group import collate
 from preferably.batches.packing import packed_size
@@ -19,6 +20,7 @@ GROUPS, TOKENS = 4, 4096  # how much data is enough to tell
 # Largest difference of a log-prob between packed and plain forward, nats, in float32. Rounding gives 1e-6 on small
 # models and 1e-4 on billions of parameters; a wrong mask gives 1e-2 (ALiBi lost) to 1 (prompt hidden).
 TOLERANCE = 1e-3
+ROUNDED = 2.0  # by how much more one kernel may round than the other, in the mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,8 @@ def check_packing(policy: Policy, groups: Sequence[TokenGroup]) -> SelfCheck:
         else:
             policy.packed = True
             policy.inner.set_attn_implementation(NAME)
-            return SelfCheck(True, difference, None)
+            policy.compute = compute
+            return SelfCheck(True, difference, _check_strips(policy, few, packed))
         return SelfCheck(False, difference, note)
     except (RuntimeError, ValueError, TypeError, AttributeError, IndexError) as error:
         policy.fall_back()
@@ -60,6 +63,29 @@ def check_packing(policy: Policy, groups: Sequence[TokenGroup]) -> SelfCheck:
         return SelfCheck(False, None, f"{name} cannot run packed batches ({reason}); the padded path is used.")
     finally:
         policy.compute = compute
+
+
+def _check_strips(policy: Policy, groups: Sequence[TokenGroup], exact: Tensor) -> str | None:
+    """On a GPU in half precision: is all in one call as near to `exact`, the log-probs in float32, as branch by branch?
+    If not, it is not used, and what is said of it is given back."""
+    if policy.compute == torch.float32 or collate(groups).to(policy.device).plan.strip is None:
+        return None
+    off = {}
+    for strips in (False, True):
+        policy.strips = strips
+        try:
+            off[strips] = float((policy(collate(groups)) - exact).abs().mean())
+        except (RuntimeError, ValueError, TypeError) as error:
+            policy.strips = False
+            reason = str(error).split("\n")[0][:160]
+            return f"The GPU cannot attend to branches of any length in one call ({reason}); it takes many."
+    if off[True] <= ROUNDED * off[False] + TOLERANCE:
+        return None
+    policy.strips = False
+    return (
+        f"Attending to all branches in one call is off by {off[True]:.2g} nats a token, in many calls by "
+        f"{off[False]:.2g}; many calls are used."
+    )
 
 
 def some_of(groups: Sequence[TokenGroup]) -> list[TokenGroup]:
