@@ -10,6 +10,7 @@ from preferably.batches.group import collate
 from preferably.batches.plan import Plan, strip_of
 from preferably.models import attention
 from preferably.models.policy import Policy
+from preferably.models.selfcheck import check_packing
 
 KINDS = ["llama", "llama-mha", "qwen3", "gemma3", "gpt2", "gpt-neox"]
 # K = 1, 2, 3; prompts and completions of one token; the sliding window of gemma3 is 8, so some are longer than it.
@@ -108,14 +109,14 @@ def test_the_window_of_the_layers_is_obeyed(tiny):
     assert (Policy(windowed)(collate(groups)) - Policy(open_)(collate(groups))).abs().max() > 1e-2
 
 
-def by_a_loop(query, key, value, query_ends, key_ends, most_queries, most_keys, *, scale, window_size):
+def by_a_loop(query, key, value, query_ends, key_ends, most_queries, most_keys, *, scale, window_size, after=False):
     """What the GPU's kernel for rows of any length does: one row after the other, the last query at the last key."""
     spans = [list(pairwise(ends.tolist())) for ends in (query_ends, key_ends)]
     outputs = []
     for (q0, q1), (k0, k1) in zip(*spans, strict=True):
         k, v = (x[k0:k1].repeat_interleave(query.shape[1] // x.shape[1], 1) for x in (key, value))
         back = torch.arange(q1 - q0)[:, None] + (k1 - k0) - (q1 - q0) - torch.arange(k1 - k0)  # how far back a key is
-        seen = (back >= 0) & ((back <= window_size[0]) | (window_size[0] < 0))
+        seen = ((back >= 0) | after) & ((back <= window_size[0]) | (window_size[0] < 0))
         scores = torch.einsum("qhd,khd->hqk", query[q0:q1], k) * (scale or query.shape[-1] ** -0.5)
         outputs.append(torch.einsum("hqk,khd->qhd", scores.masked_fill(~seen, -torch.inf).softmax(-1), v))
     return torch.cat(outputs)
@@ -123,7 +124,7 @@ def by_a_loop(query, key, value, query_ends, key_ends, most_queries, most_keys, 
 
 def test_all_branches_in_one_call_give_the_same(tiny, twins, monkeypatch):
     ours, _ = twins
-    monkeypatch.setattr(attention, "_any_length", lambda query: True)
+    monkeypatch.setattr(attention, "_any_length", lambda rows: True)
     monkeypatch.setattr(attention, "_kernel", lambda: by_a_loop)
     results = []
     for strips in (False, True):
@@ -137,3 +138,24 @@ def test_all_branches_in_one_call_give_the_same(tiny, twins, monkeypatch):
     (logps, slopes), (expected, wanted) = results
     assert (logps - expected).abs().max() < 1e-5
     assert float((slopes - wanted).norm()) <= 1e-5 * float(wanted.norm())
+
+
+@pytest.mark.parametrize("fault", ["none", "sees what comes after", "learns nothing of keys", "does not run"])
+def test_one_call_is_held_against_many_before_it_is_used(tiny, monkeypatch, fault):
+    def kernel(query, key, value, *rest, window_size, **how):
+        if fault == "does not run":
+            raise RuntimeError("no kernel for sm_70")
+        key = key.detach() if fault == "learns nothing of keys" else key
+        after = fault == "sees what comes after"
+        return by_a_loop(query, key, value, *rest, window_size=window_size, after=after, **how)
+
+    monkeypatch.setattr(attention, "_any_length", lambda rows: rows[0].dtype == torch.bfloat16)
+    monkeypatch.setattr(attention, "_kernel", lambda: kernel)
+    monkeypatch.setattr(Plan, "to", lambda plan, device: replace(plan, strip=strip_of(plan.branches, device)))
+    policy = Policy(tiny.build("llama"), compute=torch.bfloat16)
+    found = check_packing(policy, tiny.groups(SHAPES))
+    assert found.packed and policy.compute == torch.bfloat16
+    assert policy.strips == (fault == "none") == (found.note is None)
+    if fault == "does not run":
+        assert "no kernel for sm_70" in found.note
+    assert all(parameter.grad is None for parameter in policy.parameters())

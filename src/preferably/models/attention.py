@@ -51,8 +51,8 @@ def prefix_shared_attention(
             )  # fmt: skip
     plan.calls += 1
     rows = [x[0].transpose(0, 1).contiguous() for x in (query, key, value)]  # [T, H, D]
-    if plan.strip is not None and not dropout and _any_length(rows[0]):
-        return _in_one_call(rows, plan.strip, scaling, sliding_window)[None], None
+    if plan.strip is not None and not dropout and _any_length(short := _as_computed(rows)):
+        return _in_one_call(short, plan.strip, scaling, sliding_window)[None], None
     outputs = []
     for bucket in plan.buckets:
         q = _gather(rows[0], bucket.queries)
@@ -71,11 +71,17 @@ def prefix_shared_attention(
     return packed[None], None
 
 
-def _any_length(query: Tensor) -> bool:
-    """Whether the GPU's kernel for rows of any length takes it: half precision, heads of a size that it knows."""
-    if not query.is_cuda or query.dtype not in (torch.float16, torch.bfloat16):
+def _as_computed(rows: list[Tensor]) -> list[Tensor]:
+    """In the dtype of autocast, which knows torch's attention and not the kernel for rows of any length."""
+    device = rows[0].device.type
+    return [x.to(torch.get_autocast_dtype(device)) for x in rows] if torch.is_autocast_enabled(device) else rows
+
+
+def _any_length(rows: list[Tensor]) -> bool:
+    """Whether the GPU's kernel for rows of any length takes them: half precision, heads of a size that it knows."""
+    query, size = rows[0], rows[0].shape[-1]
+    if not query.is_cuda or any(x.dtype not in (torch.float16, torch.bfloat16) for x in rows):
         return False
-    size = query.shape[-1]
     return size % 8 == 0 and size <= 256 and torch.cuda.get_device_capability(query.device) >= (8, 0)
 
 

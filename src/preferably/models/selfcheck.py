@@ -21,6 +21,8 @@ GROUPS, TOKENS = 4, 4096  # how much data is enough to tell
 # models and 1e-4 on billions of parameters; a wrong mask gives 1e-2 (ALiBi lost) to 1 (prompt hidden).
 TOLERANCE = 1e-3
 ROUNDED = 2.0  # by how much more one kernel may round than the other, in the mean
+UNLIKE = 0.3  # of a parameter's gradient: rounding to bfloat16 gives some hundredths, a head of keys left out 1
+WEIGHTY = 0.01  # of the largest gradient: smaller ones are rounding alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,26 +68,41 @@ def check_packing(policy: Policy, groups: Sequence[TokenGroup]) -> SelfCheck:
 
 
 def _check_strips(policy: Policy, groups: Sequence[TokenGroup], exact: Tensor) -> str | None:
-    """On a GPU in half precision: is all in one call as near to `exact`, the log-probs in float32, as branch by branch?
-    If not, it is not used, and what is said of it is given back."""
+    """On a GPU in half precision: is all in one call as near to `exact`, the log-probs in float32, as branch by branch,
+    and does it learn the same? If not, it is not used, and what is said of it is given back."""
     if policy.compute == torch.float32 or collate(groups).to(policy.device).plan.strip is None:
         return None
-    off = {}
-    for strips in (False, True):
-        policy.strips = strips
-        try:
-            off[strips] = float((policy(collate(groups)) - exact).abs().mean())
-        except (RuntimeError, ValueError, TypeError) as error:
-            policy.strips = False
-            reason = str(error).split("\n")[0][:160]
-            return f"The GPU cannot attend to branches of any length in one call ({reason}); it takes many."
-    if off[True] <= ROUNDED * off[False] + TOLERANCE:
+    try:
+        apart, slopes = _felt(policy, groups, exact, strips=False)
+        ours, others = _felt(policy, groups, exact, strips=True)
+    except (RuntimeError, ValueError, TypeError) as error:
+        policy.strips = False
+        reason = str(error).split("\n")[0][:160]
+        return f"The GPU cannot attend to branches of any length in one call ({reason}); it takes many."
+    sizes = [float(slope.norm()) for slope in slopes]
+    told = [
+        float((a - b).norm()) / size
+        for a, b, size in zip(others, slopes, sizes, strict=True) if size > WEIGHTY * max(sizes)
+    ]  # fmt: skip
+    if ours <= ROUNDED * apart + TOLERANCE and all(one <= UNLIKE for one in told):
         return None
     policy.strips = False
     return (
-        f"Attending to all branches in one call is off by {off[True]:.2g} nats a token, in many calls by "
-        f"{off[False]:.2g}; many calls are used."
+        f"Attending to all branches in one call is off by {ours:.2g} nats a token, in many calls by {apart:.2g}, and "
+        f"its gradients differ by up to {max(told, default=0.0):.0%}; many calls are used."
     )
+
+
+def _felt(
+    policy: Policy, groups: Sequence[TokenGroup], exact: Tensor, *, strips: bool
+) -> tuple[float, list[Tensor]]:  # fmt: skip
+    """How far the log-probs are from `exact` in the mean, nats; and their gradient, by parameter."""
+    policy.strips = strips
+    trained = [parameter for parameter in policy.parameters() if parameter.requires_grad]
+    with torch.enable_grad():
+        found = policy(collate(groups))
+        slopes = torch.autograd.grad(found.sum(), trained, materialize_grads=True) if trained else ()
+    return float((found.detach() - exact).abs().mean()), list(slopes)
 
 
 def some_of(groups: Sequence[TokenGroup]) -> list[TokenGroup]:
