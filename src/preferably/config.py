@@ -69,8 +69,12 @@ HYPERPARAMETERS = (
 )  # fmt: skip
 # Where a method was published with another setting than the default.
 METHOD_DEFAULTS: dict[str, dict[str, Any]] = {
-    "ppo": {"update_epochs": 4, "whiten_advantages": True, "eps": 1e-5, "schedule": "linear"},
-    "grpo": {"loss_norm": "sequences"},
+    # No warm-up where completions are drawn: it begins at 0, and an iteration would be drawn and scored in vain.
+    "ppo": {"update_epochs": 4, "whiten_advantages": True, "eps": 1e-5, "schedule": "linear", "warmup": 0.0},
+    "grpo": {"loss_norm": "sequences", "warmup": 0.0},
+    "rloo": {"warmup": 0.0},
+    "online-dpo": {"warmup": 0.0},
+    "raft": {"warmup": 0.0},
 }
 # Settings that not every method reads, and which do: by what `_check_online` tells methods apart.
 READ_BY = {
@@ -136,7 +140,9 @@ class TrainSettings(BaseModel):
     tokens_per_microbatch: int = Field(8192, ge=1, description="tokens in one forward pass")
     learning_rate: float | None = Field(None, gt=0, description="peak; default: the method's; x10 with LoRA")
     schedule: Literal["cosine", "linear", "constant"] = Field("cosine", description="after the warm-up")
-    warmup: float = Field(0.1, ge=0, description="share of steps, or a count of steps from 1 on")
+    warmup: float = Field(
+        0.1, ge=0, description="share of steps, or a count of steps from 1 on; 0 where completions are drawn"
+    )
     weight_decay: float = Field(0.0, ge=0, description="on matrices; norms and biases are exempt")
     betas: tuple[Decay, Decay] = Field((0.9, 0.999), description="AdamW's decay of its two moments")
     eps: float = Field(1e-8, gt=0, description="AdamW's")

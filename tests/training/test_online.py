@@ -247,7 +247,7 @@ def train(place, tiny_model_directory, output, method="rloo", **more):
     given = {
         "reward": f"{place}/rules.py:many_a", "max_steps": 12, "batch_size": 8, "sample_tokens": 8, "held_out": 4,
         "learning_rate": 1e-2, "kl_coef": 0.01, "device": "cpu", "dtype": "float32", "schedule": "constant",
-        "warmup": 0, "missing_eos_penalty": 0.0, "seed": 1,
+        "missing_eos_penalty": 0.0, "seed": 1,
     }  # fmt: skip
     return preferably.train(
         method, model=tiny_model_directory, data=place / "prompts.jsonl", output=output, **given | more

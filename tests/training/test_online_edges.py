@@ -232,7 +232,7 @@ def test_ppo_decays_linearly_with_its_own_eps_and_draws_fresh_minibatches(train,
         return copy.deepcopy(orders[-1])
 
     monkeypatch.setattr(teaching.Teaching, "_minibatches", spy)
-    run = train(max_steps=4, warmup=0, batch_size=8, minibatches=4)
+    run = train(max_steps=4, batch_size=8, minibatches=4)
     rates = [line["learning_rate"] for line in lines(run)[1:]]
     assert rates == pytest.approx([1e-3 * share for share in (1, 0.75, 0.5, 0.25)])
     assert settings({"method": "ppo", "model": "m", "output": "o", "reward": "length"}).eps == 1e-5
