@@ -87,6 +87,7 @@ def test_curves_carry_the_points_of_the_file(dpo: Path) -> None:
     stored = [(row["step"], row["eval_loss"]) for row in metrics if "eval_loss" in row]
     assert [row["x"] for row in held_out] == [step for step, _ in stored]
     assert [row["y"] for row in held_out] == pytest.approx([loss for _, loss in stored], rel=1e-4)
+    assert "entropy" not in specs, "what a run does not draw itself has none"
     points = specs["kl-win-rate"]["data"]["values"]
     assert points[0]["label"] == "start" and (points[0]["kl"], points[0]["win_rate"]) == (0, 0.5)
     assert [(point["kl"], point["win_rate"]) for point in points[1:]] == [
@@ -253,3 +254,11 @@ def test_an_online_run_shows_its_reward_by_kl_and_all_that_it_came_of(fake: Modu
     assert all(name in source for name in ("best of 4", "guard", "step 20"))
     (run / "evaluation" / "reward_kl.json").unlink()
     assert "Truth against KL" not in text_of(render_report(run))
+
+
+def test_a_run_that_draws_shows_how_many_ways_of_answering_are_left(fake, tmp_path: Path) -> None:
+    path = fake.dpo_run(tmp_path / "ppo")
+    lines = [{"step": step, "loss": 0.1, "objective/entropy": 40.0 - step} for step in range(1, 9)]
+    (path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    specs = json.loads(re.findall(r'id="specs">(.*?)</script>', render_report(path).read_text(), re.DOTALL)[0])
+    assert [row["y"] for row in specs["entropy"]["data"]["values"]] == [40.0 - step for step in range(1, 9)]

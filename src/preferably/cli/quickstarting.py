@@ -155,6 +155,11 @@ def _print_yours(console: Console, told: dict[str, Any], output: Path) -> None:
         )
 
 
+def _entropy(found: dict[str, Any]) -> str:
+    """That of what training drew first and last, where it drew."""
+    return ", entropy {:.1f} to {:.1f}".format(*found["entropy"]) if "entropy" in found else ""
+
+
 def _print(console: Console, results: dict[str, Any]) -> None:
     models = ("sft", "dpo", "ppo")
     table = Table(header_style="bold", box=None, pad_edge=False)
@@ -181,7 +186,7 @@ def _print(console: Console, results: dict[str, Any]) -> None:
         ]
         console.print(
             f"[bold]{model.upper()} beats its SFT start with win rate {_rate(results[model])}[/bold], KL "
-            f"{results[model]['kl']['mean']:.2f} nats (beside it: {', '.join(beside)})",
+            f"{results[model]['kl']['mean']:.2f} nats{_entropy(results[model])} (beside it: {', '.join(beside)})",
             soft_wrap=True,
         )
     console.print(f"PPO against DPO: {_rate(results['ppo_over_dpo'])}", soft_wrap=True)

@@ -103,6 +103,7 @@ def _sample_charts(metrics: Sequence[Record]) -> list[Chart | None]:
     length = [curve(metrics, "samples/length", "length", held_out=True)]
     shares = {"samples/repetition": "repeated", "samples/unfinished": "never ended", "samples/empty": "empty"}
     defects = [curve(metrics, key, name, held_out=True) for key, name in shares.items()]
+    entropy = [curve(metrics, "objective/entropy", "entropy")]
     return [
         _chart(
             "kl", "Distance from the reference",
@@ -118,6 +119,11 @@ def _sample_charts(metrics: Sequence[Record]) -> list[Chart | None]:
             "defects", "Defects of the policy's samples",
             "Repeated: share of 4-grams that came before. Never ended, empty: shares of samples. A climb is collapse.",
             defects, lines(defects, y="share", zero=True, percent=True),
+        ),
+        _chart(
+            "entropy", "Entropy of what was drawn",
+            "How many ways of answering are left, in training's own samples. A fall to 0 is collapse to one.",
+            entropy, lines(entropy, y="entropy (nats per sequence)", zero=True),
         ),
     ]  # fmt: skip
 
