@@ -2,7 +2,7 @@
 
     python bench/published_boards.py --alpaca-eval DIR --ifeval DIR --mt-bench DIR    a few minutes on one thread
 
-None of the files is part of this project; each folder is optional:
+None of the files is part of this project; each folder is optional, and without any nothing is measured:
 
 - `--alpaca-eval`: a copy of tatsu-lab/alpaca_eval, that is `results/MODEL/ANNOTATOR/annotations.json` and, anywhere in
   it, `ANNOTATOR_leaderboard.csv`. Win rate, standard error and counts are held to 1e-6; the length-controlled win rate,
@@ -188,7 +188,8 @@ def main() -> None:
     parts = {"alpaca_eval": alpaca_eval, "ifeval": ifeval, "mt_bench": mt_bench}
     values = {name: part(folder) for name, part in parts.items() if (folder := getattr(options, name))}
     if not values:
-        raise SystemExit("give one folder or more")
+        print("not measured: no folder of published files is given (--help says which); the result stays as it was")
+        return
     if board := values.get("alpaca_eval"):
         print(
             f"AlpacaEval: {board['same']} of {board['files']} files as published, "

@@ -60,14 +60,18 @@ def peak_rss_gb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
-def write_result(name: str, environment: dict[str, Any], settings: dict[str, Any], values: dict[str, Any]) -> Path:
-    """Write `bench/results/<name>.json`; a smoke run proves nothing and goes to the folder for temporary files."""
+def write_result(
+    name: str, environment: dict[str, Any], settings: dict[str, Any], values: dict[str, Any], *, told: bool = True
+) -> Path:
+    """Write `bench/results/<name>.json`; a smoke run proves nothing and goes to the folder for temporary files. `told`
+    is false for what is not the last of it."""
     folder = Path(tempfile.gettempdir()) if settings.get("smoke") else RESULTS
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}{'.smoke' if settings.get('smoke') else ''}.json"
     content = {"schema": 1, "environment": environment, "settings": settings} | values
     path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    print(f"\nwritten: {path}")
+    if told:
+        print(f"\nwritten: {path}")
     return path
 
 

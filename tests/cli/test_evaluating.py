@@ -1,14 +1,16 @@
 """What `preferably evaluate` says: figures of the result, warnings with examples, and "not sure" where that is so."""
 
+import dataclasses
 import json
 
 import pytest
-from fault_server import FaultServer
+from fault_server import MARK, FaultServer, reply
 from typer.testing import CliRunner
 
 from preferably import api
 from preferably.cli import win_rates
 from preferably.cli.main import app
+from preferably.evaluation.several import rank
 from preferably.evaluation.winrate import win_rate
 from preferably.feedback.records import Completion, Group, Message, Origin, Preference
 from preferably.feedback.store.entry import Entry
@@ -76,6 +78,68 @@ def test_what_is_not_sure_says_why(monkeypatch, capsys):
     win_rates.one("m", "b", "p", "j", None, {})
     out = capsys.readouterr().out
     assert "at equal length: not sure, as 20 prompts were judged" in out and "at equal style: not sure" in out
+
+
+def test_what_missing_verdicts_could_make_of_it_is_told(monkeypatch, capsys, tmp_path):
+    def numbers(prompts, completions):
+        return [None if text.startswith("?") else float(text) for text in completions]
+
+    prompts = [Group((Message("user", str(at)),)) for at in range(20)]
+    model, against = [["2"]] * 12 + [["0"]] * 4 + [["?"]] * 4, [["1"]] * 20
+    found = result_of(monkeypatch, prompts, model, against, numbers)
+    axis = win_rate(prompts, [["1"]] * 10 + [["?"]] * 10, against, judge_by_score(numbers))
+    monkeypatch.setattr(api, "evaluate", lambda *names, **how: dataclasses.replace(found, axes={"voice": axis}))
+    win_rates.one("m", "b", "p", "j", None, {})
+    out = " ".join(capsys.readouterr().out.split())
+    assert "win rate 0.750" in out  # 12 of 16; with the four 12 of 20, or 16 of 20
+    assert "of all comparisons, 0.600 if every missing one were lost, 0.800 if every one were won" in out
+    assert "10 missing: 0.250 if every missing one were lost, 0.750 if" in out  # ten ties of twenty
+    replies = {"m": model, "b": against}
+    monkeypatch.setattr(
+        api, "evaluate_several", lambda *names, **how: rank(prompts, replies, judge_by_score(numbers), "b")
+    )
+    win_rates.several(["m"], "b", "p", "j", None, False, False, {})
+    out = " ".join(capsys.readouterr().out.split())
+    assert "m against b: 4 comparisons have no verdict; 0.600 if every missing one were lost, 0.800 if" in out
+
+
+def test_an_axis_is_judged_by_a_function_and_by_a_language_model(tmp_path, tiny):
+    model = tiny.write_model(tmp_path / "model")
+    rows = "".join(json.dumps({"prompt": f"{at}? "}) + "\n" for at in range(4))
+    (tmp_path / "prompts.jsonl").write_text(rows)
+    (tmp_path / "axis_rules.py").write_text(
+        "def flat(prompts, completions):\n    return [0.0] * len(completions)\n"
+        "def codes(prompts, completions):\n    return [float(sum(map(ord, text))) for text in completions]\n"
+    )
+
+    def prefers_b(body):  # whatever is shown second, in either order: a tie in both together
+        mark = MARK.search(body["messages"][0]["content"])
+        return reply(json.dumps({"mark": mark[1], "better": "B"}) if mark else "hello")
+
+    with FaultServer(answer=prefers_b) as server:
+        (tmp_path / "voice.yaml").write_text(
+            f"server: {server.url}\nmodel: big\nlogprobs: no\nrubric: Which sounds like us?\n"
+            f"replies: {tmp_path / 'replies.db'}\n"
+        )
+        rules = tmp_path / "axis_rules.py"
+        out = said(
+            "--model", model, "--against", model, "--data", tmp_path / "prompts.jsonl", "--max-tokens", 3,
+            "--temperature", 1, "--judge", f"{rules}:flat", "--axis", f"codes={rules}:codes",
+            "--axis", f"voice={tmp_path / 'voice.yaml'}", "--output", tmp_path / "run",
+        )  # fmt: skip
+        assert any("Which sounds like us?" in str(one.body) for one in server.seen)
+    stored = json.loads((tmp_path / "run" / "evaluation" / "win_rate.json").read_text())
+    codes, voice = stored["axes"]
+    answers = [json.loads(line) for line in (tmp_path / "run" / "samples.jsonl").read_text().splitlines()]
+    sums = [tuple(sum(map(ord, row[side])) for side in ("model", "against")) for row in answers]
+    won, lost = sum(ours > theirs for ours, theirs in sums), sum(ours < theirs for ours, theirs in sums)
+    assert (codes["axis"], codes["wins"], codes["losses"]) == ("codes", won, lost) and won + lost > 0
+    assert stored["win_rate"] == 0.5 and stored["ties"] == 4  # the judge itself: flat
+    assert (voice["axis"], voice["ties"], voice["judged_by"][0]["model"]) == ("voice", 4, "big")
+    assert codes["judged_by"] is None and codes["win_rate"] == (won + (4 - won - lost) / 2) / 4
+    shown = {line.split()[0]: line for line in out.splitlines() if line.split()[:1] in (["codes"], ["voice"])}
+    assert set(shown) == {"codes", "voice"} and "0.500" in shown["voice"]
+    assert "voice" in (tmp_path / "run" / "report.html").read_text()
 
 
 def test_several_models_are_a_table(tmp_path, tiny):

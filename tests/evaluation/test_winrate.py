@@ -13,7 +13,7 @@ from preferably.statistics.intervals import wilson
 
 ROLES = {"schema", "win_rate", "interval", "confidence", "n", "wins", "ties", "losses", "missing", "judge", "decoding"}
 MORE = {"labeler_kind", "inconsistent", "spread", "slices", "axes", "flags", "length_controlled", "style_controlled"}
-SHAPE = ROLES | MORE | {"judged_by", "kl", "length", "model", "against", "duplicates"}
+SHAPE = ROLES | MORE | {"judged_by", "kl", "length", "model", "against", "duplicates", "bounds"}
 DECODING = {"temperature": 0.7, "top_p": 1.0, "max_tokens": 64, "samples": 2}
 
 
@@ -55,6 +55,7 @@ def test_the_json_has_exactly_the_documented_shape():
     assert stored["schema"] == 1 and stored["win_rate"] == 1.0 and stored["confidence"] == 0.95
     assert stored["interval"] == [result.interval.low, result.interval.high]
     assert (stored["n"], stored["wins"], stored["missing"]) == (1, 1, 1)
+    assert stored["bounds"] == [0.5, 1.0]  # one of two won, the other lost or won
     assert stored["kl"] == {"mean": 1.5, "se": 0.1} and stored["decoding"] == DECODING
     assert (stored["judge"], stored["model"], stored["against"]) == ("length", "trained", "base")
     assert stored["length"] == {"model": 1.0, "against": 1.0} and stored["duplicates"] == {"model": 0.0, "against": 1.0}

@@ -107,3 +107,18 @@ def test_nobody_who_judged_what_others_judged():
     found = worth_of(crowd({"x": 0.9}, 5))
     assert found.noise is None and all(one.value is None and one.why for one in found.coefficients)
     assert found.labelers[0].agrees is None and found.as_json()["noise"] is None
+
+
+def test_where_there_are_ties_ordinal_figures_stand_beside_the_others():
+    """AC2 by hand: (0, 1), (1, 2), (0, 0), (2, 2), weights 1, 2/3, 0.
+
+    P = (2/3 + 2/3 + 1 + 1) / 4 = 5/6; shares 3/8, 2/8, 3/8; the weights sum to 3 + 4 x 2/3 = 17/3, so
+    Pe = 17/3 / 6 x (15 + 12 + 15) / 64 = 119/192, and (160 - 119) / (192 - 119) = 41/73.
+    """
+    said = []
+    for number, choices in enumerate([(0, "tie"), ("tie", 1), (0, 0), (1, 1)]):
+        group = pair(number)
+        said += [Said(group, Preference(one, labeler=name)) for one, name in zip(choices, ("ada", "ben"), strict=True)]
+    found = {one.name: one.value for one in worth_of(said).coefficients}
+    assert found["Gwet's AC2"] == pytest.approx(41 / 73) and "Gwet's AC1" in found
+    assert "Gwet's AC2" not in {one.name for one in worth_of(said[4:]).coefficients}  # nobody saw a tie

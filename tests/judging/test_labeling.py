@@ -7,12 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 from fault_server import MARK, FaultServer, reply, verdict
 
 from preferably.errors import ConfigError
 from preferably.feedback.records import Completion, Group, Message, Preference, Ranking, Rating
+from preferably.feedback.store.erasing import sign_anew
 from preferably.feedback.store.kept_replies import KeptReplies
 from preferably.feedback.store.store import Store
 from preferably.feedback.views import pairs
@@ -121,6 +123,25 @@ def test_what_is_invalid_or_refused_is_kept_as_such(store):
         told = label(judge(server, store), [group(f"a{n}", f"bb{n}") for n in range(3)], store)
     assert told.states == {"invalid": 4, "refused": 2}
     assert [one.judgment.state for one in store.entries()].count("refused") == 2 and not pairs(store.judged())
+
+
+def test_the_seed_of_an_order_is_kept_and_another_one_makes_no_other_judgment(store):
+    groups = [group(f"a{n}", f"bb{n}") for n in range(4)]
+    with FaultServer(answer=longest) as server:
+        label(judge(server, store), groups[:1], store)  # in both orders: nothing is drawn
+        label(judge(server, store), groups[1:], store, orders="random", seed=7)
+        assert sorted(one.seed or 0 for one in store.entries()) == [0, 0, 7, 7, 7]
+        first, asked = list(store.entries()), len(server.seen)
+        for seed in range(8, 14):  # orders come again, and with them judgments that are there
+            label(judge(server, store), groups[1:], store, orders="random", seed=seed)
+    kept = list(store.entries())
+    assert kept[:5] == first and len(kept) == 2 + 6 and len(server.seen) == asked + 3  # three in the other order
+    again = [replace(one, number=0, seed=one.seed and one.seed + 1) for one in kept]
+    assert store.say(again) == [one.number for one in kept]
+    with store.writing() as connection:
+        assert sign_anew(connection, kept[0].judgment.labeler, "somebody") == 8
+    store.say([replace(one, judgment=replace(one.judgment, labeler="somebody")) for one in again])
+    assert store.counts()["judgments"] == 8
 
 
 def test_several_completions_are_ranked(store):

@@ -94,3 +94,17 @@ def test_without_any_of_it_nothing_is_said(fake: ModuleType, tmp_path: Path) -> 
     seen = text_of(render_report(fake.dpo_run(tmp_path / "dpo")).read_text(encoding="utf-8"))
     for words in ("At equal length", "By people", "Among several", "speak to the judge", "prompts with"):
         assert words not in seen
+
+
+def test_what_missing_verdicts_could_make_of_it_stands_beside_them(fake: ModuleType, tmp_path: Path) -> None:
+    record = fake.win_rate(n=900, wins=500, ties=0, losses=400, missing=100, bounds=[0.5, 0.6])
+    axes = [{"axis": "voice", "win_rate": 0.6, "interval": [0.55, 0.65], "n": 9, "missing": 1, "bounds": [0.54, 0.64]}]
+    run = fake.dpo_run(tmp_path / "dpo")
+    fake.write_json(run / "evaluation" / "win_rate.json", record | {"axes": axes})
+    seen = text_of(render_report(run).read_text(encoding="utf-8"))
+    assert "missing verdicts 100 50.0% if all were lost, 60.0% if all were won" in seen
+    assert "the figure is off: 50.0% if all were lost, 60.0% if all were won." in seen  # one in ten is many
+    assert "better; 1 verdict missing: 54.0% if all were lost, 64.0% if all were won" in seen
+    assert "100 (win rate 50.0% if all were lost, 60.0% if all were won)" in write_card(run).read_text(encoding="utf-8")
+    fake.write_json(run / "evaluation" / "win_rate.json", record | {"missing": 0, "bounds": [0.6, 0.6]})
+    assert "if all were lost" not in render_report(run).read_text(encoding="utf-8")

@@ -30,8 +30,8 @@ RECORD = {
 
 def test_every_run_is_in_the_table_and_what_was_measured_in_the_chart(tmp_path):
     page = render_sweep(tmp_path, RECORD).read_text()
-    assert page.count('scope="row"') == 3
-    for told in ("80.0%", "76.0% to 84.0%", "4 ± 0.1", "kl high, near duplicate replies",
+    assert page.count('scope="row"') == 6  # in either reading
+    for told in ("80.0%", "76.0% to 84.0%", "4 ± 0.1", "kl high", "near duplicate",
                  "loss is &lt;nan&gt;", "<strong>take this</strong>",
                  "win rate 0.800 at 4.00 nats.", "Look beyond it."):  # fmt: skip
         assert told in page, told
@@ -53,3 +53,13 @@ def test_a_link_leads_to_the_report_of_a_run(tmp_path):
     (run / "report.html").touch()
     page = render_sweep(tmp_path, RECORD | {"points": [POINT | {"path": str(run)}]}).read_text()
     assert 'href="runs/beta%3D0.1/report.html"' in page
+
+
+def test_answer_quality_and_training_fit_are_two_readings(tmp_path):
+    page = render_sweep(tmp_path, RECORD).read_text()
+    body = page[page.index("<main>") : page.index("</main>")]
+    quality, rest = body.split('id="fit"')
+    fit, _ = rest.split('id="behind"')
+    assert 'id="quality"' in quality and "near duplicate" in quality and "80.0%" in quality
+    assert "kl high" in fit and "kl high" not in quality and "near duplicate" not in fit and "80.0%" not in fit
+    assert "not known: it failed" in fit and fit.count('scope="row"') == 3

@@ -1,6 +1,8 @@
 """Nominal 95% intervals hold what they say on prompts that differ: the worlds of bench/coverage.py, fewer times."""
 
 import importlib.util
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -53,3 +55,33 @@ def test_samples_of_one_prompt_taken_for_prompts_would_be_seen():
 
 def test_slices_that_are_alike_differ_in_one_of_twenty_evaluations_at_most():
     assert worlds.alike(5, 40, 0.7, 100)["told"] <= 0.12  # 5%, and three standard deviations
+
+
+def test_every_world_is_reached_and_a_stop_keeps_what_there_is():
+    """One world of each figure, and every way of drawing; the whole smoke run is the same over all of them."""
+    first = {name: (name, settings, draw) for name, settings, draw in reversed(worlds.worlds())}
+    assert set(first) == set(worlds.REPEATS) == {"win rate", "slice", "length", "style", "people", "people, style"}
+    kept = []
+
+    def keep(rows, null, finished):
+        kept.append((len(rows), len(null), finished))
+
+    rows, null = worlds.measure(list(first.values()), smoke=True, keep=keep)
+    assert [row["figure"] for row in rows] == list(first) and not any(row["none"] for row in rows)
+    assert kept == [(n, 0, False) for n in range(1, 7)] + [(6, 1, False), (6, 2, False), (6, 3, True)]
+    assert len(null) == 3
+
+    def broken(rng, seed):
+        raise KeyboardInterrupt
+
+    kept.clear()
+    with pytest.raises(KeyboardInterrupt):
+        worlds.measure([*list(first.values())[:2], ("slice", {}, broken)], smoke=True, keep=keep)
+    assert kept == [(1, 0, False), (2, 0, False)]
+    with pytest.raises(KeyError, match="a new one"):
+        worlds.measure([("a new one", {}, broken)], smoke=True, keep=keep)
+
+
+def test_a_bench_without_its_data_says_so_and_is_no_failure():
+    said = subprocess.run([sys.executable, FILE.with_name("published_boards.py")], capture_output=True, text=True)
+    assert said.returncode == 0 and said.stdout.startswith("not measured: no folder"), said

@@ -61,6 +61,26 @@ def test_three_categories_by_hand():
     assert found.shares == pytest.approx([1 / 3] * 3)
 
 
+def test_one_step_of_em_by_hand():
+    """Units (0, 0), (0, 1), (1, 1). Shares of votes: (1, 0), (1/2, 1/2), (0, 1).
+
+    Shares of the categories: (1/2, 1/2). Labeler 1 said 0, 0, 1: where 0 is true 0 with a weight of 1 + 1/2 and 1
+    never; where 1 is true 0 with 1/2, 1 with 1. Labeler 2 said 0, 1, 1, so the other way round. With 0.01 added:
+    1.51 / 1.52 and 0.51 / 1.52 for what labeler 1 says of 0 and of 1.
+    """
+    found = dawid_skene(np.array([[0, 0], [0, 1], [1, 1]]), most=1)
+    sure, half = 1.51 / 1.52, 1.01 / 1.52
+    one, two = [[sure, 1 - sure], [1 - half, half]], [[half, 1 - half], [1 - sure, sure]]
+    assert found.confusion == pytest.approx(np.array([one, two]), abs=1e-9)
+    # Both said 0: 1/2 x sure x half if it is 0, 1/2 x (1 - half) x (1 - sure) if it is 1; the middle one is even.
+    zero, other = sure * half, (1 - half) * (1 - sure)
+    right = zero / (zero + other)
+    assert found.posterior == pytest.approx(np.array([[right, 1 - right], [0.5, 0.5], [1 - right, right]]), abs=1e-9)
+    middle = sure * (1 - half)  # of (0, 1), whichever is true
+    assert found.log_likelihood == pytest.approx(2 * np.log((zero + other) / 2) + np.log(middle), abs=1e-8)
+    assert found.shares == pytest.approx([0.5, 0.5]) and found.iterations == 1 and not found.converged
+
+
 @pytest.mark.parametrize("bad", [[[0, 0]], [[-1, -1]], [0, 1], [[0.5, 1.0]]])
 def test_nothing_to_fit_is_refused(bad):
     with pytest.raises(ValueError, match=r"Expected|two categories"):

@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from preferably.cli import flagged
+
 if TYPE_CHECKING:
     from preferably.evaluation.board_files import BoardFile
     from preferably.evaluation.boards import Entry, Ranked
@@ -88,6 +90,9 @@ def _annotations(console: Console, entries: "Sequence[Entry]") -> None:
         for one in some:
             for text in _notes(one):
                 console.print(f"[yellow]{escape(text)}[/yellow]", soft_wrap=True)
+        for one in some:  # `_notes` says itself where the model's output is constant
+            flags = [flag for flag in one.flags if flag.kind != "constant" or flag.side != "model"]
+            flagged.show(console, flags, {"model": one.model, "against": f"{baseline}, beside {one.model}"})
 
 
 def _notes(one: "Entry") -> Iterable[str]:

@@ -67,7 +67,11 @@ def export(
     output: Annotated[Path, typer.Option(help="a new file of JSON lines, also with .gz")],
     store: StoreName = DEFAULT,
 ) -> None:
-    """Everything in the store as JSON lines, from which `import` makes a store of the same judgments."""
+    """Every judgment with its group, as JSON lines, from which `import` makes a store of the same judgments.
+
+    Left out are replies of servers, groups that nobody judged, and what the labeling app keeps (people, tasks, turns):
+    `label copy` takes all of it.
+    """
     from preferably.data.writers import write_rows
     from preferably.feedback.store.moving import lines_of
     from preferably.feedback.store.store import Store

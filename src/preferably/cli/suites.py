@@ -157,8 +157,8 @@ def _show_judged(found: "Judged", what: str, written: Path) -> None:
     for text, count in left_out.items():
         if count:
             console.print(f"[yellow]{count:,} {text}[/yellow]", soft_wrap=True)
-    told = found.board.entries  # a board of annotations says itself where the model's answer is constant
-    flagged.show(console, [one for one in found.flags if not (told and one.kind == "constant" and one.side == "model")])
+    if not found.board.entries:  # a board of annotations shows its flags itself
+        flagged.show(console, found.flags)
     deciders.show(console, found.judged_by)
     console.print(f"written  {written}", soft_wrap=True)
 
@@ -210,6 +210,7 @@ def _show_following(console: Console, found: "Following", too_long: int) -> None
     for text, count in left_out.items():
         if count:
             console.print(f"[yellow]{count:,} {text}[/yellow]", soft_wrap=True)
+    flagged.show(console, found.flags, {"model": "the responses"})
 
 
 def _figures(cell: "Share | Weighted") -> tuple[str, str, str]:

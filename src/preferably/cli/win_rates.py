@@ -62,12 +62,14 @@ def judge_named(name: str, overlap: int, wait: bool) -> "str | PeopleJudge":
 
 
 def axes_of(named: Sequence[str]) -> dict[str, str]:
-    """The score functions of `NAME=module:function`, by name."""
+    """The judges of `NAME=module:function` or `NAME=judge.yaml`, by name."""
     found: dict[str, str] = {}
     for text in named:
         name, equals, function = (part.strip() for part in text.partition("="))
         if not (name and equals and function) or name in found:
-            raise ConfigError(f"--axis is NAME=module:function, each name once; got {text!r}.")
+            raise ConfigError(
+                f"--axis is NAME=JUDGE (module:function or a judge's .yaml file), each name once; got {text!r}."
+            )
         found[name] = function
     return found
 
@@ -173,6 +175,8 @@ def _print_win_rate(console: Console, result: "WinRate") -> None:
         f"{result.wins} wins, {result.ties} ties{changed}, {result.losses} losses, {result.missing} missing; "
         f"mean words {result.length.model:.0f} against {result.length.against:.0f}"
     )
+    if result.missing:
+        console.print(f"of all comparisons, {_bounds(result)}", soft_wrap=True)
     _print_controls(console, result.controls)
     if result.verdict == "not separable" and result.spread and result.sees:
         console.print(
@@ -184,6 +188,12 @@ def _print_win_rate(console: Console, result: "WinRate") -> None:
     flagged.show(console, result.flags)
     for found in (result, *result.axes.values()):
         deciders.show(console, found.judged_by)
+
+
+def _bounds(result: "WinRate") -> str:
+    """What the missing verdicts could make of the win rate."""
+    low, high = result.bounds
+    return f"{low:.3f} if every missing one were lost, {high:.3f} if every one were won"
 
 
 def _print_controls(console: Console, controls: "Controls") -> None:
@@ -216,7 +226,8 @@ def _print_axes(console: Console, axes: Mapping[str, "WinRate"]) -> None:
     table.add_column("")
     for name, found in axes.items():
         rate = "-" if found.win_rate is None else f"{found.win_rate:.3f}"
-        table.add_row(Text(name), rate, _span(found.interval), f"{found.n}", found.verdict)
+        left = f" ({found.missing} missing: {_bounds(found)})" if found.missing else ""
+        table.add_row(Text(name), rate, _span(found.interval), f"{found.n}", f"{found.verdict}{left}")
     console.print(table)
 
 
@@ -269,7 +280,10 @@ def _print_board(console: Console, found: "Several", against: str, all_pairs: bo
         f"{told} told apart, with all pairs held together (Holm). A new group begins where a model is told from all of "
         "the group above; strengths are nats of log-odds.", soft_wrap=True,
     )  # fmt: skip
-    for (name, _), pair in found.pairs.items():
+    for (name, other), pair in found.pairs.items():
+        if pair.missing:
+            told = f"{escape(name)} against {escape(other)}: {pair.missing} comparisons have no verdict"
+            console.print(f"{told}; {_bounds(pair)}", soft_wrap=True)
         flagged.show(console, pair.flags, {"model": name})
     deciders.show(console, found.judged_by)
 

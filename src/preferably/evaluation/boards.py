@@ -10,7 +10,7 @@ from typing import Any
 from preferably.data.annotations import Annotation
 from preferably.errors import DataError
 from preferably.evaluation.controls import FEWEST
-from preferably.evaluation.flags import CONSTANT, commonest_of
+from preferably.evaluation.flags import CONSTANT, Flag, commonest_of, flags_of_outputs
 from preferably.statistics.intervals import Interval, bootstrap_mean, standard_error
 from preferably.statistics.length_control import Controlled, length_controlled
 from preferably.statistics.rankings import Board, Game, islands, ranked
@@ -39,6 +39,7 @@ class Entry:
     interval: Interval | None  # of the win rate
     controlled: Controlled  # shares, not percent
     commonest: float  # the share of instructions that got the commonest output; 0 where all differ
+    flags: tuple[Flag, ...]  # outputs of either side that deserve a look
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -55,6 +56,7 @@ class Entry:
     def as_json(self) -> dict[str, Any]:
         """As stored: the names are AlpacaEval's where it has one."""
         found = asdict(self) | {"bounds": list(self.bounds), "constant": self.constant}
+        found["flags"] = [one.as_json() for one in self.flags]
         found["interval"] = None if self.interval is None else [self.interval.low, self.interval.high]
         within = self.controlled
         found["controlled"] = {
@@ -164,6 +166,7 @@ def _entry(some: Sequence[Annotation], confidence: float, seed: int) -> Entry:
                                        interval.note),
         controlled=_controlled(known, confidence, seed),
         commonest=commonest_of([(one.instruction, one.outputs[1].strip()) for one in some]),
+        flags=flags_of_outputs(some),
     )  # fmt: skip
 
 

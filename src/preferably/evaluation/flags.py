@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from preferably.data.annotations import Annotation
 from preferably.data.answer_faults import SPECIAL
 from preferably.data.hygiene import cluster_texts
 from preferably.evaluation.judge_directed import addresses
-from preferably.feedback.records import Group
+from preferably.feedback.records import Group, Message
 
 Kind = Literal["constant", "near_duplicate", "empty", "judge_directed"]
 Side = Literal["model", "against"]
@@ -59,19 +60,28 @@ class Flag:
 
 
 def flags_of(
-    prompts: Sequence[Group], model: Sequence[Sequence[str]], against: Sequence[Sequence[str]]
+    prompts: Sequence[Group], model: Sequence[Sequence[str]], against: Sequence[Sequence[str]] | None = None
 ) -> tuple[Flag, ...]:
-    """What there is to flag of both sides; `model[i]` and `against[i]` are the replies to prompt i.
+    """What there is to flag of both sides, or of one; `model[i]` and `against[i]` are the replies to prompt i.
 
     Equal and nearly equal replies count by different prompts, because greedy samples of one prompt are alike for a good
     reason. What the prompt itself holds (a chat token, "output A") a reply may say too.
     """
     found: list[Flag] = []
-    sides: tuple[tuple[Side, Sequence[Sequence[str]]], ...] = (("model", model), ("against", against))
-    for side, replies in sides:
+    sides: dict[Side, Sequence[Sequence[str]]] = {"model": model}
+    if against is not None:
+        sides["against"] = against
+    for side, replies in sides.items():
         given = _given(prompts, replies)
         found += [flag for flag in (*_alike(side, given), _empty(side, given), _directed(side, given)) if flag]
     return tuple(found)
+
+
+def flags_of_outputs(found: Sequence[Annotation]) -> tuple[Flag, ...]:
+    """The same of the outputs that annotations compare: `generator_2` is the model."""
+    asked = [Group((Message("user", one.instruction),)) for one in found]
+    base, ours = ([[one.outputs[side]] for one in found] for side in (0, 1))
+    return flags_of(asked, ours, base)
 
 
 def commonest(prompts: Sequence[Group], replies: Sequence[Sequence[str]]) -> float:

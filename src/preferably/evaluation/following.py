@@ -7,7 +7,9 @@ from typing import Any
 
 from preferably.data.instructed import Instructed
 from preferably.errors import ConfigError, DataError
+from preferably.evaluation.flags import Flag, flags_of
 from preferably.evaluation.instructions import rule_named
+from preferably.feedback.records import Group, Message
 from preferably.judging.judge import name_of
 from preferably.statistics.shares import Share, share
 
@@ -61,6 +63,7 @@ class Following:
     case_alone: int  # checked prompts of which the case was looked at and the language was not
     unmatched: int  # responses to no prompt of the file
     rows: tuple[Checked, ...]
+    flags: tuple[Flag, ...]  # responses that deserve a look, of those that were checked
 
     def as_json(self) -> dict[str, Any]:
         """The contents of `ifeval.json`."""
@@ -70,6 +73,7 @@ class Following:
         counts = ("not_checked", "unanswered", "case_alone", "unmatched")
         return {
             "strict": self.strict.as_json(), "loose": self.loose.as_json(), "kinds": kinds, "checked": len(self.rows),
+            "flags": [one.as_json() for one in self.flags],
         } | {name: getattr(self, name) for name in counts}  # fmt: skip
 
 
@@ -101,6 +105,7 @@ def following(
     return Following(
         _level([row.strict for row in rows]), _level([row.loose for row in rows]), _kinds(rows),
         not_checked, unanswered, case_alone, len(responses.keys() - {one.prompt for one in prompts}), tuple(rows),
+        flags_of([Group((Message("user", row.prompt),)) for row in rows], [[row.response] for row in rows]),
     )  # fmt: skip
 
 

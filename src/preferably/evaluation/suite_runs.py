@@ -14,12 +14,12 @@ from preferably.data.writers import refuse_existing, write_files
 from preferably.errors import ConfigError, DataError
 from preferably.evaluation.board_files import BoardFile, board_of
 from preferably.evaluation.compare import Tell
-from preferably.evaluation.flags import Flag
+from preferably.evaluation.flags import Flag, flags_of_outputs
 from preferably.evaluation.following import Detector, Following, following
 from preferably.evaluation.kept_answers import KeptAnswers, Note, silent
 from preferably.evaluation.mt_bench import records
 from preferably.evaluation.reward_bench import RewardBench, reward_bench
-from preferably.evaluation.suites import annotated, answered, conversed, duelled, flags_of_outputs, flags_of_turns
+from preferably.evaluation.suites import annotated, answered, conversed, duelled, flags_of_turns
 from preferably.feedback.records import Message
 from preferably.functions import load_function
 from preferably.judging.described import Decider, deciders, judged_by

@@ -119,13 +119,6 @@ def duelled(
     ]
 
 
-def flags_of_outputs(found: Sequence[Annotation]) -> tuple[Flag, ...]:
-    """What deserves a look of the outputs that were compared."""
-    asked = [Group((Message("user", one.instruction),)) for one in found]
-    base, ours = ([[one.outputs[side]] for one in found] for side in (0, 1))
-    return flags_of(asked, ours, base)
-
-
 def flags_of_turns(
     questions: Sequence[Question], first: Sequence[Answers], second: Sequence[Answers]
 ) -> tuple[Flag, ...]:

@@ -90,10 +90,16 @@ class WinRate:
         return tuple(side for side, share in sides if share > CONSTANT)
 
     def figure(self) -> dict[str, Any]:
-        """The win rate with its interval and counts, as files have it."""
+        """The win rate with its interval, bounds and counts, as files have it."""
         span = None if self.interval is None else [self.interval.low, self.interval.high]
         counts = {name: getattr(self, name) for name in ("n", "wins", "ties", "losses", "missing")}
-        return {"win_rate": self.win_rate, "interval": span, "confidence": self.confidence, **counts}
+        return {
+            "win_rate": self.win_rate,
+            "interval": span,
+            "confidence": self.confidence,
+            "bounds": list(self.bounds),
+            **counts,
+        }
 
     def as_json(
         self,

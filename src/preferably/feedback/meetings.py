@@ -55,7 +55,7 @@ def all_together(questions: Questions, *, seed: int = 0) -> list[Coefficient]:
     table = _packed(compact(questions.table))
     measures: list[Measure] = [raw, krippendorff, gwet, fleiss]
     if table.max(initial=0) > 1:  # a tie lies between the other two
-        measures.insert(2, partial(krippendorff, scale="ordinal"))
+        measures[2:2] = [partial(krippendorff, scale="ordinal"), partial(gwet, scale="ordinal")]
     return with_intervals(measures, table, seed=seed, clusters=questions.record, resamples=RESAMPLES)
 
 

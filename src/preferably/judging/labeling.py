@@ -58,7 +58,8 @@ def label(
     Pairs are all pairs of a group's completions, in both orders or in one that chance (`seed`) takes; rankings are
     asked about in as many orders. What is `invalid` or `refused` is kept as such; what `failed` is not, and is asked
     the next time. A question that was answered before is not asked again, and its verdict not kept twice. Of
-    `principles` each group gets one, by chance (`seed`): it is said to the judge, and its name kept with the verdict.
+    `principles` each group gets one, by chance (`seed`): it is said to the judge, and its name kept with the verdict,
+    as is the seed where anything was drawn with it.
     Equal completions are not compared. Raises `RemoteError` where asking had to end, `DataError` as the
     store does, and `ConfigError` for groups that cannot be asked about.
     """
@@ -70,6 +71,8 @@ def label(
         principle = Random(f"principle {seed} {number}").choice(principles) if principles else Principle("", "")
         asked += questions(judge, group, kind, orders, Random(f"order {seed} {number}"), principle.text)
         about[id(group)] = {"principle": principle.name, "guideline": guideline(kind, judge.settings)}
+        if principles or (kind != "rating" and (kind == "ranking" or orders == "random")):
+            about[id(group)]["seed"] = seed
     told = Labeled(judge.settings.labeler, asked=len(asked))
     open_ratings: dict[int, list[Answered]] = defaultdict(list)
     pairs: dict[tuple[int, frozenset[int]], list[Preference]] = defaultdict(list)

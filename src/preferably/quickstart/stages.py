@@ -93,7 +93,7 @@ def collect(
         if isinstance(said.choice, int) and recipe.shuffled and random.random() < 0.5:
             said = replace(said, choice=1 - said.choice)
         name = str(UUID(int=ids.getrandbits(128), version=4))
-        entries.append(Entry(pair_of(prompt, a, b), said, name, labeler_kind="rule"))
+        entries.append(Entry(pair_of(prompt, a, b), said, name, labeler_kind="rule", seed=seed))
     store.say(entries)
     return store.judged(), account | {"label_accuracy": agreed / max(differing, 1)}
 

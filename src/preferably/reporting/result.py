@@ -5,7 +5,7 @@ from typing import Any
 
 from preferably.reporting.figures import NONE, count, decimal, difference_in_points, percent, signed, significant
 from preferably.reporting.run_files import Record, RunFiles, finite, flat, number, part, records, text
-from preferably.reporting.verdict import Verdict, caveat_of, counts_of, decoding_of, kl_of, verdict_of
+from preferably.reporting.verdict import Verdict, bounds_of, caveat_of, counts_of, decoding_of, kl_of, verdict_of
 
 FELL = 0.01  # an axis that loses this share or more is named beside the headline
 
@@ -26,6 +26,7 @@ class Decoding:
     kl: str
     length: str
     caveat: str
+    bounds: str  # what missing verdicts could make of it; empty where none is missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,7 @@ def _decoding(label: str, record: Record, usual: str = "") -> Decoding:
         kl=kl_of(record),
         length=" → ".join(significant(value, 3) for value in pair) if pair != (None, None) else NONE,
         caveat=caveat_of(record),
+        bounds=bounds_of(record),
     )
 
 

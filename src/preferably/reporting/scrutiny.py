@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from preferably.reporting.figures import NONE, count, percent, signed, significant
+from preferably.reporting.figures import NONE, count, percent, plural, signed, significant
 from preferably.reporting.run_files import Record, finite, interval_of, number, part, records, text
-from preferably.reporting.verdict import Verdict, names, word_for
+from preferably.reporting.verdict import Verdict, bounds_of, names, word_for
 from preferably.statistics.length_control import BAND
 
 FLAGS = {
@@ -89,7 +89,10 @@ def by_axis(record: Record) -> list[Figure]:
     found = []
     for each in records(record, "axes"):
         word = word_for(interval_of(each))
-        figure = _figure(text(each, "axis"), each, count(number(each, "n")), "" if word == "unknown" else word)
+        bounds = bounds_of(each)
+        missing = f"{plural(number(each, 'missing') or 0, 'verdict')} missing: {bounds}" if bounds else ""
+        note = "; ".join(told for told in ("" if word == "unknown" else word, missing) if told)
+        figure = _figure(text(each, "axis"), each, count(number(each, "n")), note)
         found.append(figure)
     return found
 

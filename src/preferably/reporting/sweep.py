@@ -25,7 +25,8 @@ class Row:
     win_rate: str
     interval: str
     kl: str
-    warnings: str
+    warnings: str  # of training
+    flags: str  # of the replies
     mark: str  # taken, frontier, or nothing
     reason: str  # why it failed
 
@@ -106,12 +107,8 @@ def _row(number: str, point: Record, names: list[str], record: Record, directory
         win_rate=percent(finite(point, "win_rate")) if point.get("win_rate") is not None else NONE,
         interval=f"{percent(interval[0])} to {percent(interval[1])}" if interval else "",
         kl=NONE if kl is None else significant(kl, 3) + ("" if error is None else f" ± {significant(error, 2)}"),
-        warnings=", ".join(
-            [
-                *(str(code).replace("_", " ") for code in point.get("warnings", [])),
-                *(f"{str(kind).replace('_', ' ')} replies" for kind in point.get("flags", [])),
-            ]
-        ),
+        warnings=", ".join(str(code).replace("_", " ") for code in point.get("warnings", [])),
+        flags=", ".join(str(kind).replace("_", " ") for kind in point.get("flags", [])),
         mark="take" if path and path == text(part(record, "recommendation"), "path") else mark,
         reason=text(point, "reason"),
     )

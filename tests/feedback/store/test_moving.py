@@ -4,11 +4,14 @@ import json
 import threading
 
 import pytest
+from sqlalchemy import select
 
 from preferably.errors import DataError
 from preferably.feedback.records import Label, Rating
+from preferably.feedback.store import labeling_tables as labels
+from preferably.feedback.store import tables
 from preferably.feedback.store.entry import Entry
-from preferably.feedback.store.moving import copy_store, entries_of, fingerprint, lines_of
+from preferably.feedback.store.moving import TABLES, copy_store, entries_of, fingerprint, lines_of
 from preferably.feedback.store.store import Store
 
 
@@ -20,7 +23,50 @@ def filled(store, said, pair):
     with pytest.raises(DataError):  # PostgreSQL has used up a number for it
         store.say([said(0, "ben"), said(1, supersedes="nothing")])
     store.say([said("tie", supersedes=first.id), Entry(pair("Why?"), Label(False, 1, "日本 \U0001f600"))])
+    with store.writing() as connection:
+        item = connection.execute(select(tables.items.c.id).limit(1)).scalar_one()
+        for table, row in of_the_app(item):
+            connection.execute(table.insert(), row)
+        connection.execute(labels.turns.delete().where(labels.turns.c.id == "gone"))
+        connection.execute(labels.tasks.delete().where(labels.tasks.c.id == "gone"))
     return store
+
+
+def of_the_app(item):
+    """Rows of every other table: of both truth values, with floats that binary does not have, and a gap in numbers."""
+    now, later = "2026-01-01T00:00:00.000001+00:00", "2026-01-02T00:00:00+00:00"
+    person = {"labeler_group": "", "password": "", "joined_at": now, "read": "", "qualification": '{"tries": 1}'}
+    task = {"batch": "b \u00e9", "item": item, "kind": "pair", "overlap": 2, "queued_at": now}
+    invited = {"labeler_group": "g", "made_by": "ada", "made_at": now, "ends_at": later, "role": "lead"}
+    turn = {
+        "shown": "[1, 0]", "seed": 2**62 + 1, "state": "answered", "boot": "x", "given_at": now, "done_at": later,
+        "said": "{}",
+    }  # fmt: skip
+    return [
+        (tables.replies, {"id": "r", "body": "{\"a\": 0.1}", "said_at": now}),
+        (labels.people, person | {"id": "p1", "name": "ada", "role": "admin", "active": True}),
+        (labels.people, person | {"id": "p2", "name": "日本", "role": "labeler", "active": False}),
+        (labels.invitations, invited | {"id": "i1", "person": None, "used_by": "p2", "revoked": False}),
+        (labels.invitations, invited | {"id": "i2", "person": "p1", "used_by": None, "revoked": True}),
+        (labels.sessions, {"id": "s", "person": "p1", "made_at": now, "seen_at": later, "revoked": True}),
+        (labels.tasks, task | {"id": "gone", "free": 1, "priority": 0.0, "gold": "", "open": True}),
+        (labels.tasks, task | {"id": "t2", "free": 0, "priority": 0.1 + 0.2, "gold": "{\"why\": 1}", "open": False}),
+        (labels.tasks, task | {"id": "t3", "free": 2, "priority": -1 / 3, "gold": "", "open": True}),
+        (labels.turns, turn | {"id": "u1", "task": 2, "person": "p1", "until": 1e9 / 3, "late": True,
+                               "deciding": False, "right": True}),
+        (labels.turns, turn | {"id": "u2", "task": 3, "person": "p2", "until": 0.0, "late": False,
+                               "deciding": True, "right": None}),
+        (labels.demographics, {"person": "p1", "answers": "{\"q\": \"a\"}", "said_at": now}),
+    ]  # fmt: skip
+
+
+def rows_of(store):
+    """Every row of every table that the database has."""
+    with store.snapshot() as connection:
+        return {
+            name: sorted(map(repr, (tuple(row) for row in connection.execute(select(table)))))
+            for name, table in tables.metadata.tables.items()
+        }
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -34,7 +80,17 @@ def test_a_copy_in_either_database_is_the_same_row_by_row_and_goes_on(filled, pl
         assert fingerprint(copy) == fingerprint(filled)
         assert list(copy.entries()) == list(filled.entries()) and copy.judged() == filled.judged()
         last = max(entry.number for entry in copy.entries())
+        held = rows_of(filled)
+        assert rows_of(copy) == held and len(held) == len(TABLES) == 9 and all(held.values())
         assert copy.say([said(0, "new")])[0] > last
+        with copy.writing() as connection:  # the copy knows which numbers of tasks were given
+            row = next(row for table, row in of_the_app(copy_item(connection)) if row.get("id") == "t3")
+            made = connection.execute(labels.tasks.insert().values(**row | {"id": "t4"}))
+            assert made.inserted_primary_key[0] == 4
+
+
+def copy_item(connection):
+    return connection.execute(select(tables.items.c.id).limit(1)).scalar_one()
 
 
 def test_a_copy_is_never_written_over_something(filled, place, elsewhere, tmp_path):

@@ -39,6 +39,12 @@ def digest_of(content: Any) -> str:
     return sha256(text_of(content).encode()).hexdigest()
 
 
+def digest_of_sent(sent: dict[str, Any]) -> str:
+    """The digest of a judgment as it was sent. The seed of a model is no part of it: the same question asked again in
+    the same order is the same judgment, whatever the order was drawn with."""
+    return digest_of(sent | {"seed": None} if sent["labeler_kind"] == "model" else sent)
+
+
 def group_content(group: Group) -> tuple[dict[str, Any], list[int]]:
     """What is kept of a group, and the place in it of each of its completions.
 

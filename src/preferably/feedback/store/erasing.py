@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import Connection, select, update
 
 from preferably.errors import DataError
-from preferably.feedback.store.codec import digest_of
+from preferably.feedback.store.codec import digest_of, digest_of_sent
 from preferably.feedback.store.tables import judgments
 
 SENT = (
@@ -23,8 +23,8 @@ def sign_anew(connection: Connection, old: str, new: str) -> int:
     rows = connection.execute(select(*columns).where(judgments.c.labeler == old)).mappings().all()
     for row in rows:
         sent: dict[str, Any] = {name: row[name] for name in SENT}
-        if digest_of(sent) != row["digest"]:
+        if row["digest"] not in (digest_of_sent(sent), digest_of(sent)):
             raise DataError(f"The judgment {row['id']!r} does not hold what was sent; nothing was changed.")
         changed = update(judgments).where(judgments.c.id == row["id"])
-        connection.execute(changed.values(labeler=new, digest=digest_of(sent | {"labeler": new})))
+        connection.execute(changed.values(labeler=new, digest=digest_of_sent(sent | {"labeler": new})))
     return len(rows)

@@ -18,6 +18,7 @@ from preferably.feedback.records import Group, Judged, Judgment, moved
 from preferably.feedback.store.checking import fault_of
 from preferably.feedback.store.codec import (
     digest_of,
+    digest_of_sent,
     group_content,
     group_of,
     judgment_of,
@@ -226,7 +227,7 @@ def _row_of(entry: Entry) -> tuple[dict[str, Any], str]:
         "seconds": None if entry.seconds is None else float(entry.seconds) + 0.0, "supersedes": entry.supersedes,
     }  # fmt: skip
     said_at = entry.said_at or datetime.now(UTC).isoformat(timespec="microseconds")
-    return sent | {"said_at": said_at, "digest": digest_of(sent)}, text
+    return sent | {"said_at": said_at, "digest": digest_of_sent(sent)}, text
 
 
 def _judgment_of(row: RowMapping) -> Judgment:
