@@ -118,6 +118,8 @@ def _shaded(one: "Explained", most: float) -> Text:
 
 def show(report: "RewardReport") -> None:
     """Print what `evaluate --reward-model` found."""
+    from preferably.evaluation.rewards import FEW
+
     console = Console(highlight=False)
     found = report.accuracy
     console.print(
@@ -143,6 +145,8 @@ def show(report: "RewardReport") -> None:
             f"with its margins divided by {calibrated.temperature:.2f} (fitted on every other pair) "
             f"{calibrated.error_after:.3f} on the rest", soft_wrap=True,
         )  # fmt: skip
+    else:
+        console.print(f"calibration is not told: that takes {FEW} records or more", style="dim", soft_wrap=True)
 
 
 def _row(cell: "Share") -> tuple[str, str, str]:
