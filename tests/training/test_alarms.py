@@ -8,7 +8,8 @@ CALM = {
     "objective/kl": 1.0, "objective/kl_per_token": 0.05, "samples/length": 20.0, "samples/repetition": 0.1,
     "samples/unfinished": 0.1, "eval_loss": 0.6, "eval_rewards/accuracies": 0.6, "eval_logratio/chosen_per_token": 0.0,
     "eval_groups": 1000.0, "samples/share/7/big": 0.05, "samples/same_start": 0.3,
-    "samples/same_token": 0.4, "samples/count": 64.0, "objective/rollout_kl": 1.0, "objective/rollout_kl_per_token": 0.05,
+    "samples/same_token": 0.4, "samples/count": 64.0, "objective/rollout_kl": 1.0,
+    "objective/rollout_kl_per_token": 0.05,
 }  # fmt: skip
 
 # (code, what changes, enough to speak, just not enough)

@@ -99,8 +99,8 @@ def test_how_far_the_captured_log_probs_are_from_the_trainers_is_logged(train):
     {"lora": True}, {"attention": "padded"}, {"attention": "padded", "critic": "shared"}, {"temperature": 0.7},
 ])  # fmt: skip
 def test_the_first_update_begins_at_ratio_1_however_the_model_runs(train, more):
-    """With temperature 1 the old log-probs are taken from the update's own forward, so the ratio alone says nothing: the
-    sampler's have to be near them too."""
+    """With temperature 1 the old log-probs are taken from the update's own forward, so the ratio alone says nothing:
+    the sampler's have to be near them too."""
     line = lines(train(max_steps=1, update_epochs=1, minibatches=1, **more))[1]
     assert line["val/ratio"] == pytest.approx(1, abs=1e-4) and line["policy/clipfrac_avg"] == 0
     if "temperature" not in more:

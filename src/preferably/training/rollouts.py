@@ -80,9 +80,9 @@ class Engine:
         policy that drew them. `score` is null where a completion of the prompt has none."""
         for one in rollouts[:SHOWN]:
             prompt = str(self.tokenizer.decode(list(one.prompt), skip_special_tokens=True))
-            for place, sample in enumerate(one.samples[:SHOWN]):
+            for place, said in enumerate(one.samples[:SHOWN]):
                 yield {
-                    "version": one.version, "row": one.row, "prompt": prompt, "text": sample.text,
-                    "finished": sample.finished, "score": one.scores[place] if one.scores else None,
+                    "version": one.version, "row": one.row, "prompt": prompt, "text": said.text,
+                    "finished": said.finished, "score": one.scores[place] if one.scores else None,
                     "parts": {name: scores[place] for name, scores in one.parts.items()},
                 }  # fmt: skip
