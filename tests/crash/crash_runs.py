@@ -16,7 +16,10 @@ LONG = "PREFERABLY_KILLS" in os.environ
 OURS = [method for method in ("sft", "dpo", "kto") if method in METHODS]
 EVERY = 3  # steps between checkpoints
 # Line by line; all but wall time.
-SAME = ("metrics.jsonl", "warnings.jsonl", "policy_samples.jsonl", "start_samples.jsonl", "held_out.jsonl")
+SAME = (
+    "metrics.jsonl", "warnings.jsonl", "policy_samples.jsonl", "start_samples.jsonl", "rollouts.jsonl",
+    "held_out.jsonl",
+)  # fmt: skip
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 

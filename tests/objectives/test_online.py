@@ -60,6 +60,13 @@ def test_whitening():
     assert float(whitened(values, shift=False).mean()) == pytest.approx(3.0)
 
 
+def test_whitening_without_a_shift_keeps_the_mean():
+    """Of 1, 2 and 6 the mean is 3 and the variance 14/3."""
+    by_hand = [3 + (value - 3) / math.sqrt(14 / 3) for value in (1, 2, 6)]
+    white = whitened(torch.tensor([1.0, 2.0, 6.0], **DOUBLE), shift=False)
+    assert white.tolist() == pytest.approx(by_hand) and float(white.var(unbiased=False)) == pytest.approx(1)
+
+
 def test_the_examples_of_clipping():
     ratio = torch.tensor([math.log(1.5)] * 2, **DOUBLE)
     loss = clipped(ratio, torch.zeros(2, **DOUBLE), torch.tensor([1.0, -1.0], **DOUBLE), low=0.2, high=0.2)

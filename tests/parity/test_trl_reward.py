@@ -1,5 +1,7 @@
 """The same loss as TRL 1.16's RewardTrainer, step by step: float32 on one core."""
 
+import json
+
 import pytest
 import torch
 from transformers import AutoModelForSequenceClassification
@@ -54,4 +56,15 @@ def test_fifty_steps_of_a_reward_model_are_those_of_trl(world, ours, start):
     mine = ours(world, "reward", method="reward", model=str(start), beta=None)
     trls = theirs(world, start)
     assert len(mine) == len(trls) == STEPS and min(trls) < 0.4
+    assert max(abs(a - b) for a, b in zip(mine, trls, strict=True)) < 1e-5
+
+
+def test_so_are_they_where_the_chosen_one_has_to_be_ahead_by_a_margin(world, ours, start):
+    strengths = [float(row % 4) for row in range(ROWS)]
+    data = world.place / "strong.jsonl"
+    rows = (row | {"strength": strength} for row, strength in zip(world.rows, strengths, strict=True))
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    mine = ours(world, "margins", method="reward", model=str(start), data=str(data), beta=None, margin=0.5)
+    trls = theirs(world, start, margins=[0.5 * strength for strength in strengths])
+    assert len(mine) == len(trls) == STEPS
     assert max(abs(a - b) for a, b in zip(mine, trls, strict=True)) < 1e-5

@@ -8,12 +8,16 @@ CALM = {
     "objective/kl": 1.0, "objective/kl_per_token": 0.05, "samples/length": 20.0, "samples/repetition": 0.1,
     "samples/unfinished": 0.1, "eval_loss": 0.6, "eval_rewards/accuracies": 0.6, "eval_logratio/chosen_per_token": 0.0,
     "eval_groups": 1000.0, "samples/share/7/big": 0.05, "samples/same_start": 0.3,
-    "samples/same_token": 0.4, "samples/count": 64.0,
+    "samples/same_token": 0.4, "samples/count": 64.0, "objective/rollout_kl": 1.0,
+    "objective/rollout_kl_per_token": 0.05,
 }  # fmt: skip
 
 # (code, what changes, enough to speak, just not enough)
 EDGES = [
     ("kl_high", "objective/kl", 10.001, 10.0),
+    ("kl_high", "objective/rollout_kl", 10.001, 10.0),
+    ("kl_high_per_token", "objective/kl_per_token", 0.501, 0.5),
+    ("kl_high_per_token", "objective/rollout_kl_per_token", 0.501, 0.5),
     ("likelihood_displacement", "eval_logratio/chosen_per_token", -0.4, -0.399),
     ("length_drift", "samples/length", 32.0, 31.99),
     ("length_drift", "samples/length", 12.5, 12.51),
@@ -58,10 +62,15 @@ def test_every_alarm_is_tested_here():
     assert {code for code, *_ in EDGES} == set(ALARMS)
 
 
-def test_long_completions_may_have_a_tenth_of_a_nat_a_token():
-    long = CALM | {"samples/length": 200.0, "objective/kl_per_token": 0.1}
-    assert codes(long | {"objective/kl": 20.0}, start=long) == []
-    assert codes(long | {"objective/kl": 20.1}, start=long) == ["kl_high"]
+@pytest.mark.parametrize(("kl", "length", "says"), [
+    (9.0, 10.0, ["kl_high_per_token"]), (15.0, 200.0, ["kl_high"]), (15.0, 20.0, ["kl_high", "kl_high_per_token"]),
+    (2.5, 20.0, []),  # the most that the quickstart reaches
+])  # fmt: skip
+@pytest.mark.parametrize("of", ["objective/", "objective/rollout_"])
+def test_a_sequence_and_a_token_have_an_alarm_each_and_neither_hides_the_other(kl, length, says, of):
+    far = {f"{of}kl": kl, f"{of}kl_per_token": kl / length}
+    assert codes(CALM | far | {"samples/length": length}, CALM | {"samples/length": length}) == says
+    assert codes(far, start={}) == says  # rollouts without an evaluation
 
 
 def test_a_negative_loss_may_rise_by_a_tenth_of_its_size_too():
@@ -98,8 +107,9 @@ def test_several_speak_in_the_order_of_the_table_with_numbers_and_advice():
         "samples/length": 60.0,
         "samples/repetition": 0.55,
     }
-    first, second, third = raised(12, now, CALM, set())
+    first, beside, second, third = raised(12, now, CALM, set())
     assert (first.code, second.code, third.code) == ("kl_high", "length_drift", "repetition")
+    assert beside.code == "kl_high_per_token" and beside.message == first.message
     assert "42.0 nats per sequence (2.10 per token)" in first.message and "raise beta" in first.advice
     assert "from 20 to 60 tokens" in second.message
     assert "55%" in third.message and "10% at the start" in third.message

@@ -15,6 +15,7 @@ from preferably.feedback.records import Completion, Group, Message
 from preferably.judging.linear import features_of, fit
 from preferably.judging.reward import score_groups
 from preferably.models.loading import load, load_reward
+from preferably.training.closing import Progress
 from preferably.training.fitting import fit_reward
 
 WORDS = ("yes", "no way", "well", "perhaps", "I do not know", "soon", "ask me again", "42")
@@ -68,10 +69,14 @@ def test_a_policy_is_sampled_and_trained_against_it(fitted, tiny_model_directory
     common = ("--model", tiny_model_directory, "--data", folder / "prompts.jsonl", "--reward", folder / "run")
     command("sample", *common, "--best-of", "2", "--max-tokens", "6", "--output", folder / "best.jsonl")
     assert len((folder / "best.jsonl").read_text().splitlines()) == 8
+    told = []
     run = api.train(
         "ppo", model=tiny_model_directory, data=folder / "prompts.jsonl", reward=(str(folder / "run"),),
         output=folder / "ppo", max_steps=1, batch_size=4, sample_tokens=6, held_out=2, device="cpu", update_epochs=1,
+        progress=Progress(warn=lambda *words: told.append(words[1])),
     )  # fmt: skip
+    note = f"The critic cannot begin as {folder / 'run'}: a reward that was fitted reads more than states."
+    assert [text.startswith(note) and "a head of zeros" in text for text in told if "critic" in text] == [True]
     seen = (run.path / "metrics.jsonl").read_text().splitlines()
     assert math.isfinite(json.loads(seen[-1])["objective/scores"])
     plan = api.plan(

@@ -359,8 +359,9 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(place, tiny_model_directory
     cut = train(place, tiny_model_directory, tmp_path / "cut", method, resume=True, **more)
     one, other = ((run.model / "model.safetensors").read_bytes() for run in (whole, cut))
     assert one == other
-    logs = [(run.path / "metrics.jsonl").read_bytes() for run in (whole, cut)]
-    assert logs[0] == logs[1]
+    for name in ("metrics.jsonl", "rollouts.jsonl"):
+        logs = [(run.path / name).read_bytes() for run in (whole, cut)]
+        assert logs[0] == logs[1]
 
 
 def test_several_parts_are_added_up_and_each_is_logged(place, tiny_model_directory, tmp_path):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from preferably.statistics.shares import Share
 
 app = typer.Typer(help="Fit a reward model to few verdicts, or look into one.", no_args_is_help=True)
+STRONGEST, LEAST = 5, 0.5  # pieces of a text that are listed, and the share of the strongest's effect that they need
 COLOURS = {3: "on green4", 2: "on dark_green", 1: "green", -1: "red", -2: "on dark_red", -3: "on red3"}
 
 
@@ -69,6 +70,8 @@ def explain(
     for index, one in enumerate(found.completions):
         console.print(_title(index, one, found.axes))
         console.print(_shaded(one, most if len(one.pieces) > 1 else 0.0), soft_wrap=False)
+        if len(one.pieces) > 1:
+            console.print(_strongest(one, found.axes, most))
         console.print()
     if output is not None:
         console.print(f"page  {output}", soft_wrap=True)
@@ -116,8 +119,26 @@ def _shaded(one: "Explained", most: float) -> Text:
     return text
 
 
+def _strongest(one: "Explained", axes: tuple[str, ...], most: float) -> Table:
+    """The pieces that count most, with what each adds in all and, where there are several, on every axis."""
+    from preferably.data.accounting import printable
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    named = axes if len(axes) > 1 else ()
+    for name in ("adds", *named):
+        table.add_column(Text(name), justify="right")
+    table.add_column("strongest pieces", max_width=60, no_wrap=True, overflow="ellipsis")
+    ordered = sorted(one.pieces, key=lambda piece: -abs(piece.total))
+    for piece in [piece for piece in ordered if abs(piece.total) >= LEAST * most][:STRONGEST]:
+        values = (piece.total, *(piece.axes if named else ()))
+        table.add_row(*(f"{value:+.3f}" for value in values), Text(printable(" ".join(piece.text.split()))))
+    return table
+
+
 def show(report: "RewardReport") -> None:
     """Print what `evaluate --reward-model` found."""
+    from preferably.evaluation.rewards import FEW
+
     console = Console(highlight=False)
     found = report.accuracy
     console.print(
@@ -143,6 +164,8 @@ def show(report: "RewardReport") -> None:
             f"with its margins divided by {calibrated.temperature:.2f} (fitted on every other pair) "
             f"{calibrated.error_after:.3f} on the rest", soft_wrap=True,
         )  # fmt: skip
+    else:
+        console.print(f"calibration is not told: that takes {FEW} records or more", style="dim", soft_wrap=True)
 
 
 def _row(cell: "Share") -> tuple[str, str, str]:

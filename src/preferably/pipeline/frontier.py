@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 # Alarms after which a high win rate is not to be trusted without reading the samples.
-ALARMING = frozenset({"kl_high", "likelihood_displacement", "repetition", "unfinished", "held_out_loss_rising"})
+ALARMING = frozenset({
+    "kl_high", "kl_high_per_token", "likelihood_displacement", "repetition", "unfinished", "held_out_loss_rising",
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

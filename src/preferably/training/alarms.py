@@ -1,6 +1,7 @@
 """What goes wrong in training, seen in the metrics and said in words. No torch.
 
-Each alarm looks at the latest evaluation beside the first one (step 0, before any update). It speaks once a run.
+Each alarm looks at the latest evaluation beside the first one (step 0, before any update); those of the KL look at the
+rollouts of every iteration too. It speaks once a run.
 """
 
 import math
@@ -10,8 +11,9 @@ from dataclasses import dataclass
 from preferably.statistics.intervals import wilson
 
 # KL per sequence above which a policy is far from its start: best-of-n has KL ln n - (n-1)/n, so reaching 10 nats that
-# way would take the best of 60,000 samples. Long completions are allowed 0.1 nats a token.
-KL_PER_SEQUENCE, KL_PER_TOKEN = 10.0, 0.1
+# way would take the best of 60,000 samples. A short completion is another text long before: at half a nat a token every
+# token is 1.6 times as likely as under the reference.
+KL_PER_SEQUENCE, KL_PER_TOKEN = 10.0, 0.5
 # A chosen completion that lost this many nats a token is on its way out of the policy's own distribution.
 DISPLACED_PER_TOKEN = 0.4
 LENGTH_RATIO = 1.6
@@ -44,15 +46,26 @@ class Warning:
 
 
 def _kl(now: Metrics, start: Metrics) -> tuple[str, str] | None:
-    kl = now.get("objective/kl")
-    length = now.get("samples/length", 0.0)
-    if kl is None or not kl > max(KL_PER_SEQUENCE, KL_PER_TOKEN * length):
-        return None
-    return (
-        f"KL on own samples is {kl:.1f} nats per sequence ({now['objective/kl_per_token']:.2f} per token): the policy "
-        "has moved far from the reference, where neither the preferences nor the reference vouch for its text",
-        "raise beta, lower the learning rate, or stop earlier; read the samples before trusting a high win rate",
-    )
+    return _far(now, "kl", KL_PER_SEQUENCE)
+
+
+def _kl_per_token(now: Metrics, start: Metrics) -> tuple[str, str] | None:
+    return _far(now, "kl_per_token", KL_PER_TOKEN)
+
+
+def _far(now: Metrics, which: str, most: float) -> tuple[str, str] | None:
+    """Whether own samples, or an iteration's rollouts, have more KL than `most`."""
+    for kind, what in (("objective/", "own samples"), ("objective/rollout_", "rollouts")):
+        if not now.get(f"{kind}{which}", 0.0) > most:
+            continue
+        return (
+            f"KL on {what} is {now[f'{kind}kl']:.1f} nats per sequence ({now[f'{kind}kl_per_token']:.2f} per token): "
+            "the policy has moved far from the reference, where neither the preferences nor the reference vouch for "
+            "its text",
+            "raise beta (kl_coef), lower the learning rate, or stop earlier; read the samples before trusting a high "
+            "win rate",
+        )
+    return None
 
 
 def _displacement(now: Metrics, start: Metrics) -> tuple[str, str] | None:
@@ -189,6 +202,7 @@ def _shown(now: Metrics) -> bool:
 
 ALARMS: dict[str, Callable[[Metrics, Metrics], tuple[str, str] | None]] = {
     "kl_high": _kl,
+    "kl_high_per_token": _kl_per_token,
     "likelihood_displacement": _displacement,
     "length_drift": _length,
     "repetition": _repetition,

@@ -21,6 +21,7 @@ OVEROPTIMIZED = (
     "the run was ended: the policy learns what is wrong with the reward; train again with fewer steps or a larger "
     "kl_coef, or train the reward model on samples of this policy"
 )
+ROLLOUTS = ("objective/rollout_kl", "objective/rollout_kl_per_token")  # what alarms look at in every iteration
 EVALUATIONS = 5  # a run, unless eval_every says otherwise
 
 
@@ -114,6 +115,7 @@ class Closing:
         """Look if it is time to, warn of what is seen, log the step, and save if it is time to."""
         step, settings = state.step, self.settings
         eval_every = evaluation_every(settings, self.total)
+        seen: dict[str, float] = {}
         if step % eval_every == 0 or step == self.total:
             # A stop that is asked for meanwhile ends it here, with nothing changed.
             seen = self.look(step)
@@ -127,13 +129,8 @@ class Closing:
                     )
             else:
                 state.judge(seen.get("eval_loss"), settings.patience)
-                found = raised(step, seen, state.start or seen, set(state.alarms), last=step == self.total)
-                if turned := state.watch(seen):
-                    found.append(Warning(step, "overoptimized", turned, OVEROPTIMIZED))
-                for warning in found:
-                    state.alarms.append(warning.code)
-                    self.run.append("warnings.jsonl", warning)
-                    self.progress.warn(warning.code, warning.message, warning.advice)
+        if step > 0:
+            self._warn(state, {name: line[name] for name in ROLLOUTS if name in line} | seen)
         state.reason = state.reason or self._too_far(line)  # a guard has said more: which weights are kept
         # Wall time is never the same twice, and the metrics of a resumed run are to be.
         spent = {name: value for name, value in line.items() if name.startswith("time/")}
@@ -149,6 +146,16 @@ class Closing:
         if due or step in (self.total, state.best_step) or state.reason:
             best = step == state.best_step and (settings.chooses_best or settings.guard is not None)
             self.save(state, step == self.total or best or bool(state.reason))
+
+    def _warn(self, state: State, seen: dict[str, float]) -> None:
+        """Say what is alarming in what was seen at a step: of its evaluation, if it had one, and of its rollouts."""
+        found = raised(state.step, seen, state.start or seen, set(state.alarms), last=state.step == self.total)
+        if turned := state.watch(seen):
+            found.append(Warning(state.step, "overoptimized", turned, OVEROPTIMIZED))
+        for warning in found:
+            state.alarms.append(warning.code)
+            self.run.append("warnings.jsonl", warning)
+            self.progress.warn(warning.code, warning.message, warning.advice)
 
     def _too_far(self, line: dict[str, Any]) -> str:
         """Why the run ends for its KL from the reference, of rollouts or of samples on held-out prompts; or nothing."""

@@ -52,7 +52,7 @@ def company_of(settings: TrainSettings, model: Loaded, work: Workload) -> Compan
         "scoring": max((forward_peak(one.policy, micro) for one in rewards for micro in micros), default=0),
     }
     if settings.row.advantage == "gae" and settings.critic != SHARED:  # whose one row of weights is nothing
-        made |= _critic(settings, critic_scorer(settings, names, model, how), work)
+        made |= _critic(settings, critic_scorer(settings, names, model, how)[0], work)
     policy = model.policy
     resident = sum(p.numel() * policy.compute.itemsize for p in policy.parameters())
     return Company(

@@ -36,6 +36,11 @@ from preferably.training.rollouts import Engine
 from preferably.training.run_directory import RunDirectory
 
 FIRST = "start_samples.jsonl"
+AWAY = "No reward model has the policy's vocabulary, so the critic begins as the policy, with a head of zeros."
+FITTED = (
+    "The critic cannot begin as {}: a reward that was fitted reads more than states. It begins as the language model "
+    "there, with a head of zeros."
+)
 PROBED, PROBE_TOKENS = 4, 16  # prompts and tokens that the checks before step 1 sample
 
 
@@ -143,21 +148,24 @@ def probes(loaded: Loaded, data: TrainData) -> list[TokenGroup]:
     return groups_of_samples(prompts, drawn)
 
 
-def critic_scorer(settings: TrainSettings, models: Sequence[str], policy: Loaded, how: dict[str, Any]) -> Loaded:
+def critic_scorer(
+    settings: TrainSettings, models: Sequence[str], policy: Loaded, how: dict[str, Any]
+) -> tuple[Loaded, str]:
     """What the critic begins as: what `critic` says, else the first of the reward `models` that has the vocabulary of
-    `policy`, else the policy with a head of zeros.
+    `policy`, else the policy with a head of zeros; and what is to be said of it.
 
     A critic reads the policy's own tokens: `ConfigError` for one that was asked for and has other ones.
     """
     for name in [settings.critic] if settings.critic else models:
-        loaded = load_reward(name, **how) if is_reward_model(name) else None
-        if loaded is None or isinstance(loaded.policy, FittedReward):  # whose weights are not of states alone
-            loaded = _with_head_of_zeros(name, how)
+        loaded, note = load_reward(name, **how) if is_reward_model(name) else None, ""
+        if loaded is not None and isinstance(loaded.policy, FittedReward):  # whose weights are not of states alone
+            loaded, note = None, FITTED.format(name)
+        loaded = loaded or _with_head_of_zeros(name, how)
         if loaded.tokenizer.get_vocab() == policy.tokenizer.get_vocab():
-            return loaded
+            return loaded, note
         if settings.critic:
             raise ConfigError(f"The critic {name} has another vocabulary than the policy; expected the same tokens.")
-    return _with_head_of_zeros(settings.model, how)
+    return _with_head_of_zeros(settings.model, how), AWAY if models else ""
 
 
 def _with_head_of_zeros(name: str, how: dict[str, Any]) -> Loaded:
@@ -174,12 +182,9 @@ def _critic(
         return None, []
     if settings.critic == SHARED:
         return SharedCritic(loaded.policy), []
-    models = model_names(settings.reward)
-    begun = critic_scorer(settings, models, loaded, how)
+    begun, note = critic_scorer(settings, model_names(settings.reward), loaded, how)
     assert isinstance(begun.policy, Scorer)
-    note = "No reward model has the policy's vocabulary, so the critic begins as the policy, with a head of zeros."
-    away = models and not settings.critic and begun.name == model_directory(settings.model)
-    return Critic.of(begun.policy), [note] if away else []
+    return Critic.of(begun.policy), [note] if note else []
 
 
 def _notes(part: Part, policy: Loaded) -> list[str]:

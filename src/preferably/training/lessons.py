@@ -90,6 +90,7 @@ def lessons_of(
         advantages = list(white.split(lengths.tolist()))
     logged = {
         "objective/scores": float(scores.mean()), "objective/rlhf_reward": float(totals.mean()),
+        "objective/non_score_reward": float(totals.mean() - scores.mean()),
         "objective/entropy": float(-torch.cat(old).sum() / len(old)),
     }  # fmt: skip
     if settings.temperature == 1 and given is None:  # what was captured is at that; a large gap: another model draws

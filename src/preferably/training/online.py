@@ -108,6 +108,8 @@ def train_online(
             "num_tokens": state.tokens, "episode": state.step * settings.batch_size * settings.samples,
             "learning_rate": share * settings.peak_learning_rate,
         } | logged  # fmt: skip
+        for one in engine.shown(rollouts):
+            run.append("rollouts.jsonl", {"step": state.step} | one)
         closing.count(state, logged, rows, wrong)
         logged["time/rollouts"] = round(drawn - began, 4)
         updating = False

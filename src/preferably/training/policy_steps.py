@@ -74,7 +74,9 @@ def update_losses(
         }  # fmt: skip
     value_loss = None
     if values is not None:
-        by_token = clipped_value(values, of("values"), of("returns"), clip=numbers["value_clip"])
+        wanted = of("returns")
+        by_token = clipped_value(values, of("values"), wanted, clip=numbers["value_clip"])
         value_loss = (by_token * weights).sum()
         logged["loss/value_avg"] = by_token.detach()
+        logged["val/clipfrac_avg"] = (by_token > 0.5 * (values - wanted) ** 2).detach().float()
     return (losses * weights).sum(), value_loss, logged

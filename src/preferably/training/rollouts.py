@@ -1,8 +1,9 @@
 """Completions that the policy draws to learn from, and what became of each."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +13,8 @@ from preferably.data.tokens import TokenGroup
 from preferably.models.policy import Policy
 from preferably.models.sampler import Decoding, Sample, sample
 
+SHOWN = 2  # prompts of an iteration, and completions of each, that are kept to be read
+
 
 @dataclass(slots=True)
 class Rollout:
@@ -20,7 +23,7 @@ class Rollout:
     row: int  # of the prompt
     prompt: Sequence[int]
     samples: list[Sample]
-    version: int  # how many iterations the policy had learnt from
+    version: int  # of the policy that drew it: how many iterations it had behind it
     scores: list[float] = field(default_factory=list)  # [K], the sum of all parts; empty where one of K has none
     parts: dict[str, list[float | None]] = field(default_factory=dict)  # [K] each, as the parts gave them
 
@@ -71,3 +74,15 @@ class Engine:
         )  # fmt: skip
         asked = zip(rows, prompts, drawn, strict=True)
         return [Rollout(row, prompt, several, version) for row, prompt, several in asked]
+
+    def shown(self, rollouts: Sequence[Rollout]) -> Iterator[dict[str, Any]]:
+        """The first `SHOWN` completions of the first `SHOWN` rollouts as they were learnt from, with the version of the
+        policy that drew them. `score` is null where a completion of the prompt has none."""
+        for one in rollouts[:SHOWN]:
+            prompt = str(self.tokenizer.decode(list(one.prompt), skip_special_tokens=True))
+            for place, said in enumerate(one.samples[:SHOWN]):
+                yield {
+                    "version": one.version, "row": one.row, "prompt": prompt, "text": said.text,
+                    "finished": said.finished, "score": one.scores[place] if one.scores else None,
+                    "parts": {name: scores[place] for name, scores in one.parts.items()},
+                }  # fmt: skip

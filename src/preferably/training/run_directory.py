@@ -17,7 +17,9 @@ from preferably.training.disk import NoSpaceError, sync, telling, write_whole
 
 SCHEMA = 1
 # What a training run adds lines to.
-LOGS = ("metrics.jsonl", "timing.jsonl", "warnings.jsonl", "policy_samples.jsonl", "start_samples.jsonl")
+LOGS = (
+    "metrics.jsonl", "timing.jsonl", "warnings.jsonl", "policy_samples.jsonl", "start_samples.jsonl", "rollouts.jsonl",
+)  # fmt: skip
 
 
 class RunDirectory:
