@@ -12,70 +12,32 @@ from preferably.methods import Method, method_named, resolve_hyperparameters
 
 # Names that users of other tools already know; read as ours.
 ALIASES = {
-    "model_name_or_path": "model",
-    "base_model": "model",
-    "dataset_name": "data",
-    "output_dir": "output",
-    "eval_data": "held_out_data",
-    "test_size": "held_out",
-    "lr": "learning_rate",
-    "num_train_epochs": "epochs",
-    "num_epochs": "epochs",
-    "per_device_train_batch_size": "batch_size",
-    "micro_batch_size": "batch_size",
-    "lr_scheduler_type": "schedule",
-    "warmup_ratio": "warmup",
-    "warmup_steps": "warmup",
-    "max_grad_norm": "clip",
-    "adam_epsilon": "eps",
-    "max_seq_length": "max_length",
-    "cutoff_len": "max_length",
-    "sequence_len": "max_length",
-    "truncation_mode": "truncation",
-    "eval_steps": "eval_every",
-    "save_steps": "save_every",
-    "save_total_limit": "keep",
-    "use_peft": "lora",
-    "lora_rank": "lora_r",
-    "lora_target_modules": "lora_targets",
-    "lora_target": "lora_targets",
-    "pref_beta": "beta",
-    "dpo_beta": "beta",
-    "rpo_alpha": "nll_weight",
-    "pref_ftx": "nll_weight",
-    "loss_type": "method",
-    "report_to": "track",
-    "ref_model": "reference_model",
-    "model_ref": "reference_model",
-    "reward_funcs": "reward",
-    "reward_model": "reward",
-    "reward_model_path": "reward",
-    "num_generations": "samples_per_prompt",
-    "rloo_k": "samples_per_prompt",
-    "response_length": "sample_tokens",
-    "max_completion_length": "sample_tokens",
-    "num_ppo_epochs": "update_epochs",
-    "num_iterations": "update_epochs",
-    "num_mini_batches": "minibatches",
-    "cliprange": "clip_range",
-    "epsilon": "clip_range",
-    "epsilon_high": "clip_high",
-    "cliprange_value": "value_clip",
-    "vf_coef": "value_weight",
-}
+    "model_name_or_path": "model", "base_model": "model", "dataset_name": "data", "output_dir": "output",
+    "eval_data": "held_out_data", "test_size": "held_out", "lr": "learning_rate", "num_train_epochs": "epochs",
+    "num_epochs": "epochs", "per_device_train_batch_size": "batch_size", "micro_batch_size": "batch_size",
+    "lr_scheduler_type": "schedule", "warmup_ratio": "warmup", "warmup_steps": "warmup", "max_grad_norm": "clip",
+    "adam_epsilon": "eps", "max_seq_length": "max_length", "cutoff_len": "max_length", "sequence_len": "max_length",
+    "truncation_mode": "truncation", "eval_steps": "eval_every", "save_steps": "save_every",
+    "save_total_limit": "keep", "use_peft": "lora", "lora_rank": "lora_r", "lora_target_modules": "lora_targets",
+    "lora_target": "lora_targets", "pref_beta": "beta", "dpo_beta": "beta", "rpo_alpha": "nll_weight",
+    "pref_ftx": "nll_weight", "loss_type": "method", "report_to": "track", "ref_model": "reference_model",
+    "model_ref": "reference_model", "reward_funcs": "reward", "reward_model": "reward", "reward_model_path": "reward",
+    "num_generations": "samples_per_prompt", "rloo_k": "samples_per_prompt", "response_length": "sample_tokens",
+    "max_completion_length": "sample_tokens", "num_ppo_epochs": "update_epochs", "num_iterations": "update_epochs",
+    "num_mini_batches": "minibatches", "cliprange": "clip_range", "epsilon": "clip_range",
+    "epsilon_high": "clip_high", "cliprange_value": "value_clip", "vf_coef": "value_weight",
+}  # fmt: skip
 HYPERPARAMETERS = (
     "beta", "label_smoothing", "nll_weight", "desirable_weight", "undesirable_weight", "margin",
     "kl_coef", "clip_range", "value_clip", "value_weight", "gamma", "lam", "missing_eos_penalty", "ptx_weight",
 )  # fmt: skip
-# Where a method was published with another setting than the default.
+# Where a method was published with another setting than the default. A warm-up begins at 0: where completions are drawn,
+# an iteration would be drawn and scored in vain.
 METHOD_DEFAULTS: dict[str, dict[str, Any]] = {
-    # No warm-up where completions are drawn: it begins at 0, and an iteration would be drawn and scored in vain.
     "ppo": {"update_epochs": 4, "whiten_advantages": True, "eps": 1e-5, "schedule": "linear", "warmup": 0.0},
     "grpo": {"loss_norm": "sequences", "warmup": 0.0},
-    "rloo": {"warmup": 0.0},
-    "online-dpo": {"warmup": 0.0},
-    "raft": {"warmup": 0.0},
-}
+    "rloo": {"warmup": 0.0}, "online-dpo": {"warmup": 0.0}, "raft": {"warmup": 0.0},
+}  # fmt: skip
 # Settings that not every method reads, and which do: by what `_check_online` tells methods apart.
 READ_BY = {
     "online": (
@@ -140,9 +102,7 @@ class TrainSettings(BaseModel):
     tokens_per_microbatch: int = Field(8192, ge=1, description="tokens in one forward pass")
     learning_rate: float | None = Field(None, gt=0, description="peak; default: the method's; x10 with LoRA")
     schedule: Literal["cosine", "linear", "constant"] = Field("cosine", description="after the warm-up")
-    warmup: float = Field(
-        0.1, ge=0, description="share of steps, or a count of steps from 1 on; 0 where completions are drawn"
-    )
+    warmup: float = Field(0.1, ge=0, description="share of steps, or a count from 1 on; 0 where completions are drawn")
     weight_decay: float = Field(0.0, ge=0, description="on matrices; norms and biases are exempt")
     betas: tuple[Decay, Decay] = Field((0.9, 0.999), description="AdamW's decay of its two moments")
     eps: float = Field(1e-8, gt=0, description="AdamW's")
