@@ -74,7 +74,7 @@ def test_what_follows_a_whole_reply_is_no_part_of_it_nor_of_the_next_one(quick):
     with FaultServer(on(1, "longer")) as server:
         found = client(server, concurrency=1).ask([said(n) for n in range(4)])
         assert [json.loads(one.text)["better"] for one in found] == [verdict(f"{n:08x}") for n in range(4)]
-        assert set(server.delivered.values()) == {1}
+        assert len(server.seen) <= 5  # the next one on that connection may have to be tried again
 
 
 @pytest.mark.parametrize(("fault", "why"), [
