@@ -175,7 +175,8 @@ def test_a_rule_writes_the_same_records_as_a_language_model(folder):
 def test_a_reward_model_writes_them_too(folder, tiny_model_directory):
     rows = [{"prompt": f"{n}? ", "chosen": f"good {n}", "rejected": f"bad {n}"} for n in range(4)]
     (folder / "plain.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    preferably_.train("reward", model=tiny_model_directory, data="plain.jsonl", output="rm", max_steps=1, device="cpu")
+    preferably_.train("reward", model=tiny_model_directory, data="plain.jsonl", output="rm", max_steps=1, held_out=0,
+                      device="cpu")  # fmt: skip
     found = preferably("judge", "run", "plain.jsonl", "--judge", "rm")
     again = preferably("judge", "run", "plain.jsonl", "--judge", "rm")
     assert found.exit_code == 0 and "4 questions: 4 ok" in flat(found.output)
