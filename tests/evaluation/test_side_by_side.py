@@ -5,6 +5,7 @@ import json
 import pytest
 from fault_server import FaultServer, reply
 
+import preferably
 from preferably.data.comparable import comparable
 from preferably.data.load import load_feedback
 from preferably.errors import ConfigError, DataError
@@ -51,6 +52,27 @@ def test_the_stronger_model_s_answers_are_chosen_where_it_is_said(tiny_model_dir
     groups = load_feedback([output], "pairs").groups
     assert groups and all(one.completions[0].text == "A good answer." for one in groups)
     assert [one.origin.model for one in groups[0].completions] == [there, here]
+
+
+def test_what_else_a_prompt_s_row_holds_goes_with_it_to_the_judge(tiny_model_directory, tmp_path):
+    """A reference answer; not what says something of other completions."""
+    row = PROMPTS[0] | {"answer": "42", "chosen": "no", "score": 77, "source": "made", "labeler": "ada"}
+    (tmp_path / "prompts.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
+    here, data = str(tiny_model_directory), tmp_path / "prompts.jsonl"
+    with FaultServer(answer=lambda body: reply("A good answer.")) as server:
+        there = strong(server, tmp_path)
+        side_by_side([here, there], data=data, output=tmp_path / "both.jsonl", max_tokens=8)
+        side_by_side([here, there], data=data, output=tmp_path / "pairs.jsonl", prefer=there, max_tokens=8)
+    preferably.sample(here, data=data, output=tmp_path / "two.jsonl", samples=2, max_tokens=8, device="cpu")
+    preferably.sample(here, data=data, output=tmp_path / "best.jsonl", best_of=2, reward=["length"], max_tokens=8,
+                      device="cpu")  # fmt: skip
+    for name, said in (("both", "completions"), ("pairs", "chosen"), ("two", "completions"), ("best", "completion")):
+        [made] = map(json.loads, (tmp_path / f"{name}.jsonl").read_text(encoding="utf-8").splitlines())
+        assert (made["answer"], made["source"]) == ("42", "made") and "labeler" not in made
+        assert said in made and ("chosen" in made) == (name == "pairs") and made.get("score") != 77
+        if name != "best":
+            [judged], _ = comparable([tmp_path / f"{name}.jsonl"], keep="answer")
+            assert json.loads(judged.group.columns) == {"answer": "42"}
 
 
 def test_what_a_server_does_not_answer_is_counted(tiny_model_directory, prompts, tmp_path):

@@ -8,10 +8,12 @@ import pytest
 from fault_server import AGAIN, MARK, ODD, FaultServer, good, reply, verdict
 
 from preferably.errors import ConfigError
+from preferably.evaluation.raters import rates
 from preferably.feedback.records import Completion, Group, Message, Preference
 from preferably.judging.judge import both_orders, inconsistencies
 from preferably.judging.llm import LanguageJudge, Panel, log_odds
 from preferably.judging.named import judge_of
+from preferably.judging.parts import check_columns, reward_parts
 from preferably.judging.settings import judge_settings, read_judges
 from preferably.remote import waiting
 from preferably.remote.reply import Token
@@ -237,15 +239,57 @@ def test_a_file_describes_a_judge_or_a_panel(tmp_path):
     ("panel: []", "panel"), ("panel: [{}, {}]", "same name"), ("keyenv: X", "keyenv"),
     ("concurrency: 0", "concurrency"), ("schema: maybe", "schema"),
     ("key_env: sk-abc", "name of an environment"), ("max_cost: 1", "prices"), ("axes: {}\nscale: 1", "scale"),
-    ("temperature: .nan", "temperature"),
+    ("temperature: .nan", "temperature"), ("extra: {api_key: canary}", "api_key"),
+    ("extra: {headers: [{Authorization: canary}]}", "Authorization"), ("extra: {token: canary}", "key_env"),
+    ("panel: [{}, {model: b, extra: {x-api-key: canary}}]", "x-api-key"), ("api_key: canary", "api_key"),
 ])  # fmt: skip
 def test_a_file_that_describes_none_is_one_error(tmp_path, more, told):
     file = tmp_path / "judge.yaml"
     file.write_text(f"server: http://127.0.0.1:1/v1\nmodel: big\n{more}\n", encoding="utf-8")
-    with pytest.raises(ConfigError, match=told):
+    with pytest.raises(ConfigError, match=told) as caught:
         read_judges(file)
+    assert "canary" not in str(caught.value)  # what may be a key is not shown
+
+
+def test_what_only_sounds_like_a_key_is_taken():
+    extra = {
+        "max_completion_tokens": 5,
+        "prompt_cache_key": "a",
+        "stop_token_ids": [1],
+        "chat_template_kwargs": {"k": 1},
+    }
+    assert judge_settings({"server": "http://127.0.0.1:1/v1", "model": "m", "extra": extra}).extra == extra
 
 
 def test_names_that_name_no_judge_are_one_error():
     with pytest.raises(ConfigError, match="no judge"):
         judge_of("somebody")
+
+
+def test_a_reference_that_no_row_has_is_one_error_wherever_groups_are_asked_about(tmp_path):
+    """Of some rows one that has it is enough, and what is asked later (probes, parts of a batch) may have none."""
+    plain = group("one", "two")
+    has = Group(plain.prompt, plain.completions, columns='{"answer": "42"}')
+    with FaultServer() as server:
+        for columns in ("", '{"anwser": "42"}'):
+            without = Group(plain.prompt, plain.completions, columns=columns)
+            judge = LanguageJudge(settings(server, reference="answer"))
+            with pytest.raises(ConfigError, match="No row has a column 'answer'"):
+                both_orders(judge)([without])
+            assert not server.seen
+        judge([plain, has])
+        assert ["\n42\n" in one.body["messages"][1]["content"] for one in server.seen].count(True) == 1
+        judge([plain])
+        file = tmp_path / "judge.yaml"
+        file.write_text(
+            f"server: {server.url}\nmodel: m\nschema: no\nlogprobs: no\nreference: answer\nreplies: {tmp_path}/r.db\n",
+            encoding="utf-8",
+        )
+        [part] = reward_parts([f"judge:{file}"])
+        with pytest.raises(ConfigError, match="takes 'answer'"):
+            check_columns([part], [plain])
+        check_columns([part], [plain, has])
+        assert len(part.score([plain])) == 2  # a batch without it, of data that has it
+        with pytest.raises(ConfigError, match="rated alone"):
+            file.write_text(file.read_text() + "axes: {kind: is it}\n")
+            rates(str(file))

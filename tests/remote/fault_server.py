@@ -51,11 +51,12 @@ class FaultServer:
 
     plan: object = lambda tries, body, random: ""
     answer: object = good
-    delay: float = 0.0
+    delay: object = 0.0  # seconds before each answer, or a function of the body
     seen: list = field(default_factory=list)
     delivered: Counter = field(default_factory=Counter)  # answers sent whole with status 200, by key
     most: int = 0
     now: int = 0
+    ssl: object = None  # the context of a server that speaks TLS, as localhost
 
     def __enter__(self):
         started = threading.Event()
@@ -63,7 +64,9 @@ class FaultServer:
         def run():
             self.loop = asyncio.new_event_loop()
             asyncio.set_event_loop(self.loop)
-            self.server = self.loop.run_until_complete(asyncio.start_server(self._connected, "127.0.0.1", 0))
+            self.server = self.loop.run_until_complete(
+                asyncio.start_server(self._connected, "127.0.0.1", 0, ssl=self.ssl)
+            )
             self.port = self.server.sockets[0].getsockname()[1]
             started.set()
             self.loop.run_forever()
@@ -76,7 +79,7 @@ class FaultServer:
         self.thread = threading.Thread(target=run, daemon=True)
         self.thread.start()
         started.wait(10)
-        self.url = f"http://127.0.0.1:{self.port}/v1"
+        self.url = f"https://localhost:{self.port}/v1" if self.ssl else f"http://127.0.0.1:{self.port}/v1"
         return self
 
     def __exit__(self, *_):
@@ -109,8 +112,7 @@ class FaultServer:
         self.now += 1
         self.most = max(self.most, self.now)
         try:
-            if self.delay:
-                await asyncio.sleep(self.delay)
+            await asyncio.sleep(self.delay(body) if callable(self.delay) else self.delay)
             return await self._answer(fault, seen, reader, writer)
         finally:
             self.now -= 1
@@ -122,21 +124,28 @@ class FaultServer:
         status, headers, body = 200, {}, None
         if name in BODIES:
             body = BODIES[name](seen.body)
+        elif name in LONGER:
+            body = self.answer(seen.body)
         elif name == "200":
             headers, seen.wait = waits(detail)
             body = self.answer(seen.body)
         elif name:
             status, headers, seen.wait = int(name), *waits(detail)
             body = ERRORS.get(detail, {"error": {"message": f"status {name}", "type": "error"}})
+            if detail == "leak":  # it says back what it was sent
+                headers = {"X-You-Sent": seen.headers.get("authorization", "")}
+                body = {"error": {"message": f"who is {headers['X-You-Sent']}"}}
         else:
             body = self.answer(seen.body)
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-        lines = [f"HTTP/1.1 {status} X", f"Content-Length: {len(raw)}", "Content-Type: application/json"]
+        length = len(raw) // 2 if name == "over" else len(raw)
+        raw += b"{}" if name == "longer" else b""
+        lines = [f"HTTP/1.1 {status} X", f"Content-Length: {length}", "Content-Type: application/json"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         writer.write("\r\n".join(lines).encode() + b"\r\n\r\n" + raw)
         seen.answered = time.monotonic()
         await writer.drain()
-        self.delivered[seen.key] += status == 200 and name not in BROKEN
+        self.delivered[seen.key] += status == 200 and name not in {"over", *BROKEN}
         return True
 
 
@@ -240,6 +249,7 @@ BROKEN = {
     "list": lambda asked: [1, 2],
     "nomessage": lambda asked: {"choices": [{"index": 0}]},
 }
+LONGER = ("over", "longer")  # bodies that go on behind their Content-Length, which ends within the reply, or with it
 BODIES = BROKEN | {
     "null": lambda asked: reply(None),
     "length": lambda asked: reply('{"mark": "', "length"),
@@ -250,6 +260,7 @@ BODIES = BROKEN | {
     "two": _said(lambda said: json.dumps(said | {"better": "A"}) + json.dumps(said | {"better": "B"})),
     "twice": _said(lambda said: json.dumps(said)[:-1] + ', "better": "A"}'),
     "mark": _said(lambda said: json.dumps(said | {"mark": "00000000"})),
+    "renamed": lambda asked: good(asked) | {"model": "judge-v2"},
     "words": lambda asked: reply("Reply A is better."),
     "fenced": _said(lambda said: f"Here it is:\n```json\n{json.dumps(said)}\n```"),
 }
@@ -259,9 +270,10 @@ ERRORS = {
 }
 AGAIN = [
     "500", "502", "503", "504", "529", "408", "409", "503 ms=30", "429", "429 ms=40", "429 ms=80", "429 s=-5",
-    "429 garbage", "429 s=0.05", "reset", "cut", "chunk", "short", *BROKEN,
+    "429 garbage", "429 s=0.05", "reset", "cut", "chunk", "short", "over", *BROKEN,
 ]  # fmt: skip
 ODD = {
     "null": "invalid", "length": "invalid", "filter": "refused", "refusal": "refused", "brokenjson": "invalid",
     "enum": "invalid", "two": "invalid", "twice": "invalid", "mark": "invalid", "words": "invalid", "fenced": "ok",
+    "renamed": "ok",
 }  # fmt: skip

@@ -18,14 +18,17 @@ from preferably.errors import ConfigError
 
 if TYPE_CHECKING:
     from preferably.evaluation.judges import JudgeAudit
+    from preferably.feedback.store.store import Store
     from preferably.judging.labeling import Labeled
-    from preferably.judging.llm import LanguageJudge
     from preferably.judging.settings import JudgeSettings
 
 app = typer.Typer(help="AI feedback: language models that compare, criticise and rewrite.", no_args_is_help=True)
 
 Data = Annotated[list[str], typer.Argument(help="files of completions, or a store", show_default=False)]
 JudgeFile = Annotated[str | None, typer.Option(help="a YAML file that describes the judge, or a panel of them")]
+AnyJudge = Annotated[
+    str | None, typer.Option(help="YAML file of a judge or a panel, reward model, or function module:function")
+]
 ServerUrl = Annotated[str | None, typer.Option(help="without --judge: the URL of a server, with /v1")]
 Model = Annotated[str | None, typer.Option(help="without --judge: the model, as the server calls it")]
 KeyEnv = Annotated[str, typer.Option(help="without --judge: the variable that holds the server's key")]
@@ -36,7 +39,7 @@ Seed = Annotated[int, typer.Option(help="of what chance decides: orders, princip
 @app.command("run")
 def run(
     data: Data,
-    judge: JudgeFile = None,
+    judge: AnyJudge = None,
     server: ServerUrl = None,
     model: Model = None,
     key_env: KeyEnv = "",
@@ -46,10 +49,18 @@ def run(
     limit: Limit = None,
     seed: Seed = 0,
 ) -> None:
-    """Let a language model judge completions; what it says goes into the store, beside what people say.
+    """Let a language model, a reward model or a rule judge completions; what it says goes into the store, beside what
+    people say.
 
     What was asked before is not asked again: after an end, the same command goes on.
     """
+    from preferably.judging.settings import is_judge_file
+
+    if judge is not None and not is_judge_file(judge):
+        if server is not None or model is not None or key_env:
+            raise ConfigError("Give either --judge, or --server and --model with --key-env where it needs a key.")
+        _decide(data, judge, store, ask, orders, limit, seed)
+        return
     _label(data, _settings(judge, server, model, key_env), store, ask, orders, limit, seed)
 
 
@@ -110,7 +121,7 @@ def audit(
         raise ConfigError(f"{output} cannot be written, as its directory is not there; make it first.")
     console = Console(highlight=False)
     described = [] if judge is not None and not is_judge_file(judge) else _settings(judge, server, model, key_env)
-    judged, accounting = comparable(data, people=True, keep=described[0].reference if described else "")
+    judged, accounting = comparable(data, people=True, keep=_reference(described))
     console.print(Text(accounting.describe()), soft_wrap=True)
     one: Any = judge_from(described, KeptReplies(store)) if described else judge_of(str(judge))
     name = one.__name__ if described else str(judge)
@@ -137,18 +148,13 @@ def _label(
     from preferably.data.comparable import comparable
     from preferably.feedback.store.kept_replies import KeptReplies
     from preferably.feedback.store.store import Store
-    from preferably.judging.labeling import Orders, label
+    from preferably.judging.labeling import label
     from preferably.judging.llm import LanguageJudge
-    from preferably.judging.questions import Kind
 
-    for name, value, kinds in (("--ask", ask, get_args(Kind)), ("--orders", orders, get_args(Orders))):
-        if value not in kinds:
-            raise ConfigError(f"{name} is {', '.join(kinds)}; got {value!r}.")
+    _known(ask, orders)
     console = Console(highlight=False)
-    keep = {one.reference for one in settings}
-    if len(keep) > 1:
-        raise ConfigError("The judges of a panel are shown the same reference; give one column.")
-    judged, accounting = comparable(data, least=1 if ask == "rating" else 2, keep=keep.pop(), limit=limit)
+    least = 1 if ask == "rating" else 2
+    judged, accounting = comparable(data, least=least, keep=_reference(settings), limit=limit)
     console.print(Text(accounting.describe()), soft_wrap=True)
     groups = [one.group for one in judged]
     failed = 0
@@ -163,10 +169,53 @@ def _label(
                 )  # fmt: skip
             _print_labeled(console, told, judge)
             failed += told.states["failed"]
-        counts = opened.counts()
-        console.print(Text(f"{opened.name} holds {counts['judgments']:,} judgments about {counts['items']:,} groups."))
+        _print_store(console, opened)
     if failed:
         raise typer.Exit(1)
+
+
+def _decide(
+    data: Sequence[str], name: str, store: str, ask: str, orders: str, limit: int | None, seed: int
+) -> None:  # fmt: skip
+    """A reward model or a function judges, and its verdicts are kept."""
+    from preferably.cli.watching import watching
+    from preferably.data.comparable import comparable
+    from preferably.feedback.store.store import Store
+    from preferably.judging.verdicts import decide, labeler_named
+
+    _known(ask, orders)
+    if ask != "pair":
+        raise ConfigError(f"--ask {ask} is for language models; {name} compares pairs.")
+    console = Console(highlight=False)
+    labeler = labeler_named(name)
+    judged, accounting = comparable(data, limit=limit)
+    console.print(Text(accounting.describe()), soft_wrap=True)
+    with Store(store) as opened:
+        with watching() as watch:
+            task = watch.stage(f"asking {name}")
+            told = decide(
+                labeler, [one.group for one in judged], opened, orders=orders, seed=seed,  # type: ignore[arg-type]
+                progress=partial(watch.bars.advance, task),
+            )  # fmt: skip
+        _print_labeled(console, told, labeler.judge)
+        _print_store(console, opened)
+    if told.states["failed"]:
+        raise typer.Exit(1)
+
+
+def _known(ask: str, orders: str) -> None:
+    """`ConfigError` for another kind of question, or other orders, than there are."""
+    from preferably.judging.labeling import Orders
+    from preferably.judging.questions import Kind
+
+    for name, value, kinds in (("--ask", ask, get_args(Kind)), ("--orders", orders, get_args(Orders))):
+        if value not in kinds:
+            raise ConfigError(f"{name} is {', '.join(kinds)}; got {value!r}.")
+
+
+def _print_store(console: Console, store: "Store") -> None:
+    counts = store.counts()
+    console.print(Text(f"{store.name} holds {counts['judgments']:,} judgments about {counts['items']:,} groups."))
 
 
 def _revise(
@@ -220,7 +269,15 @@ def _settings(judge: str | None, server: str | None, model: str | None, key_env:
     return [judge_settings({"server": server, "model": model, "key_env": key_env})]
 
 
-def _print_labeled(console: Console, told: "Labeled", judge: "LanguageJudge") -> None:
+def _reference(settings: "Sequence[JudgeSettings]") -> str:
+    """The column of reference answers, which the judges of a panel share; empty where none is shown."""
+    keep = {one.reference for one in settings}
+    if len(keep) > 1:
+        raise ConfigError("The judges of a panel are shown the same reference; give one column.")
+    return keep.pop() if keep else ""
+
+
+def _print_labeled(console: Console, told: "Labeled", judge: object) -> None:
     from preferably.judging.described import deciders as described
 
     table = Table.grid(padding=(0, 2))
@@ -231,8 +288,8 @@ def _print_labeled(console: Console, told: "Labeled", judge: "LanguageJudge") ->
     for reason, count in told.why.most_common(3):
         table.add_row("", Text(f"{count:,}: {reason}", style="yellow"))
     if told.choices:
-        table.add_row("verdicts", ", ".join(f"{told.choices[name]:,} {name}" for name in ("first", "second", "tie"))
-                      + " (as shown)")  # fmt: skip
+        names = dict.fromkeys(("first", "second", "tie", *told.choices))
+        table.add_row("verdicts", ", ".join(f"{told.choices[name]:,} {name}" for name in names) + " (as shown)")
     if told.consistency is not None:
         both = told.same + told.changed
         table.add_row("both orders", f"the same verdict on {told.consistency:.0%} of {both:,} pairs")

@@ -13,10 +13,16 @@ from pathlib import Path
 from typing import IO, Any
 
 from preferably.data.chat import is_text
+from preferably.data.csv_rows import JSON_COLUMNS, TEXT_COLUMNS
 from preferably.errors import ConfigError, DataError
 from preferably.feedback.records import Group, Message
 
 ENDINGS = (".jsonl", ".json", ".csv", ".parquet")
+# Columns that say what is answered, by whom, and what was thought of it: of other completions than those of a new row.
+SAYS = JSON_COLUMNS | TEXT_COLUMNS | {
+    "edited", "models", "model_a", "model_b", "generator_1", "generator_2", "annotator", "rewards", "best_of",
+    "labeler", "labeler_group",
+}  # fmt: skip
 HALF = re.compile("[\ud800-\udfff]")
 LIKE_MESSAGES = re.compile(r"\s*\[\s*\{")
 CSV_CELL = 128 * 1024  # characters of a cell that the reader takes for text and not for a quote that is never closed
@@ -54,6 +60,13 @@ def spoken(group: Group) -> tuple[Any, list[Any]]:
     else:
         said = [[_turn(message) for message in part] for part in parts]
     return said[0], said[1:]
+
+
+def beside(group: Group) -> dict[str, Any]:
+    """What the row of a prompt holds beside it, such as a reference answer, without columns that would make its
+    completions something else: `SAYS`."""
+    held: dict[str, Any] = json.loads(group.columns or "{}")
+    return {name: value for name, value in held.items() if name not in SAYS}
 
 
 def _ratings(group: Group) -> list[dict[str, int | None]]:

@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import Any
 
 from preferably.data.load import load_feedback
-from preferably.data.writers import ending_of, refuse_existing, row_of, write_rows
+from preferably.data.writers import beside, ending_of, refuse_existing, row_of, write_rows
 from preferably.errors import ConfigError, DataError
 from preferably.evaluation.compare import Tell, answers, with_room
 from preferably.feedback.records import Group
@@ -40,7 +40,7 @@ class Drawn:
 
     def row(self) -> dict[str, Any]:
         """All completions; their scores are `ratings`, so that the row can be trained on as a ranking."""
-        row, texts = row_of(self.prompt), [self._said(one) for one in self.samples]
+        row, texts = row_of(self.prompt) | beside(self.prompt), [self._said(one) for one in self.samples]
         row |= {"completion": texts[0]} if len(texts) == 1 else {"completions": texts}
         if not self.parts:
             return row
@@ -50,7 +50,7 @@ class Drawn:
 
     def best_row(self, best: int) -> dict[str, Any]:
         """The completion `best` as a demonstration, with its score and how many there were."""
-        row = row_of(self.prompt) | {"completion": self._said(self.samples[best])}
+        row = row_of(self.prompt) | beside(self.prompt) | {"completion": self._said(self.samples[best])}
         return row | {"score": self.totals[best], "rewards": self._rewards(best), "best_of": len(self.samples)}
 
     def _said(self, one: Sample) -> Any:

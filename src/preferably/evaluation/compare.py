@@ -12,6 +12,7 @@ from preferably.evaluation.kept_answers import KeptAnswers
 from preferably.evaluation.slices import names_in
 from preferably.evaluation.winrate import WinRate, win_rate
 from preferably.feedback.records import Group
+from preferably.judging.described import need_references
 from preferably.judging.judge import Judge, ScoreFunction, scores_of
 from preferably.models.loading import Loaded
 from preferably.models.sampler import Decoding, Sample, sample
@@ -94,6 +95,8 @@ def compare(
     `kept` keeps the answers before they are judged."""
     for column in slices:
         names_in(prompts, column)  # a mistake is told before anything is drawn
+    for one in (judge, *(axes or {}).values()):
+        need_references(one, prompts)
     kept = kept or KeptAnswers(None)
     how: dict[str, Any] = {"samples": samples, "progress": progress}
     facts = answer.facts(prompts) if answer else None

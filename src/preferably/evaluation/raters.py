@@ -45,6 +45,8 @@ def rates(name: str) -> list[JudgeSettings]:
                 f"{name}: expected one axis that a reply is rated on, such as axes: {{complied: 1 is no, 2 is yes}} "
                 f"with scale: 2; there are: {told}."
             )
+        if one.reference:
+            raise ConfigError(f"{name}: a reply is rated alone, without its row; leave reference out.")
     return judges
 
 

@@ -12,7 +12,7 @@ from preferably.evaluation.compare import Tell, answers, with_room
 from preferably.evaluation.kept_answers import KeptAnswers, Note, silent
 from preferably.evaluation.winrate import VALUE, WinRate, win_rate
 from preferably.feedback.records import Group
-from preferably.judging.described import Decider, judged_by
+from preferably.judging.described import Decider, judged_by, need_references
 from preferably.judging.judge import Judge, ScoreFunction, name_of
 from preferably.judging.named import decided_by
 from preferably.models.loading import Loaded, load, model_directory
@@ -90,6 +90,7 @@ def evaluate_several(
         raise ConfigError(f"Ranking takes two or more models and one to compare with, all different; got {names}.")
     decides, _ = decided_by(judge)
     prompts, decoding = prompts_in(data, limit), Decoding(temperature=temperature, max_tokens=max_tokens)
+    need_references(decides, prompts)
     drawn: dict[str, dict[int, list[str]]] = {}
     kept = KeptAnswers(output, note)
     for number, (name, one) in enumerate(zip(names, everyone, strict=True)):

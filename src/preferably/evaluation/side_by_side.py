@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from preferably.data.load import load_feedback
-from preferably.data.writers import ending_of, refuse_existing, spoken, write_rows
+from preferably.data.writers import beside, ending_of, refuse_existing, spoken, write_rows
 from preferably.errors import ConfigError, DataError
 from preferably.evaluation.compare import answers, with_room
 from preferably.feedback.records import Group
@@ -104,7 +104,9 @@ def _asked(
 def _row(prompt: Group, texts: dict[str, list[str | None]], prefer: str | None) -> dict[str, Any]:
     names = [name for name, several in texts.items() for _ in several]
     asked, said = spoken(answered(prompt, [text or "" for several in texts.values() for text in several]))
+    more = beside(prompt)
     if prefer is None:
-        return {"prompt": asked, "completions": said, "models": names}
+        return {"prompt": asked, "completions": said, "models": names} | more
     best = names.index(prefer)
-    return {"prompt": asked, "chosen": said[best], "rejected": said[1 - best], "models": [prefer, names[1 - best]]}
+    who = {"models": [prefer, names[1 - best]]}
+    return {"prompt": asked, "chosen": said[best], "rejected": said[1 - best]} | who | more

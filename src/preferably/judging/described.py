@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from hashlib import sha256
 from typing import Any
 
+from preferably.feedback.records import Group
 from preferably.judging.judge import behind
 from preferably.judging.llm import LanguageJudge, Panel
 from preferably.judging.reward import RewardJudge
@@ -40,6 +41,12 @@ def deciders(judge: object) -> list[Decider]:
 def asked_through(judge: object) -> list[LanguageJudge]:
     """Those of them that are on a server."""
     return [one for one in _models(behind(judge)) if isinstance(one, LanguageJudge)]
+
+
+def need_references(judge: object, prompts: Sequence[Group]) -> None:
+    """`ConfigError` where one of them is to show a reference answer that no prompt has: before anything is drawn."""
+    for one in asked_through(judge):
+        one.need_reference(prompts)
 
 
 def judged_by(told: Sequence[Decider]) -> list[dict[str, Any]] | None:

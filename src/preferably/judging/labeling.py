@@ -1,7 +1,7 @@
 """A language model as a labeler: it is asked about groups, and what it says goes into the store as what people say."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 from random import Random
@@ -15,7 +15,7 @@ from preferably.feedback.store.entry import Entry
 from preferably.feedback.store.store import Store
 from preferably.judging.constitution import Principle
 from preferably.judging.llm import Answered, LanguageJudge
-from preferably.judging.questions import LETTERS, Kind, Question, guideline, question, reference_of
+from preferably.judging.questions import LETTERS, Kind, Question, guideline, question
 
 IDS = UUID("c4b1d1f6-3c1e-4d7f-8a5f-6f0f6e9a7c21")  # of judgments, by the request that they came from
 Orders = Literal["both", "random"]
@@ -41,6 +41,23 @@ class Labeled:
         both = self.same + self.changed
         return self.same / both if both else None
 
+    def count(self, said: Judgment, why: str) -> None:
+        """One more question that has ended so; `why`, where that is not ok."""
+        self.states[said.state] += 1
+        if said.state != "ok":
+            self.why[why] += 1
+        elif isinstance(said, Preference):
+            first = said.choice == said.order[0]
+            known = said.choice if isinstance(said.choice, str) else "first" if first else "second"
+            self.choices[known] += 1
+
+    def compare(self, pairs: Iterable[Sequence[Preference]]) -> None:
+        """Verdicts on the same pair, of which those in both orders are held against each other."""
+        for said in pairs:
+            if len(said) == 2:
+                self.same += said[0].choice == said[1].choice
+                self.changed += said[0].choice != said[1].choice
+
 
 def label(
     judge: LanguageJudge,
@@ -63,8 +80,7 @@ def label(
     Equal completions are not compared. Raises `RemoteError` where asking had to end, `DataError` as the
     store does, and `ConfigError` for groups that cannot be asked about.
     """
-    if judge.settings.reference and not any(reference_of(group, judge.settings) for group in groups):
-        raise ConfigError(f"No row has a column {judge.settings.reference!r} to show as the reference answer.")
+    judge.need_reference(groups)
     asked: list[Question] = []
     about: dict[int, dict[str, Any]] = {}  # of what is kept, by the group
     for number, group in enumerate(groups):
@@ -93,10 +109,7 @@ def label(
             _keep(store, group, merged(ratings), ratings, about[id(group)])
 
     judge.answers(asked, heard)
-    for said in pairs.values():
-        if len(said) == 2:
-            told.same += said[0].choice == said[1].choice
-            told.changed += said[0].choice != said[1].choice
+    told.compare(pairs.values())
     return told
 
 
@@ -114,11 +127,16 @@ def questions(
     elif kind == "ranking":
         shown = _orders(tuple(random.sample(range(count), count)), orders, random)
     else:
-        texts = [one.text for one in group.completions]
-        pairs = [two for two in combinations(range(count), 2) if texts[two[0]] != texts[two[1]]]
-        shown = [order for two in pairs for order in _orders(two, orders, random)]
+        shown = pairs_shown(group, orders, random)
     for order in shown:
         yield question(kind, group, order, judge.settings, principle)
+
+
+def pairs_shown(group: Group, orders: Orders | None, random: Random) -> list[tuple[int, ...]]:
+    """All pairs of a group's completions that differ, each in the orders in which it is shown; None is as it stands."""
+    texts = [one.text for one in group.completions]
+    pairs = [two for two in combinations(range(len(texts)), 2) if texts[two[0]] != texts[two[1]]]
+    return [order for two in pairs for order in (_orders(two, orders, random) if orders else [two])]
 
 
 def _orders(one: tuple[int, ...], orders: Orders, random: Random) -> list[tuple[int, ...]]:
@@ -141,16 +159,10 @@ def merged(ratings: Sequence[Answered]) -> list[Judgment]:
 
 
 def _count(told: Labeled, answered: Answered) -> None:
-    told.states[answered.state] += 1
     told.cached += answered.reply.cached
     if answered.reply.model:
         told.models[answered.reply.model] += 1
-    if answered.state != "ok":
-        told.why[answered.read.why] += 1
-    said = answered.read.judgments[0]
-    if isinstance(said, Preference) and answered.state == "ok":
-        first = said.choice == said.order[0]
-        told.choices["tie" if said.choice == "tie" else "first" if first else "second"] += 1
+    told.count(answered.read.judgments[0], answered.read.why)
 
 
 def _keep(

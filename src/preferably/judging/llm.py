@@ -8,7 +8,7 @@ from typing import Any
 from preferably.errors import ConfigError
 from preferably.feedback.records import Group, Judgment, Preference
 from preferably.feedback.store.kept_replies import KeptReplies
-from preferably.judging.questions import LETTERS, Question, Read, nothing, question, read_answer
+from preferably.judging.questions import LETTERS, Question, Read, need_reference, nothing, question, read_answer
 from preferably.judging.settings import JudgeSettings
 from preferably.remote.abilities import Abilities, abilities, in_form, with_logprobs
 from preferably.remote.client import Client, Replies
@@ -39,14 +39,16 @@ class LanguageJudge:
     """Asks a model on a server.
 
     What it says of a pair is a `Preference`, whose `strength` is the log-odds of its choice in nats where the server
-    sends log-probs that can be believed, and none otherwise.
+    sends log-probs that can be believed, and none otherwise. Where it is to show a reference answer, the first groups
+    that it is asked about hold one (else `ConfigError`), unless somebody `checked` all rows before; what is asked later
+    may have none, as the probes of an audit and some rows of many.
     """
 
     labeler_kind = "model"
     log_odds = True
 
-    def __init__(self, settings: JudgeSettings, replies: Replies | None = None) -> None:
-        self.settings = settings
+    def __init__(self, settings: JudgeSettings, replies: Replies | None = None, *, checked: bool = False) -> None:
+        self.settings, self._checked = settings, checked
         self.client = Client(settings.at(), replies, settings.spending())
         self.client.server.key()  # a variable that is missing is told before anything else is done
         self.__name__ = settings.labeler
@@ -54,9 +56,16 @@ class LanguageJudge:
 
     def __call__(self, groups: Sequence[Group]) -> list[Preference]:
         """One preference for each group of two, shown as it is. Raises what `answers` does."""
+        self.need_reference(groups)
         asked = [question("pair", group, (0, 1), self.settings) for group in groups]
         said = [answered.read.judgments[0] for answered in self.answers(asked)]
         return [one for one in said if isinstance(one, Preference)]
+
+    def need_reference(self, groups: Sequence[Group]) -> None:
+        """`ConfigError` where it is to show a reference answer, no group has one, and none that it saw before had."""
+        if groups and not self._checked:
+            need_reference(groups, self.settings)
+            self._checked = True
 
     def able(self) -> Abilities:
         """What the server can do, of what is wanted of it; asked once."""
@@ -150,10 +159,15 @@ def log_odds(tokens: Sequence[Token], at: int, chosen: str) -> float | None:
     return odds if odds is not None and odds >= 0 else None
 
 
-def judge_from(settings: Sequence[JudgeSettings], replies: Replies | None = None) -> "LanguageJudge | Panel":
+def judge_from(
+    settings: Sequence[JudgeSettings], replies: Replies | None = None, *, checked: bool = False
+) -> "LanguageJudge | Panel":  # fmt: skip
     """The judge of these settings: a panel, where there are several. Without `replies` they are kept where the settings
-    say."""
-    judges = [LanguageJudge(one, KeptReplies(one.replies) if replies is None else replies) for one in settings]
+    say; `checked` as of `LanguageJudge`."""
+    judges = [
+        LanguageJudge(one, KeptReplies(one.replies) if replies is None else replies, checked=checked)
+        for one in settings
+    ]
     return judges[0] if len(judges) == 1 else Panel(judges)
 
 

@@ -34,7 +34,7 @@ def judge_of(name: str, replies: Replies | None = None, **loading: Any) -> Judge
         return PeopleJudge(store)
     if (pairs := judge_named(name)) is not None:
         return judge_by_function(load_function(pairs))
-    if _names_function(name):
+    if names_function(name):
         return judge_of_function(load_function(name))
     if not Path(name).exists() and "/" not in name:
         raise ConfigError(f"{name!r} is no judge: expected a .yaml file, module:function, or a reward model.")
@@ -50,11 +50,16 @@ def judge_of_function(function: Callable[..., Any]) -> Judge:
     raise ConfigError(f"The judge {name_of(function)} takes {needed} arguments; expected {EXPECTED}.")
 
 
+def scores(function: Callable[..., Any]) -> bool:
+    """Whether it is a score function, which sees one completion at a time, so that no order matters."""
+    return _needed(function) == 2
+
+
 def decided_by(judge: str | Callable[..., Any]) -> tuple[Judge, ScoreFunction | None]:
     """Who decides a win rate: the judge, shown both orders where the order may matter to it; and the score function
     that it is made of, where there is one. Raises what `judge_of` does."""
     named = judge if isinstance(judge, str) else None
-    function = judge if named is None else load_function(named) if _names_function(named) else None
+    function = judge if named is None else load_function(named) if names_function(named) else None
     if callable(function) and _needed(function) == 2:
         score = asked_once(function)
         return judge_by_score(score), score
@@ -70,7 +75,8 @@ def ready_judge(name: str) -> Judge:
     return judge
 
 
-def _names_function(name: str) -> bool:
+def names_function(name: str) -> bool:
+    """Whether it is `module:function`, of what scores or judges."""
     other = is_judge_file(name) or judge_named(name) is not None or named_store(name) is not None
     return ":" in name and not other and not Path(name).exists()
 

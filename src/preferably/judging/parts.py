@@ -106,8 +106,10 @@ def _part(name: str, weight: float, loading: dict[str, Any]) -> Part:
         return Part(name, weight, lambda groups: [float(bool(pattern.fullmatch(t))) for _, t in _texts(groups)])
     if name.startswith(f"{JUDGE}:") and is_judge_file(name):
         judges = read_judges(name.removeprefix(f"{JUDGE}:").strip())
-        asked, source = judge_from(judges), "\n".join(one.model_dump_json() for one in judges)
-        return Part(name, weight, partial(shares_won, both_orders(asked)), source=source, compares=True)
+        asked, source = judge_from(judges, checked=True), "\n".join(one.model_dump_json() for one in judges)
+        shown = {one.reference: True for one in judges if one.reference}
+        won = partial(shares_won, both_orders(asked))
+        return Part(name, weight, won, takes=shown, source=source, compares=True)
     if (judging := judge_named(name)) is not None:
         function = load_function(judging)
         wanted = _takes(function)
@@ -158,7 +160,7 @@ def check_columns(parts: Sequence[Part], groups: Sequence[Group]) -> None:
         for name in (name for name, needed in part.takes.items() if needed and name not in there):
             raise ConfigError(
                 f"The reward {part.name} takes {name!r}, and no row of the data has such a column; there are: "
-                f"{', '.join(there) or 'none beside the prompt'}. Add it, or give the parameter a default."
+                f"{', '.join(there) or 'none beside the prompt'}. Add it, or let the reward do without."
             )
 
 

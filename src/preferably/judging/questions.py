@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Literal
 
+from preferably.errors import ConfigError
 from preferably.feedback.records import Completion, Group, Judgment, Preference, Ranking, Rating
 from preferably.judging.material import laid_out, spoken
 from preferably.judging.settings import JudgeSettings
@@ -82,6 +83,17 @@ def reference_of(group: Group, settings: JudgeSettings) -> str:
     """The reference answer of a group's row; empty where it has none. Of several turns one below the other."""
     found = json.loads(group.columns or "{}").get(settings.reference) if settings.reference else None
     return "\n\n".join(map(str, found)) if isinstance(found, list) else "" if found is None else str(found)
+
+
+def need_reference(groups: Sequence[Group], settings: JudgeSettings) -> None:
+    """`ConfigError` where a reference answer is to be shown, and none of `groups` has one."""
+    if not settings.reference or any(reference_of(group, settings) for group in groups):
+        return
+    there = ", ".join(dict.fromkeys(name for group in groups for name in json.loads(group.columns or "{}")))
+    raise ConfigError(
+        f"No row has a column {settings.reference!r} to show as the reference answer; there are: "
+        f"{there[:200] or 'none'}. Add it, name another as reference in the judge's file, or leave reference out."
+    )
 
 
 def _said(completion: Completion) -> str:

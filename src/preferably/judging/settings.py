@@ -1,5 +1,7 @@
 """A judge that is a language model, as a file describes it: where it is, what it is asked, and what it may cost."""
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,6 +18,11 @@ Whether = Annotated[
         lambda value: {True: "yes", False: "no"}[value] if isinstance(value, bool) else value
     ),  # as YAML reads
 ]
+# Names of what opens a door, as words of a request's body; `max_tokens` and `prompt_cache_key` are none.
+SECRET = re.compile(
+    r"(api|access|private|secret|auth|subscription)[-_ ]?key|(access|auth|api|bearer|refresh|session|id)[-_ ]?token"
+    r"|secret|passw|authori[sz]ation|credential|^(key|token|auth|bearer)$", re.IGNORECASE,
+)  # fmt: skip
 Price = Annotated[float, Field(ge=0)]
 
 
@@ -78,9 +85,24 @@ def judge_settings(values: dict[str, Any], where: str = "the judge") -> JudgeSet
         told = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
         names = ", ".join(field.alias or name for name, field in JudgeSettings.model_fields.items())
         raise ConfigError(f"{where} cannot be used: {told}. There are: {names}.") from None
+    if found := next((name for name in _names(made.extra) if SECRET.search(name)), None):
+        raise ConfigError(
+            f"{where}: {found!r} in extra looks like a key, which has no place in files; put it into an environment "
+            "variable, and name that by key_env."
+        )
     made.at()
     made.spending()
     return made
+
+
+def _names(value: Any) -> Iterator[str]:
+    """All names in a value, however deep."""
+    if isinstance(value, dict):
+        yield from map(str, value)
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for one in value:
+            yield from _names(one)
 
 
 def read_judges(file: str | Path) -> list[JudgeSettings]:

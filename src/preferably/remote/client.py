@@ -135,18 +135,18 @@ class _Asking:
     async def _asked(self, line: Line, key: str) -> Answer | str | None:
         """The answer to a request; why it has none; or None where asking has ended before it had one."""
         clock = asyncio.get_running_loop().time
-        if not await self._may_ask(clock):
-            return None
-        body, end, reached = json.dumps(self.bodies[key]).encode(), clock() + self.server.deadline, 0
+        body, end, reached, why = json.dumps(self.bodies[key]).encode(), clock() + self.server.deadline, 0, ""
         for tries in count(1):
-            if not await self._may_ask(clock):
+            if not await self._may_ask(clock, end):
                 return None
+            if clock() >= end:
+                return self._late(why, tries - 1)
             try:
                 return await self._tried(line, body, key, min(end, clock() + self.server.timeout))
             except RefusedError as error:
                 return self._refusal(str(error))
             except TryAgainError as error:
-                problem = error
+                problem, why = error, error.why
             reached += problem.reached
             if problem.wait > self.server.deadline:
                 raise RemoteError(
@@ -155,7 +155,7 @@ class _Asking:
                 )
             wait = max(problem.wait, backoff(tries, self.draw))
             self._close(problem.wait, problem.why, wait)
-            over = clock() + wait >= end or reached >= TRIES
+            over = max(clock() + wait, self.closed_until) >= end or reached >= TRIES
             if over or (not self.opened and tries - reached >= UNREACHED):
                 return self._failure(problem.why, tries)
             await self._rest(wait)
@@ -183,9 +183,9 @@ class _Asking:
             where = f"{self.server.host}:{self.server.port}"
             self.away.waits(f"{where} {why[:80]}", max(wait, own), now, asked=wait > 0)
 
-    async def _may_ask(self, clock: Callable[[], float]) -> bool:
-        """Wait until the server wants to be asked; whether it still is to be."""
-        while (pause := self.closed_until - clock()) > 0 and not self.stopped:
+    async def _may_ask(self, clock: Callable[[], float], end: float) -> bool:
+        """Wait until the server wants to be asked, or until `end`; whether anybody still is to be."""
+        while (pause := min(self.closed_until, end) - clock()) > 0 and not self.stopped:
             await self._rest(pause)
         if not self.stopped and (limit := self.spending.full()):
             raise RemoteError(f"The limit of {limit} is reached; what was said is kept. Raise it to go on.")
@@ -214,6 +214,12 @@ class _Asking:
                 + "Look whether it runs; what was said is kept."
             )
         return f"the server {why}, after {tries} tries"
+
+    def _late(self, why: str, tries: int) -> str:
+        """A request whose time is over while the server, asked by others, wants to wait."""
+        if tries:
+            return self._failure(why, tries)
+        return f"the server asked to wait for longer than the deadline of {self.server.deadline:g} s; it was not asked"
 
     def _tell(self, key: str, reply: Reply) -> None:
         for index in self.places[key]:

@@ -1,9 +1,10 @@
 """One try: a request sent, and what its answer means for the next one."""
 
 import json
+import logging
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 LARGEST = 4 << 20  # bytes of an answer
 AGAIN = (408, 409, 425, 429)  # and all from 500 on: another try may go well
 ONE_ROW = (400, 413, 422)  # may be the doing of this one request
+LOGS = ("httpx2", "httpcore2.connection", "httpcore2.http11", "httpcore2.http2")  # which tell the headers of answers
 SPENT = ("insufficient_quota", "quota", "billing", "credit", "payment", "balance")
 
 
@@ -42,6 +44,19 @@ class Answer:
     wait: float = 0.0  # seconds until the server takes another one, where a limit is reached
 
 
+class _Unkeyed(logging.Filter):
+    """Takes a key out of what is logged."""
+
+    def __init__(self, clean: Callable[[str], str]) -> None:
+        super().__init__()
+        self.clean = clean
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Every record passes, without the key."""
+        record.msg, record.args = self.clean(record.getMessage()), ()
+        return True
+
+
 class Line:
     """Connections to a server. Requests go to an address that was looked at, whatever its name leads to by then."""
 
@@ -50,11 +65,14 @@ class Line:
         self.http: httpx2.AsyncClient | None = None
         self.addresses: list[str] = []
         self.turn = 0  # of its addresses
+        self.unkeyed = _Unkeyed(self._clean)
 
     async def __aenter__(self) -> "Line":
         import httpx2
 
         self.addresses = await self.server.addresses()
+        for name in LOGS if self.key else ():
+            logging.getLogger(name).addFilter(self.unkeyed)
         alive = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]  # or a router forgets a connection that is silent
         limits = httpx2.Limits(max_connections=self.server.concurrency + 1)
         context = ssl.create_default_context() if self.server.url.startswith("https") else False
@@ -66,6 +84,8 @@ class Line:
     async def __aexit__(self, *_: object) -> None:
         if self.http is not None:
             await self.http.aclose()
+        for name in LOGS:
+            logging.getLogger(name).removeFilter(self.unkeyed)
 
     async def post(self, body: bytes, name: str) -> Answer:
         """The answer to one request. `name` is the same for all tries of it.
@@ -80,6 +100,11 @@ class Line:
                 raw = await _read(response)
                 status, headers = response.status_code, response.headers
         except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
+            if doubt := _distrusted(error):
+                raise RemoteError(
+                    f"{self.server.url} shows a certificate that is not believed ({self._clean(doubt)}); look at its "
+                    "URL, or name the file of its authority by the environment variable SSL_CERT_FILE."
+                ) from error
             self.addresses = await self._looked_up()
             self.turn += 1
             raise TryAgainError(f"cannot be connected to ({self._told(error)})", reached=False) from error
@@ -170,6 +195,15 @@ async def _read(response: "httpx2.Response") -> bytes:
         if len(raw) > LARGEST:
             raise TryAgainError(f"sent more than {LARGEST >> 20} MiB")
     return bytes(raw)
+
+
+def _distrusted(error: BaseException | None) -> str:
+    """What is wrong with the server's certificate, where that is why there is no connection."""
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return error.verify_message
+        error = error.__cause__ or error.__context__
+    return ""
 
 
 def _decoded(text: str) -> object:
