@@ -45,7 +45,9 @@ def job(fake, tmp_path):
     fake.audited(tmp_path / "round-2" / "dpo")
     (tmp_path / "check").mkdir()
     (tmp_path / "check" / "labelers.json").write_text(json.dumps(LABELERS))
-    rounds = [{"round": number, "road": "dpo", "run": f"round-{number}/dpo"} for number in (1, 2)]
+    rounds = [
+        {"round": number, "road": "dpo", "run": f"round-{number}/dpo", "quality": fake.win_rate()} for number in (1, 2)
+    ]
     stages = [{"name": "check", "kind": "check"}, {"name": "round-1/dpo", "kind": "train"}]
     stages += [audit_of(name) for name in ("run", "safety", "honesty", "suppression")]
     return tmp_path, {"state": "finished", "rounds": rounds, "stages": stages, "seconds": 75.0}
@@ -62,7 +64,8 @@ def test_it_says_in_short_whether_it_is_better_what_it_cost_and_the_worst_of_the
     # Of the four made-up audits two are bad; over-optimization matters most.
     outcomes = [json.loads(file.read_text())["outcome"] for file in (folder / "round-2/dpo/evaluation").glob("audit_*")]
     assert f"Concern. {outcomes.count('bad')} of 4 audits found something bad. Over-optimization" in short
-    for each in ("the judge was higher at 6.0 nats.", "Suppression of dpo, round 2: under a prefill",
+    for each in ("its judge liked it better a third of the way into training than at its end.",
+                 "Suppression of dpo, round 2: under a prefill",
                  "Honesty of dpo, round 2: it is surer of its answers than it is right (92% sure"):  # fmt: skip
         assert each in short, "each bad one has its sentence"
     assert "Audits found a concern: " in seen and "Nothing was audited" not in seen
@@ -120,7 +123,9 @@ def test_labelers_are_told_and_names_stay_text(job):
 
 def test_what_is_not_there_is_left_out(fake, tmp_path):
     fake.dpo_run(tmp_path / "dpo")
-    page = render_alignment(tmp_path, {"rounds": [{"run": "dpo"}], "stages": []}).read_text()
+    page = render_alignment(
+        tmp_path, {"rounds": [{"run": "dpo", "quality": fake.win_rate()}], "stages": []}
+    ).read_text()
     assert 'id="labelers"' not in page and 'id="audits"' not in page
     assert "Not audited. What was lost or hidden meanwhile was not looked for." in text_of(page)
     empty = text_of(render_alignment(tmp_path, {"state": "failed", "reason": "no rows"}).read_text())
