@@ -1,7 +1,6 @@
 """A whole job made up for the tests, with all that its page can tell: two roads and rounds, a closed gate, people and a
 judge, audits, long texts and names, servers that were asked."""
 
-import json
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -98,8 +97,3 @@ def long_job(root: Path, fake: ModuleType) -> dict[str, Any]:
               "requests": 4800, "tokens": 2_400_000, "cost": 12.5}]  # fmt: skip
     return {"state": "finished", "seconds": 5400.0, "settings": settings, "gates": [gate], "asked": asked,
             "rounds": rounds, "stages": stages}  # fmt: skip
-
-
-def whole(root: Path, fake: ModuleType) -> dict[str, Any]:
-    """The record as JSON keeps it."""
-    return dict(json.loads(json.dumps(long_job(root, fake))))

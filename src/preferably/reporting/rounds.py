@@ -22,7 +22,7 @@ def fit_of(one: Record) -> tuple[str, tuple[str, ...]]:
     training, learnt = part(one, "training"), finite(part(one, "reward"), ACCURACY)
     judge = () if learnt is None else (f"reward model {percent(learnt)}",)
     if (accuracy := finite(training, ACCURACY)) is not None:
-        return percent(accuracy), ("of pairs", *judge)
+        return percent(accuracy), ("accuracy", *judge)
     if (score := finite(training, SCORE)) is not None:
         return significant(score, 3), ("score", *judge)
     if (loss := finite(training, LOSS)) is not None:
