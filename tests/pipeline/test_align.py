@@ -58,6 +58,13 @@ def test_two_rounds_each_from_the_model_before_with_figures_of_their_own(job):
     page = (out / "report.html").read_text()
     assert "Round by round" in page and "made preferences that they learnt" in page
     assert run(job, **changes)[1].did == []
+    # An evaluation that is no longer asked for is shown neither by the page nor by the runs; asked for again, it is.
+    made, watch = run(job, **changes | {"evaluate": None})
+    assert watch.did == [] and "was trained and not judged" in made.report.read_text()
+    for one in (first, second):
+        assert not (one / "evaluation/win_rate.json").exists() and not (one / "samples.jsonl").exists()
+        assert "win rate over" not in (one / "MODEL_CARD.md").read_text()
+    assert run(job, **changes)[1].did == [] and (second / "evaluation/win_rate.json").exists()
 
 
 def test_a_gate_stops_with_what_to_do_and_is_skipped_on_demand(job):

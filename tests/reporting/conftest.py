@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from preferably.reporting.alignment import render_alignment
 from preferably.reporting.report import render_report
 
 
@@ -55,3 +56,11 @@ def hostile(fake: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = fake.hostile_run(tmp_path_factory.mktemp("hostile") / "run")
     render_report(run)
     return run
+
+
+@pytest.fixture(scope="session")
+def whole_job(fake: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a job with all that its page can tell, and the page."""
+    root = tmp_path_factory.mktemp("job")
+    render_alignment(root, beside("fake_job").long_job(root, fake))
+    return root

@@ -340,7 +340,8 @@ def audited(path: Path) -> Path:
     write_json(path / "evaluation/audit_run.json", head | {
         "audit": "run", "outcome": "bad",
         "verdict": "Over-optimized: the judge turned. Stop at about 7.0 nats; the nearest point is step 2.",
-        "findings": [{"name": "training: turn", "outcome": "bad", "words": "the judge was higher at 6.0 nats"}],
+        "findings": [{"name": "training: turn", "outcome": "bad", "words": "the judge was higher at 6.0 nats",
+                      "plain": "its judge liked it better a third of the way into training than at its end"}],
         "tables": [], "points": [start, *points], "fit_judge": curve, "fit_proxy": [],
     })  # fmt: skip
     return path

@@ -7,6 +7,7 @@ import pytest
 from page_text import text_of
 
 from preferably.reporting.alignment import render_alignment
+from preferably.reporting.judges import judge_in_words
 
 
 def person(judged, longer, told, findings=()):
@@ -45,7 +46,9 @@ def job(fake, tmp_path):
     fake.audited(tmp_path / "round-2" / "dpo")
     (tmp_path / "check").mkdir()
     (tmp_path / "check" / "labelers.json").write_text(json.dumps(LABELERS))
-    rounds = [{"round": number, "road": "dpo", "run": f"round-{number}/dpo"} for number in (1, 2)]
+    rounds = [
+        {"round": number, "road": "dpo", "run": f"round-{number}/dpo", "quality": fake.win_rate()} for number in (1, 2)
+    ]
     stages = [{"name": "check", "kind": "check"}, {"name": "round-1/dpo", "kind": "train"}]
     stages += [audit_of(name) for name in ("run", "safety", "honesty", "suppression")]
     return tmp_path, {"state": "finished", "rounds": rounds, "stages": stages, "seconds": 75.0}
@@ -62,7 +65,8 @@ def test_it_says_in_short_whether_it_is_better_what_it_cost_and_the_worst_of_the
     # Of the four made-up audits two are bad; over-optimization matters most.
     outcomes = [json.loads(file.read_text())["outcome"] for file in (folder / "round-2/dpo/evaluation").glob("audit_*")]
     assert f"Concern. {outcomes.count('bad')} of 4 audits found something bad. Over-optimization" in short
-    for each in ("the judge was higher at 6.0 nats.", "Suppression of dpo, round 2: under a prefill",
+    for each in ("its judge liked it better a third of the way into training than at its end.",
+                 "Suppression of dpo, round 2: under a prefill",
                  "Honesty of dpo, round 2: it is surer of its answers than it is right (92% sure"):  # fmt: skip
         assert each in short, "each bad one has its sentence"
     assert "Audits found a concern: " in seen and "Nothing was audited" not in seen
@@ -120,8 +124,72 @@ def test_labelers_are_told_and_names_stay_text(job):
 
 def test_what_is_not_there_is_left_out(fake, tmp_path):
     fake.dpo_run(tmp_path / "dpo")
-    page = render_alignment(tmp_path, {"rounds": [{"run": "dpo"}], "stages": []}).read_text()
+    page = render_alignment(
+        tmp_path, {"rounds": [{"run": "dpo", "quality": fake.win_rate()}], "stages": []}
+    ).read_text()
     assert 'id="labelers"' not in page and 'id="audits"' not in page
     assert "Not audited. What was lost or hidden meanwhile was not looked for." in text_of(page)
     empty = text_of(render_alignment(tmp_path, {"state": "failed", "reason": "no rows"}).read_text())
     assert "This job has not finished: it failed (no rows)" in empty and "Better." not in empty
+
+
+def test_a_round_that_is_not_judged_shows_no_win_rate_of_its_run(job, fake):
+    """The run still has one, of before `evaluate` was taken out of the file."""
+    folder, record = job
+    rounds = [one | {"quality": None} for one in record["rounds"]]
+    seen = text_of(render_alignment(folder, record | {"rounds": rounds}).read_text())
+    assert (folder / "round-2/dpo/evaluation/win_rate.json").exists()
+    assert "Whether dpo, round 2 is better is not known: it was trained and not judged." in seen
+    assert "No model was judged: whether any" in seen and "No samples: no model was judged" in seen
+    for told in ("81.2%", "81%", "a tie counts half", "is better than", "12.4 ± 0.31", "four cases of five"):
+        assert told not in seen, told
+
+
+def test_fit_by_round_is_told_of_online_roads_too(job, fake):
+    """PPO has no pairs: its score on held-out prompts, and the held-out accuracy of the reward model behind it."""
+    folder, record = job
+    fake.write_lines(
+        folder / "round-2/dpo/metrics.jsonl",
+        [{"step": 0, "eval_objective/scores": -0.125}, {"step": 9, "eval_objective/scores": 0.375}],
+    )
+    fits = [{"training": {"eval_objective/scores": score}, "reward": {"eval_rewards/accuracies": right}}
+            for score, right in ((0.25, 0.71), (0.375, 0.74))]  # fmt: skip
+    rounds = [one | fit for one, fit in zip(record["rounds"], fits, strict=True)]
+    stages = record["stages"] + [{"name": "round-2/dpo", "kind": "train"}]
+    page = render_alignment(folder, record | {"rounds": rounds, "stages": stages}).read_text()
+    seen = text_of(page)
+    assert "0.25 score reward model 71.0%" in seen and "0.375 score reward model 74.0%" in seen
+    assert "−0.125 → 0.375" in seen, "in the table of trainings"
+    specs = json.loads(re.search(r'id="specs">(.*?)</script>', page, re.DOTALL)[1])
+    assert "0.375" in json.dumps(specs["score"]) and "0.74" in json.dumps(specs["fit"])
+
+
+def test_a_function_that_judges_is_called_one_and_the_path_stays_in_the_settings(job):
+    folder, record = job
+    for judge, words in (
+        ("rules.py:score", "a function of yours (rules.py:score)"),
+        ("/home/me/desk/rules.py:score", "a function of yours (rules.py:score)"),
+        ("desk.rules:score", "a function of yours (rules:score)"),
+        ("preferably.quickstart.truth:score", "the known truth of the quickstart's world"),
+        ("judge.yaml", "judge.yaml"), ("people:work.db", "people:work.db"), ("runs/reward", "runs/reward"),
+    ):  # fmt: skip
+        assert judge_in_words(judge) == words
+    seen = text_of(render_alignment(folder, record | {"settings": {"evaluate": {"judge": "a.b:c"}}}).read_text())
+    assert "judged by a function of yours (b:c)" in seen and "A function of yours (b:c) sees what" in seen
+    assert "by the known truth of the quickstart's world it wins" in seen and "evaluate.judge" in seen
+
+
+def test_labels_that_no_gate_looked_at_are_told_and_what_people_took(job):
+    folder, record = job
+    known = LABELERS | {"sources": [{"source": "a.db", "judgments": 80, "named": 80, "labelers": 2, "seconds": 5400.0,
+                                     "timed": 75}]}  # fmt: skip
+    (folder / "labelers").mkdir()
+    (folder / "labelers" / "labelers.json").write_text(json.dumps(known))
+    figures = {"compared": 80, "labeled": 70, "tie": 6, "unsure": 4, "label_accuracy": 0.9}
+    stages = [{"name": "labels", "kind": "judge", "folder": ".", "figures": figures}]
+    stages += [{"name": name, "kind": "labelers", "folder": "labelers"} for name in ("labelers", "again")]
+    seen = text_of(render_alignment(folder, record | {"stages": stages}).read_text())
+    assert "pairs compared 80 one was preferred 70 ties 6 could not tell 4 agree with the truth 90%" in seen
+    assert "No preferences were checked" not in seen and "No gate looked at them" in seen
+    assert "1 min 15 s of computing and 1 h 30 min of people's time." in seen, "a source counts once"
+    assert "1 h 30 min of people's time, in 75 answers of which" in seen and "ben desk" in seen

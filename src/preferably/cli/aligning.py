@@ -146,20 +146,26 @@ def _outlook(console: Console, settings: Any, skip: list[str]) -> None:
 
 def _print_rounds(console: Console, rounds: list[dict[str, Any]]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for title in ("round", "model", "win rate", "95%", "verdict", "KL", "held-out loss"):
+    for title in ("round", "model", "win rate", "95%", "verdict", "KL", "held out"):
         table.add_column(title, justify="left" if title in ("model", "verdict") else "right")
     for one in rounds:
         training, quality = one["training"], one["quality"] or {}
         interval = quality.get("interval")
-        kl, loss = training.get("objective/kl"), training.get("eval_loss")
+        kl = training.get("objective/kl")
         table.add_row(
             str(one["round"]), escape(one["run"]), percent(quality.get("win_rate")),
             f"{percent(interval[0])} to {percent(interval[1])}" if interval else "-",
             quality.get("verdict", "not evaluated"), "-" if kl is None else f"{kl:.2f}",
-            "-" if loss is None else f"{loss:.3f}",
+            _held_out(training),
         )  # fmt: skip
     if rounds:
         console.print(table)
+
+
+def _held_out(training: dict[str, Any]) -> str:
+    """How well a training fits what it did not learn from."""
+    named = {"eval_loss": "loss", "eval_objective/scores": "score"}
+    return ", ".join(f"{word} {training[key]:.3f}" for key, word in named.items() if key in training) or "-"
 
 
 def _print_audits(console: Console, stages: list[dict[str, Any]]) -> None:

@@ -50,8 +50,8 @@ class Account:
         }  # fmt: skip
 
     def _rounds(self, root: Path) -> list[dict[str, Any]]:
-        """Each policy that was trained, round by round: how well it fits its data, and apart from that how good its
-        answers are."""
+        """Each policy that was trained, round by round: how well it, and the reward model that it learnt from, fit
+        their data, and apart from that how good its answers are."""
         found = []
         for entry in self.entries:
             stage = entry.stage
@@ -61,10 +61,11 @@ class Account:
                 one.stage.name.rpartition("/")[2]: one.kept.figures for one in self.entries
                 if one.stage.road == stage.road and one.stage.round == stage.round and one.state == "done"
             }  # fmt: skip
+            reward = next((figures for figures in beside.values() if figures.get("scores")), None)
             found.append({
                 "round": stage.round, "road": stage.road, "method": stage.method,
                 "run": os.path.relpath(stage.folder, root), "began_from": stage.model, "training": entry.kept.figures,
-                "quality": beside.get(f"evaluate-{stage.road}"),
+                "reward": reward, "quality": beside.get(f"evaluate-{stage.road}"),
                 "over_previous": beside.get(f"evaluate-{stage.road}-over-previous"),
             })  # fmt: skip
         return found

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from preferably import api
 from preferably.errors import CheckpointError, PreferablyError, ToldElsewhereError
+from preferably.evaluation.auditing import name_of
 from preferably.pipeline import doing
 from preferably.pipeline.account import Account, Entry
 from preferably.pipeline.audits import AUDITS
@@ -15,6 +16,7 @@ from preferably.pipeline.doing import StopAskedError
 from preferably.pipeline.gates import Closed, GateError, check_gates, closed, stops
 from preferably.pipeline.inputs import check_inputs
 from preferably.pipeline.keeping import (
+    PRODUCTS,
     SHOWN_BY_THE_RUN,
     Kept,
     digest_of,
@@ -139,15 +141,19 @@ def _pass(job: _Job, stage: Stage, number: int) -> None:
 
 
 def _retract(job: _Job, stage: Stage) -> None:
-    """Of an audit that is to be done, what the run has of it; of a policy, audits that are no longer asked for."""
-    audits: dict[str, str] = {}
+    """Of an audit that is to be done, what the run has of it; of a policy, the evaluation and the audits that are no
+    longer asked for."""
+    shown: list[tuple[str, str]] = []  # stages, and a file that each made
     if stage.kind == "audit":
-        audits, run = {stage.settings["audit"]: stage.name}, Path(stage.model)
+        run = Path(stage.model)
+        shown = [(stage.name, name_of(stage.settings["audit"]))]
     elif stage.kind == "train" and stage.folder.name == stage.road:
         run, beside = stage.folder, stage.name.removesuffix(stage.road)
-        audits = {name: f"{beside}audit-{name}-{stage.road}" for name in AUDITS if name not in job.settings.audit}
-    taken = [audit for audit, name in audits.items() if retract(job.root, name, audit, run)]
-    if taken:
+        audits = [name for name in AUDITS if name not in job.settings.audit]
+        shown = [(f"{beside}audit-{name}-{stage.road}", name_of(name)) for name in audits]
+        if job.settings.evaluate is None:
+            shown += [(f"{beside}evaluate-{stage.road}", file) for file in PRODUCTS["evaluate"]]
+    if any([retract(job.root, name, file, run) for name, file in shown]):
         api.report(run)
 
 

@@ -22,6 +22,7 @@ from preferably.judging.settings import JudgeSettings, is_judge_file, read_judge
 from preferably.methods import method_named
 from preferably.models.loading import load, model_directory
 from preferably.pipeline.audits import roles_of
+from preferably.pipeline.fit import fit_of
 from preferably.pipeline.flows import FLOWS
 from preferably.pipeline.keeping import products_of
 from preferably.pipeline.labelers import labelers_behind
@@ -76,8 +77,7 @@ def _train(stage: Stage, watcher: Watcher) -> Figures:
     found: dict[str, Any] = {"steps": run.state.step, "warnings": sorted({one["code"] for one in run.warnings})}
     if run.state.reason:
         found["ended"] = run.state.reason
-    for line in RunDirectory(run.path).lines("metrics.jsonl"):
-        found |= {name: line[name] for name in ("eval_loss", "eval_rewards/accuracies", "objective/kl") if name in line}
+    found |= fit_of(run.path)
     if method_named(stage.method).scores:
         found["scores"] = True
     return found

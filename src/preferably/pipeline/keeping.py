@@ -139,10 +139,9 @@ def restore(stage: Stage, run: Path) -> bool:
     return changed
 
 
-def retract(output: Path, stage: str, audit: str, run: Path) -> bool:
-    """Take what a stage's audit found out of the run that it is about, where this job put it there, now or with other
-    settings or data; whether it did. What was made by hand stays."""
-    name = name_of(audit)
+def retract(output: Path, stage: str, name: str, run: Path) -> bool:
+    """Take the file `name` that an evaluation or an audit made out of the run that it is about, where this job put it
+    there, now or with other settings or data; whether it did. What was made by hand stays."""
     theirs, earlier = run / name, output / EARLIER
     if not theirs.exists():
         return False

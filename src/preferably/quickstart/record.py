@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from preferably.evaluation.audit import Audit
+from preferably.pipeline.fit import fit_of
+from preferably.pipeline.labelers import labelers_behind
 from preferably.quickstart.recipe import Recipe
 from preferably.quickstart.stages import JUDGE
 from preferably.reporting.alignment import render_alignment
@@ -40,8 +42,7 @@ class Account:
     def trained(self, run: Run, *, kind: str = "train", road: str = "", method: str, needs: Sequence[str] = ()) -> None:
         """A training has ended."""
         found: dict[str, Any] = {"steps": run.state.step, "warnings": sorted({one["code"] for one in run.warnings})}
-        for line in RunDirectory(run.path).lines("metrics.jsonl"):
-            found |= {one: line[one] for one in ("eval_loss", "eval_rewards/accuracies", "objective/kl") if one in line}
+        found |= fit_of(run.path)
         if method == "reward":
             found["scores"] = True
         self.done(run.path.name, kind, road=road, method=method, needs=needs, figures=found)
@@ -51,6 +52,13 @@ class Account:
         self.done(
             f"evaluate-{road}", "evaluate", folder=road, needs=[road, against], road=road, figures=quality(stored)
         )
+
+    def labelers(self, store: str, seed: int) -> None:
+        """What the labelers are worth whose verdicts are in `store`, as a check of a job tells it; no gate looked."""
+        run = RunDirectory(self.root / "labelers")
+        run.make()
+        run.write_json("labelers.json", labelers_behind([str(self.root / store)], seed=seed))
+        self.done("labelers", "labelers", needs=["labels"])
 
     def audited(self, audit: Audit, road: str) -> None:
         """An audit has ended; it is kept with the run that it is of."""
@@ -72,10 +80,11 @@ class Account:
 
     def _round(self, road: str, start: str) -> dict[str, Any]:
         own = next(one for one in self.stages if one["name"] == road)
+        rewards = [one["figures"] for one in self.stages if one["road"] == road and one["figures"].get("scores")]
         judged = next((one["figures"] for one in self.stages if one["name"] == f"evaluate-{road}"), None)
         return {
             "round": 1, "road": road, "method": own["method"], "run": road, "began_from": start,
-            "training": own["figures"], "quality": judged, "over_previous": None,
+            "training": own["figures"], "reward": next(iter(rewards), None), "quality": judged, "over_previous": None,
         }  # fmt: skip
 
 

@@ -73,11 +73,12 @@ def quickstart(
     _store_worth(reward, judged)
     traced = _trace(yours, recipe, start, dpo, reward)
     beyond = {}
-    if full is not None:
+    if full is None:
+        account.labelers(STORE, seed)
+    else:
         more = Full(recipe, seed, account, watcher, full, models, reward, lambda: load(base.model, device=device))
         beyond = {"full": more.all(STORE)}
-    pages = [*(run.path for run in (base, sft, reward, dpo, ppo)), *(output / name for name in CORRECTED if full)]
-    for path in pages:
+    for path in (*(run.path for run in (base, sft, reward, dpo, ppo)), *(output / name for name in CORRECTED if full)):
         report(path)
     compare_runs([dpo.path, ppo.path], output=output / "comparison.html")
     measured["ppo"]["entropy"] = _entropy(ppo)

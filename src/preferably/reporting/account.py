@@ -41,6 +41,7 @@ class Stage:
     time: str
     loss: str
     accuracy: str
+    score: str  # of an online method, by what it is trained against
     win_rate: str
     interval: str
     state: str
@@ -78,6 +79,7 @@ def stage(run: RunFiles, *, this: bool = False) -> Stage:
         time=duration(sum(seconds)) if seconds else NONE,
         loss=change(run.metrics, "eval_loss"),
         accuracy=change(run.metrics, "eval_rewards/accuracies", shares=True),
+        score=change(run.metrics, "eval_objective/scores"),
         win_rate=percent(win_rate),
         interval=f"{percent(interval[0])} to {percent(interval[1])}" if interval else "",
         state=text(run.status, "state") or NONE,

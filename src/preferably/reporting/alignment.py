@@ -11,14 +11,15 @@ from urllib.parse import quote
 from preferably.reporting import audits, result
 from preferably.reporting.account import Stage, stage
 from preferably.reporting.audits import Told
-from preferably.reporting.charts import Chart, lines, still
-from preferably.reporting.curves import Curve
+from preferably.reporting.charts import still
 from preferably.reporting.figures import NONE, count, duration, percent, plural, significant
 from preferably.reporting.in_short import in_short
-from preferably.reporting.judges import crowds, judges
-from preferably.reporting.labelers import Labelers, labelers_of
+from preferably.reporting.judges import crowds, judge_in_words, judges
+from preferably.reporting.labelers import Labelers, labelers_of, said, time_of
 from preferably.reporting.page import data_block, shell, write_page
 from preferably.reporting.report import warning_of
+from preferably.reporting.rounds import charts as round_charts
+from preferably.reporting.rounds import fit_of, roads_of
 from preferably.reporting.run_files import Record, RunFiles, finite, flat, part, read_object, read_run, records, text
 from preferably.reporting.samples import Sample, samples
 from preferably.reporting.scrutiny import Flagged, flagged
@@ -27,7 +28,6 @@ from preferably.reporting.verdict import Verdict, kl_of, verdict_of, word_for
 from preferably.reporting.visible import plain
 
 SHOWN = 6  # samples of each last model; its own page has more
-COLOURS = ("var(--run-1)", "var(--run-2)", "var(--run-3)", "var(--run-4)", "var(--run-5)", "var(--run-6)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,7 @@ class Made:
     n: str
     kl: str
     length: str
+    fit: tuple[str, tuple[str, ...]]  # how well it learnt its data, and what that figure is of
     over_previous: Verdict | None
     first: bool  # of its road: there is no round before
     headline: result.Decoding | None
@@ -70,10 +71,13 @@ def render_alignment(directory: Path, record: Record) -> Path:
     several = len({one["round"] for one in rounds}) > 1
     made = [_made(directory, record, one, several, f"p{at}-") for at, one in enumerate(rounds)]
     last = {one["road"]: policy for one, policy in zip(rounds, made, strict=True)}
-    charts = _charts(rounds) if several else []
+    charts = round_charts(rounds) if several else []
+    labelers = list(_labelers(directory, record))
+    worked = time_of(labelers)
     drawn = charts + [chart for policy in last.values() for audit in policy.audits for chart in audit.charts]
-    trained = [one for one in records(record, "stages") if one["kind"] in ("sft", "train") and one["state"] == "done"]
-    runs = [(one, read_run(directory / one["folder"])) for one in trained]
+    done = [one for one in records(record, "stages") if one["kind"] in ("sft", "train") and one["state"] == "done"]
+    runs = [(one, read_run(directory / one["folder"])) for one in done]
+    trained = [_fit(directory, one, run) for one, run in runs]
     page = shell(["draw.js"] if drawn else []) | {
         "title": f"Alignment · {plain(directory.resolve().name)}",
         "subtitle": list(_subtitle(record, rounds)),
@@ -83,19 +87,22 @@ def render_alignment(directory: Path, record: Record) -> Path:
         "made": made,
         "several": several,
         "charts": charts,
-        "legend": _roads(rounds),
+        "legend": roads_of(rounds),
         "stills": {chart.slug: still(chart) for chart in drawn},
         "specs": data_block(drawn),
-        "short": in_short(record, [(policy.name, policy.run) for policy in last.values()]),
-        "trained": [_fit(directory, one, run) for one, run in runs],
+        "short": in_short(record, [(policy.name, policy.run) for policy in last.values()], worked),
+        "trained": trained,
+        "scored": any(row.score != NONE for _, _, row in trained),
         "warnings": [(one["name"], [warning_of(line) for line in run.warnings]) for one, run in runs if run.warnings],
-        "data": list(_data(directory, record)),
+        "data": [*said(_stages(record, "judge")), *_data(directory, record)],
+        "checked": bool(_stages(record, "check")),
         "crowds": crowds(records(record, "stages")), "judges": judges(records(record, "stages")),
         "readiness": list(_readiness(directory, record)),
         "audited": [policy for policy in last.values() if policy.audits],
         "outcomes": _outcomes([policy for policy in last.values() if policy.audits]),
         "audited_before": [one for one in made if one.audits and one not in last.values()],
-        "labelers": list(_labelers(directory, record)),
+        "labelers": labelers,
+        "worked": worked,
         "asked": [_asked(one) for one in records(record, "asked")],
         "seconds": duration(finite(record, "seconds")),
         "stages": [_done(one) for one in records(record, "stages")],
@@ -121,7 +128,7 @@ def _subtitle(record: Record, rounds: Sequence[Record]) -> Iterator[str]:
     if number > 1:
         yield plural(number, "round")
     if judge := text(part(settings, "evaluate"), "judge"):
-        yield f"judged by {judge}"
+        yield f"judged by {judge_in_words(judge)}"
     yield duration(finite(record, "seconds"))
 
 
@@ -136,6 +143,8 @@ def _state(record: Record) -> str:
 
 def _made(directory: Path, record: Record, one: Record, several: bool, place: str) -> Made:
     run = replace(read_run(directory / one["run"]), audits=audits.of_job(directory, record, one))
+    if not part(one, "quality"):  # what the run has was made by hand, or when the job still evaluated
+        run = replace(run, win_rate={}, other_win_rates={}, axes={}, samples=[])
     quality, previous = part(one, "quality"), part(one, "over_previous")
     name = f"{one['road']}, round {one['round']}" if several else one["road"]
     return Made(
@@ -144,7 +153,7 @@ def _made(directory: Path, record: Record, one: Record, several: bool, place: st
         length=" → ".join(
             significant(finite(part(run.win_rate, "length"), side), 3) for side in ("against", "model")
         ) if run.win_rate else NONE,
-        over_previous=_verdict(previous), first=one["round"] == 1,
+        fit=fit_of(one), over_previous=_verdict(previous), first=one["round"] == 1,
         headline=result.headline(run), flagged=[flag for flag in flagged(run.win_rate) if flag.warns],
         samples=samples(run)[:SHOWN], audits=audits.told(run, place), place=place,
     )  # fmt: skip
@@ -156,37 +165,6 @@ def _verdict(figures: Record) -> Verdict | None:
         return None
     found = verdict_of(figures)
     return Verdict(word_for(found.interval), "", found.win_rate, found.interval, found.confidence)
-
-
-def _roads(rounds: Sequence[Record]) -> list[str]:
-    return list(dict.fromkeys(one["road"] for one in rounds))
-
-
-def _charts(rounds: Sequence[Record]) -> list[Chart]:
-    """Answer quality and training fit over the rounds, apart: either can move without the other."""
-    roads = _roads(rounds)
-    colours = {road: COLOURS[at % len(COLOURS)] for at, road in enumerate(roads)}
-
-    def curves(outer: str, key: str) -> list[Curve]:
-        return [
-            Curve(road, tuple(
-                (float(one["round"]), value) for one in rounds
-                if one["road"] == road and (value := finite(part(one, outer), key)) is not None
-            ), True) for road in roads
-        ]  # fmt: skip
-
-    drawn: list[tuple[str, str, str, list[Curve], str, dict[str, Any]]] = [
-        ("quality", "Answer quality", "Win rate over the model that the first round began from, on held-out prompts.",
-         curves("quality", "win_rate"), "win rate", {"level": 0.5, "shares": True}),
-        ("fit", "Training fit", "Held-out preference accuracy at the end of each round, on that round's own pairs: how "
-         "well they were learnt. It says nothing of the answers.", curves("training", "eval_rewards/accuracies"),
-         "share of pairs", {"level": 0.5, "shares": True}),
-    ]  # fmt: skip
-    return [
-        Chart(slug, title, help, lines(found, y=axis, x="round", colours=colours, **style))
-        for slug, title, help, found, axis, style in drawn
-        if any(line.points for line in found)
-    ]
 
 
 def _fit(directory: Path, one: Record, run: RunFiles) -> tuple[str, str, Stage]:
@@ -230,7 +208,7 @@ def _outcomes(policies: Sequence[Made]) -> list[tuple[str, str, list[tuple[Made,
 
 
 def _labelers(directory: Path, record: Record) -> Iterator[Labelers]:
-    for one in _stages(record, "check"):
+    for one in (*_stages(record, "check"), *_stages(record, "labelers")):
         if found := labelers_of(directory / one["folder"], text(one, "name")):
             yield found
 

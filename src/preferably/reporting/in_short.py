@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from preferably.reporting import result
 from preferably.reporting.audits import ORDER, TITLES
 from preferably.reporting.figures import count, duration, percent, plural, significant
+from preferably.reporting.judges import judge_in_words
+from preferably.reporting.labelers import Worked
 from preferably.reporting.run_files import Record, RunFiles, finite, records, text
 from preferably.reporting.verdict import verdict_of
 
@@ -24,12 +26,13 @@ class Sentence:
     link: str
 
 
-def in_short(record: Record, policies: Sequence[tuple[str, RunFiles]]) -> list[Sentence]:
-    """Is each last policy better, by whom and on how many prompts; what it cost; the worst that audits found."""
+def in_short(record: Record, policies: Sequence[tuple[str, RunFiles]], worked: Worked | None = None) -> list[Sentence]:
+    """Is each last policy better, by whom and on how many prompts; what it cost, with what people `worked`; the worst
+    that audits found."""
     if not policies:
         return []
     ordered = sorted(policies, key=lambda one: -(finite(one[1].win_rate, "win_rate") or 0.0))
-    return [*(_quality(name, run) for name, run in ordered), _audited(ordered), _cost(record)]
+    return [*(_quality(name, run) for name, run in ordered), _audited(ordered), _cost(record, worked)]
 
 
 def _quality(name: str, run: RunFiles) -> Sentence:
@@ -47,7 +50,7 @@ def _quality(name: str, run: RunFiles) -> Sentence:
     word, says = words[found.word]
     span = found.interval
     ends = "" if span is None else f"{found.confidence} interval {percent(span[0], 0)} to {percent(span[1], 0)}, "
-    judge = result.judge_of(figures) or "the judge"
+    judge = judge_in_words(result.judge_of(figures)) or "the judge"
     return Sentence(
         word, found.word.replace(" ", "-"),
         f"{says}: by {judge} it wins {percent(found.win_rate, 0)} ({ends}a tie counts half) on "
@@ -90,8 +93,9 @@ def _worst(told: Record, outcome: str) -> str:
     return text(first, "plain") or text(first, "words") or text(told, "verdict")
 
 
-def _cost(record: Record) -> Sentence:
-    time = duration(finite(record, "seconds"))
+def _cost(record: Record, worked: Worked | None) -> Sentence:
+    time = f"{duration(finite(record, 'seconds'))} of computing"
+    time += f" and {duration(worked.seconds)} of people's time" if worked else ""
     asked = list(records(record, "asked"))
     requests = sum(finite(one, "requests") or 0 for one in asked)
     cost = sum(finite(one, "cost") or 0 for one in asked)
@@ -101,4 +105,4 @@ def _cost(record: Record) -> Sentence:
         paid = f"Servers were asked {count(requests)} times, for {significant(cost, 3)} in the currency of their prices"
     else:
         paid = f"Servers were asked {count(requests)} times; what that cost is not known without their prices"
-    return Sentence("Cost", "", f"{time} of computing. {paid}.", "#cost")
+    return Sentence("Cost", "", f"{time}. {paid}.", "#cost")

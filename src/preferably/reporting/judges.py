@@ -1,10 +1,15 @@
 """What a job found of its judges, held against people; and of simulated people, beside what is true of them."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from preferably.reporting.figures import NONE, count, percent
 from preferably.reporting.run_files import Record, finite, interval_of, part, records, text
+
+TRUTH = "preferably.quickstart.truth:"  # what the quickstart knows to be right, and training never sees
+FUNCTION = re.compile(r"([\w./\\-]+\.py|[A-Za-z_][\w.]*):([A-Za-z_][\w.]*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,18 @@ class Crowd:
     people: tuple[Person, ...]
     agree: str
     overlap: str
+
+
+def judge_in_words(name: str) -> str:
+    """A judge for whoever reads no code: of a function (`module:function`, `path/file.py:function`) that it is one, and
+    its own name; others as they are called."""
+    if name.startswith(TRUTH):
+        return "the known truth of the quickstart's world"
+    found = FUNCTION.fullmatch(name)
+    if found is None or found[1] == "people":
+        return name
+    place = Path(found[1]).name if found[1].endswith(".py") else found[1].rpartition(".")[2]
+    return f"a function of yours ({place}:{found[2]})"
 
 
 def judges(stages: Iterable[Record]) -> list[Judge]:

@@ -1,6 +1,6 @@
 """What a page says of the labelers behind a job: `labelers.json` of its checks, as docs/labels.md explains it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +28,14 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
+class Worked:
+    """What people took, as far as it was recorded."""
+
+    seconds: float
+    answers: int
+
+
+@dataclass(frozen=True, slots=True)
 class Labelers:
     """What one check looked at."""
 
@@ -37,6 +45,12 @@ class Labelers:
     more: int  # that are not shown
     disputed: tuple[tuple[str, str], ...]  # the share of verdicts that are unlike, and the prompt
     unnamed: tuple[str, ...]  # sources in which nobody is named
+    worked: tuple[tuple[str, Worked], ...] = ()  # by source
+
+    @property
+    def met(self) -> bool:
+        """Whether any two of them answered the same."""
+        return any((person.agrees, person.reliable) != (NONE, NONE) for person in self.people)
 
     @property
     def sides(self) -> bool:
@@ -56,8 +70,32 @@ def labelers_of(folder: Path, stage: str) -> Labelers | None:
     return Labelers(
         stage, tuple(_sentences(worth, len(everybody))) if everybody else (),
         tuple(_person(name, _record(one)) for name, one in everybody[:SHOWN]), max(0, len(everybody) - SHOWN),
-        tuple(_disputed(worth)), tuple(unnamed),
+        tuple(_disputed(worth)), tuple(unnamed), tuple(_worked(sources)),
     )  # fmt: skip
+
+
+def time_of(found: Iterable[Labelers]) -> Worked | None:
+    """What people took in all sources together, each counted once; None where that was not recorded."""
+    once = dict(item for one in found for item in one.worked).values()
+    return Worked(sum(one.seconds for one in once), sum(one.answers for one in once)) if once else None
+
+
+def _worked(sources: Iterable[Record]) -> Iterator[tuple[str, Worked]]:
+    for one in sources:
+        if (seconds := finite(one, "seconds")) is not None:
+            yield text(one, "source"), Worked(seconds, int(finite(one, "timed") or 0))
+
+
+def said(stages: Iterable[Record]) -> Iterator[tuple[str, list[tuple[str, str]], list[str]]]:
+    """What was counted where comparisons were made and who made them is known: the title, figures and no remark."""
+    names = {"compared": "pairs compared", "labeled": "one was preferred", "tie": "ties", "unsure": "could not tell"}
+    for one in stages:
+        own = part(one, "figures")
+        counted = [(label, count(finite(own, name))) for name, label in names.items() if name in own]
+        if (right := finite(own, "label_accuracy")) is not None:
+            counted.append(("agree with the truth", percent(right, 0)))
+        if counted:
+            yield text(one, "name"), counted, []
 
 
 def _record(value: object) -> Record:

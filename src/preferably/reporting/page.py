@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from preferably.errors import ConfigError
 from preferably.reporting.charts import Chart, library
-from preferably.reporting.figures import count, percent, plural
+from preferably.reporting.figures import count, duration, percent, plural
 from preferably.reporting.run_files import Record
 from preferably.reporting.visible import shown
 
@@ -77,7 +77,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"count": count, "plural": plural, "percent": percent, "large": _large}
+    made.filters |= {"count": count, "plural": plural, "percent": percent, "duration": duration, "large": _large}
     return made
 
 

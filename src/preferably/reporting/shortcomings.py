@@ -5,6 +5,7 @@ from pathlib import Path
 
 from preferably.reporting.audits import of_job
 from preferably.reporting.figures import percent, plural
+from preferably.reporting.judges import judge_in_words
 from preferably.reporting.run_files import Record, finite, part, read_object, records, text
 from preferably.statistics.planning import points_seen
 
@@ -17,11 +18,12 @@ def shortcomings(record: Record, directory: Path) -> Iterator[str]:
         if went_on:
             how = "was skipped" if went_on == "skipped" else "only warns"
             yield f"The {text(gate, 'gate')} gate at {text(gate, 'stage')} was closed and {how}."
+    judged = [one for one in records(record, "rounds") if part(one, "quality")]
+    if not judged:
+        yield "No model was judged: whether any of them got better is not known from training."
     yield from _not_asked(settings)
     yield from _of_the_judge(settings)
-    rates = [
-        read_object(directory / one["run"] / "evaluation" / "win_rate.json", []) for one in records(record, "rounds")
-    ]
+    rates = [read_object(directory / one["run"] / "evaluation" / "win_rate.json", []) for one in judged]
     spread = max((value for one in rates if (value := finite(one, "spread"))), default=None)
     prompts = min((int(value) for one in rates if (value := finite(one, "n"))), default=0)
     if prompts and spread:
@@ -38,8 +40,6 @@ def shortcomings(record: Record, directory: Path) -> Iterator[str]:
 
 
 def _not_asked(settings: Record) -> Iterator[str]:
-    if not settings.get("evaluate"):
-        yield "No model was judged: whether any of them got better is not known from training."
     if settings.get("train") and not settings.get("ready"):
         yield "There was no readiness gate: preferences shape what a model can do already, and teach no skill."
     if settings.get("train") and settings.get("preferences") and not settings.get("check"):
@@ -73,4 +73,5 @@ def _of_the_judge(settings: Record) -> Iterator[str]:
     if judge.endswith((".yaml", ".yml")):
         yield f"What {judge} is worth was not measured here: preferably judge audit holds it against people."
     elif not judge.startswith("people"):
-        yield f"{judge} sees what it was written or trained to see, and nothing else."
+        told = judge_in_words(judge)
+        yield f"{told[:1].upper()}{told[1:]} sees what it was written or trained to see, and nothing else."

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from preferably.errors import ConfigError, DataError
 from preferably.feedback.course import Gold
@@ -11,6 +11,7 @@ from preferably.feedback.questions import Said
 from preferably.feedback.records import Group
 from preferably.feedback.store.labeling_tables import people, tasks, turns
 from preferably.feedback.store.store import Store
+from preferably.feedback.store.tables import judgments
 from preferably.feedback.worth import Worth, worth_of
 
 
@@ -46,6 +47,17 @@ def roles_in(store: Store) -> dict[str, str]:
     """By name the role (admin, lead, labeler) of everybody who was let into the labeling app."""
     with store.snapshot() as connection:
         return {name: role for name, role in connection.execute(select(people.c.name, people.c.role))}
+
+
+def time_in(store: Store) -> tuple[float, int] | None:
+    """The seconds that people were busy, in how many answers of which that is known, corrected and skipped ones too;
+    None where it is known of none."""
+    query = select(func.sum(judgments.c.seconds), func.count(judgments.c.seconds)).where(
+        judgments.c.labeler_kind == "human"
+    )
+    with store.snapshot() as connection:
+        seconds, answers = connection.execute(query).one()
+    return (float(seconds), int(answers)) if answers else None
 
 
 def gold_in(store: Store) -> Gold:
