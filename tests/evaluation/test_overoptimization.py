@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from plain_words import told_plainly
 from word_models import asked, taught, untrained
 
 from preferably.errors import DataError
@@ -34,7 +35,7 @@ def audited(points, **more):
 
 
 def outcomes(audit):
-    return {one.name: one.outcome for one in audit.findings}
+    return {one.name: one.outcome for one in told_plainly(audit.findings)}
 
 
 def test_a_judge_that_turns_is_told_with_where_to_stop():
@@ -67,6 +68,29 @@ def test_one_point_alone_tells_no_turn():
     assert outcomes(found)["training: turn"] == "not sure" and found.verdict.startswith("Not known")
     with pytest.raises(DataError, match="a point on its way"):
         audited([])
+
+
+def early_peak(d):
+    """All that is gained is gained by the first fifth of the way; from the fourth on it is level, below it."""
+    return np.interp(d**2, [0, 4, 16, 20], [0, 2, 1, 1])
+
+
+def test_a_peak_before_the_first_point_is_not_ruled_out():
+    """Of checkpoints at 16 and 20 nats the judge is level; the others show where it was."""
+    late = audited(way(early_peak)[-2:])
+    assert outcomes(late) == {"training: gain": "good", "training: turn": "not sure"} and late.outcome == "not sure"
+    assert "what happened before was not looked at" in late.verdict and "--keep, --save-every" in late.verdict
+    assert "keep more of them (--keep, --save-every)" in late.findings[1].plain
+    found = audited(way(early_peak))
+    assert outcomes(found)["training: turn"] == "bad" and found.outcome == "bad"
+
+
+def test_a_judge_that_was_trained_against_clears_nothing():
+    found = audited(way(lambda d: d), held_out=False)
+    assert outcomes(found) == {"judge": "not sure", "training: gain": "good", "training: turn": "not sure"}
+    assert found.outcome == "not sure" and "the judge is the reward that training maximised" in found.verdict
+    fallen = audited(way(lambda d: d * (1 - 0.5 * np.log(d))), held_out=False)
+    assert outcomes(fallen)["training: turn"] == "bad"
 
 
 def silent(point):
