@@ -8,6 +8,7 @@ from plain_words import told_plainly
 from word_models import asked, taught, untrained
 
 from preferably.errors import DataError
+from preferably.evaluation import auditing_run
 from preferably.evaluation import losses as of_loss
 from preferably.evaluation.audit import compared
 from preferably.evaluation.gains import Point, Scale, Start, best_of_points, point_of, start_of
@@ -15,6 +16,7 @@ from preferably.evaluation.losses import losses
 from preferably.evaluation.overoptimization import audit_course
 from preferably.evaluation.questions import Question
 from preferably.judging.judge import judge_by_score
+from preferably.judging.named import same_judge
 from preferably.judging.parts import reward_parts
 from preferably.models.sampler import Decoding
 
@@ -91,6 +93,33 @@ def test_a_judge_that_was_trained_against_clears_nothing():
     assert found.outcome == "not sure" and "the judge is the reward that training maximised" in found.verdict
     fallen = audited(way(lambda d: d * (1 - 0.5 * np.log(d))), held_out=False)
     assert outcomes(fallen)["training: turn"] == "bad"
+
+
+@pytest.mark.parametrize(
+    ("config", "parts", "judge", "own"),
+    [
+        ("reward: [0.5*rules.py:score]", [], "rules.py:score", True), ("reward: []", ["2*length"], "length", True),
+        ("reward: [rules.py:score]", [], "rules.py:other", False), ("method: dpo", [], "rules.py:score", False),
+    ],
+)  # fmt: skip
+def test_a_judge_that_is_the_runs_own_reward_is_not_held_out(tmp_path, monkeypatch, config, parts, judge, own):
+    (tmp_path / "config.yaml").write_text(config)
+    (points := way(lambda d: d)).reverse()
+    monkeypatch.setattr(auditing_run, "start_of", lambda *_, **__: None)
+    monkeypatch.setattr(auditing_run, "best_of_points", lambda start: points[1:][::-1])
+    monkeypatch.setattr(auditing_run, "point_of", lambda *_, **__: points[0])
+    monkeypatch.setattr(auditing_run, "losses", lambda *_, **__: ([], []))
+    scale = Scale(judge_by_score(is_red), is_red, reward_parts(parts))
+    model = untrained(["ask"], 8)
+    found = outcomes(auditing_run.along(tmp_path, model, model, [], scale, judge=judge))
+    assert found["training: turn"] == ("not sure" if own else "good") and ("judge" in found) is own
+
+
+def test_a_judge_is_known_by_its_name_however_it_is_given(tmp_path, monkeypatch):
+    (tmp_path / "rules.py").write_text("")
+    monkeypatch.chdir(tmp_path)
+    assert same_judge("0.5*rules.py:score", f"{tmp_path}/rules.py:score") and same_judge("judge:j.yaml", "j.yaml")
+    assert not same_judge("rules.py:score", "rules.py:other") and not same_judge("length", "lengths")
 
 
 def silent(point):
