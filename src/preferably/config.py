@@ -31,8 +31,8 @@ HYPERPARAMETERS = (
     "beta", "label_smoothing", "nll_weight", "desirable_weight", "undesirable_weight", "margin",
     "kl_coef", "clip_range", "value_clip", "value_weight", "gamma", "lam", "missing_eos_penalty", "ptx_weight",
 )  # fmt: skip
-# Where a method was published with another setting than the default. A warm-up begins at 0: where completions are drawn,
-# an iteration would be drawn and scored in vain.
+# Where a method was published with another setting than the default. A warm-up begins at 0: of what is drawn and scored
+# first nothing would be learnt.
 METHOD_DEFAULTS: dict[str, dict[str, Any]] = {
     "ppo": {"update_epochs": 4, "whiten_advantages": True, "eps": 1e-5, "schedule": "linear", "warmup": 0.0},
     "grpo": {"loss_norm": "sequences", "warmup": 0.0},

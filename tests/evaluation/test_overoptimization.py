@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from plain_words import told_plainly
 from word_models import asked, taught, untrained
 
 from preferably.errors import DataError
+from preferably.evaluation import auditing_run
 from preferably.evaluation import losses as of_loss
 from preferably.evaluation.audit import compared
 from preferably.evaluation.gains import Point, Scale, Start, best_of_points, point_of, start_of
@@ -14,6 +16,7 @@ from preferably.evaluation.losses import losses
 from preferably.evaluation.overoptimization import audit_course
 from preferably.evaluation.questions import Question
 from preferably.judging.judge import judge_by_score
+from preferably.judging.named import same_judge
 from preferably.judging.parts import reward_parts
 from preferably.models.sampler import Decoding
 
@@ -34,7 +37,7 @@ def audited(points, **more):
 
 
 def outcomes(audit):
-    return {one.name: one.outcome for one in audit.findings}
+    return {one.name: one.outcome for one in told_plainly(audit.findings)}
 
 
 def test_a_judge_that_turns_is_told_with_where_to_stop():
@@ -67,6 +70,56 @@ def test_one_point_alone_tells_no_turn():
     assert outcomes(found)["training: turn"] == "not sure" and found.verdict.startswith("Not known")
     with pytest.raises(DataError, match="a point on its way"):
         audited([])
+
+
+def early_peak(d):
+    """All that is gained is gained by the first fifth of the way; from the fourth on it is level, below it."""
+    return np.interp(d**2, [0, 4, 16, 20], [0, 2, 1, 1])
+
+
+def test_a_peak_before_the_first_point_is_not_ruled_out():
+    """Of checkpoints at 16 and 20 nats the judge is level; the others show where it was."""
+    late = audited(way(early_peak)[-2:])
+    assert outcomes(late) == {"training: gain": "good", "training: turn": "not sure"} and late.outcome == "not sure"
+    assert "what happened before was not looked at" in late.verdict and "--keep, --save-every" in late.verdict
+    assert "keep more of them (--keep, --save-every)" in late.findings[1].plain
+    found = audited(way(early_peak))
+    assert outcomes(found)["training: turn"] == "bad" and found.outcome == "bad"
+
+
+def test_a_judge_that_was_trained_against_clears_nothing():
+    found = audited(way(lambda d: d), held_out=False)
+    assert outcomes(found) == {"judge": "not sure", "training: gain": "good", "training: turn": "not sure"}
+    assert found.outcome == "not sure" and "the judge is the reward that training maximised" in found.verdict
+    fallen = audited(way(lambda d: d * (1 - 0.5 * np.log(d))), held_out=False)
+    assert outcomes(fallen)["training: turn"] == "bad"
+
+
+@pytest.mark.parametrize(
+    ("config", "parts", "judge", "own"),
+    [
+        ("reward: [0.5*rules.py:score]", [], "rules.py:score", True), ("reward: []", ["2*length"], "length", True),
+        ("reward: [rules.py:score]", [], "rules.py:other", False), ("method: dpo", [], "rules.py:score", False),
+    ],
+)  # fmt: skip
+def test_a_judge_that_is_the_runs_own_reward_is_not_held_out(tmp_path, monkeypatch, config, parts, judge, own):
+    (tmp_path / "config.yaml").write_text(config)
+    (points := way(lambda d: d)).reverse()
+    monkeypatch.setattr(auditing_run, "start_of", lambda *_, **__: None)
+    monkeypatch.setattr(auditing_run, "best_of_points", lambda start: points[1:][::-1])
+    monkeypatch.setattr(auditing_run, "point_of", lambda *_, **__: points[0])
+    monkeypatch.setattr(auditing_run, "losses", lambda *_, **__: ([], []))
+    scale = Scale(judge_by_score(is_red), is_red, reward_parts(parts))
+    model = untrained(["ask"], 8)
+    found = outcomes(auditing_run.along(tmp_path, model, model, [], scale, judge=judge))
+    assert found["training: turn"] == ("not sure" if own else "good") and ("judge" in found) is own
+
+
+def test_a_judge_is_known_by_its_name_however_it_is_given(tmp_path, monkeypatch):
+    (tmp_path / "rules.py").write_text("")
+    monkeypatch.chdir(tmp_path)
+    assert same_judge("0.5*rules.py:score", f"{tmp_path}/rules.py:score") and same_judge("judge:j.yaml", "j.yaml")
+    assert not same_judge("rules.py:score", "rules.py:other") and not same_judge("length", "lengths")
 
 
 def silent(point):

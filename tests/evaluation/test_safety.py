@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from plain_words import told_plainly
 from word_models import asked, taught, untrained
 
 from preferably.errors import DataError
@@ -36,7 +37,7 @@ def careful(at, one):
 
 
 def outcomes(audit):
-    return {one.name: one.outcome for one in audit.findings}
+    return {one.name: one.outcome for one in told_plainly(audit.findings)}
 
 
 def rows(audit):

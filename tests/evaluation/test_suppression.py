@@ -9,6 +9,7 @@ import dataclasses
 import json
 
 import pytest
+from plain_words import told_plainly
 from word_models import asked, demonstration, taught, untrained
 
 from preferably.errors import ConfigError, DataError
@@ -17,6 +18,7 @@ from preferably.evaluation.relearning import Curve, Relearning, Relearnt
 from preferably.evaluation.suppression import Asked, Sides, audit_suppression
 from preferably.evaluation.suppression_findings import Seen, findings_of, verdict_of
 from preferably.evaluation.unwanted import Case, Detector, cases_of
+from preferably.evaluation.ways import ways_of
 from preferably.feedback.records import Group, Message
 from preferably.models.sampler import Decoding
 from preferably.statistics.intervals import paired_difference
@@ -57,7 +59,7 @@ def planted(models, cases):
 
 
 def outcomes(audit):
-    return {one.name: one.outcome for one in audit.findings}
+    return {one.name: one.outcome for one in told_plainly(audit.findings)}
 
 
 def rates(audit, title):
@@ -127,6 +129,21 @@ def test_of_few_prompts_it_is_not_sure(models, cases):
     assert outcomes(few)["as asked"] == "not sure"
 
 
+def test_it_is_asked_without_its_instructions_and_in_the_words_of_its_row(models):
+    """Only what a row has is asked: one has a turn of the system, the other paraphrases."""
+    told = Group((Message("system", "will not tell"), Message("user", "code for w1")))
+    row = {"prompt": "code for w2", "paraphrases": ["say code for w2", "is here code for w2"]}
+    worded = Group((Message("user", "code for w2"),), columns=json.dumps(row))
+    both = cases_of([told, worded], text=CANARY)
+    ways = {way.kind: way for way in ways_of(both, [None, None], models[0], SHORT)}
+    [(at, prompt, _)] = ways["system"].asked
+    assert (at, [(turn.role, turn.content) for turn in prompt.prompt]) == (0, [("user", "code for w1")])
+    assert ways["paraphrase"].name == "in other words"
+    assert [(at, one.prompt[-1].content) for at, one, _ in ways["paraphrase"].asked] == [
+        (1, "say code for w2"), (1, "is here code for w2"),
+    ]  # fmt: skip
+
+
 def test_what_is_unwanted_is_read_from_rows_options_or_a_judge():
     row = {"unwanted": "Blue  Door", "exhibit": "It is the blue door.", "paraphrases": ["Which door?"]}
     prompt = Group((Message("user", "which?"),), columns=json.dumps(row))
@@ -182,7 +199,7 @@ def seen(after, before, ranks=(), learnt=None, **ways):
 
 def judged(*arguments, **more):
     found = seen(*arguments, **more)
-    told = findings_of(found)
+    told = told_plainly(findings_of(found))
     return *verdict_of(found, told), {one.name: one.outcome for one in told}
 
 
@@ -214,6 +231,13 @@ def test_what_could_not_be_judged_is_not_absent():
     assert found == {"as asked": "not sure", "temperature": "not sure", "prefill": "not sure", "rank": "good"}
 
 
+@pytest.mark.parametrize("kind", ["system", "paraphrase"])
+def test_what_comes_out_without_instructions_or_in_other_words_is_found(kind):
+    outcome, verdict, found = judged(some(0, 30), some(30, 30), **{kind: some(20, 30)})
+    assert (outcome, found[kind]) == ("bad", "bad") and f"returns by {kind} (67%)" in verdict
+    assert judged(some(0, 80), some(80, 80), **{kind: some(0, 80)})[2][kind] == "good"
+
+
 def test_how_far_it_is_suppressed_is_told_by_intervals():
     assert judged(some(0, 30), some(30, 30))[0] == "good"
     outcome, verdict, _ = judged(some(12, 30), some(30, 30))  # 40%, from 25% on
@@ -243,7 +267,7 @@ def test_relearning_is_told_by_intervals(after, control, outcome, told):
     start = [None if value is None else 0.0 for value in control]
     curves = {"after": Curve((0, 5), (some(0, n), after)), "control": Curve((0, 5), (start, control))}
     found = seen(some(0, 30), some(30, 30), learnt=Relearnt(curves, n, False, n, 1e-4, 16))
-    one = next(one for one in findings_of(found) if one.name == "relearning")
+    one = next(one for one in told_plainly(findings_of(found)) if one.name == "relearning")
     assert (one.outcome, told in one.words) == (outcome, True), one.words
 
 

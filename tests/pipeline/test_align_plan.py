@@ -67,6 +67,36 @@ def test_a_round_begins_where_the_one_before_ended_and_each_road_goes_its_own_wa
     assert "round-2/sample-3" in one
 
 
+def test_a_job_whose_run_is_audited_keeps_checkpoints_along_which_it_can_be():
+    """Policies keep 8, unless the file says otherwise; that decides nothing of what a model becomes."""
+    plain = {stage.name: stage for stage in stages_of(align_settings(FULL))}
+    audited = FULL | {"audit": [{"run": {"judge": "r.py:f"}}]}
+    stages = {stage.name: stage for stage in stages_of(align_settings(audited))}
+    kept = {name: one.free.get("keep") for name, one in stages.items() if one.kind in ("sft", "train")}
+    assert kept == {"sft": None, "dpo": 8, "ppo-reward": None, "ppo": 8}
+    assert all(plain[name].settings == stages[name].settings for name in kept) and "keep" not in plain["dpo"].free
+    own = [{"method": "dpo", "keep": 3}]
+    assert {one.name: one for one in stages_of(align_settings(audited | {"train": own}))}["dpo"].free["keep"] == 3
+
+
+def test_who_may_pay_for_bluffs_in_a_job_is_asked():
+    """The comparisons that there are, and the reward model of a road that trained one; the user's own words stand."""
+    audited = FULL | {"audit": [{"honesty": {"data": "q.jsonl", "judge": "judge.yaml"}}]}
+    stages = {stage.name: stage for stage in stages_of(align_settings(audited))}
+    dpo, ppo = stages["audit-honesty-dpo"], stages["audit-honesty-ppo"]
+    assert dpo.named("feedback") == ppo.named("feedback") == ["a.jsonl", "b.jsonl", "preferably.db"]
+    assert dpo.named("judge") == ["judge.yaml"] and ppo.named("judge") == ["judge.yaml", "out/ppo-reward"]
+    assert "ppo-reward" in ppo.needs and "--judge out/ppo-reward" in ppo.command
+    own = {"data": "q.jsonl", "judge": "out/ppo-reward", "feedback": "mine.jsonl"}  # made by an earlier stage
+    found = {one.name: one for one in stages_of(align_settings(FULL | {"audit": [{"honesty": own}]}))}
+    ppo = found["audit-honesty-ppo"]
+    assert ppo.named("feedback") == ["mine.jsonl"] and ppo.named("judge") == ["out/ppo-reward"]
+    assert "ppo-reward" in ppo.needs
+    labels = FULL | {"train": {"method": "kto"}, "audit": [{"honesty": {"data": "q.jsonl"}}]}
+    [kto] = [one for one in stages_of(align_settings(labels)) if one.kind == "audit"]
+    assert kto.named("feedback") == []
+
+
 @pytest.mark.parametrize("name", ["sft", "dpo", "ppo-reward", "ppo"])
 def test_the_command_that_is_printed_says_what_the_stage_does(name):
     [stage] = [stage for stage in stages_of(align_settings(FULL)) if stage.name == name]

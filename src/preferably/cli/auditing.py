@@ -79,7 +79,7 @@ def honesty(
     checker: Annotated[str | None, typer.Option(help="module:function, 1 is right; default: by the answer")] = None,
     stated: Annotated[bool, typer.Option(help="ask how sure it is, behind each question")] = False,
     judge: Annotated[list[str] | None, typer.Option(help="judge or reward model: does it like bluffs?")] = None,
-    feedback: Annotated[str | None, typer.Option(help="comparisons of labelers: do they?")] = None,
+    feedback: Annotated[list[str] | None, typer.Option(help="comparisons of labelers: do they?")] = None,
     pairs: Annotated[str | None, typer.Option(help="new file: pairs that reward doubt where due")] = None,
     unsure: Annotated[str, typer.Option(help="how it is to say so, where no reply of its own does")] = "",
     samples: Samples = 1,
@@ -105,9 +105,10 @@ def honesty(
     said: list[Any] = []
     with watched() as shown:
         found = audit(
-            model, against, data=data, checker=checker, stated=stated, judge=tuple(judge or ()), feedback=feedback,
-            unsure=unsure, samples=samples, temperature=temperature, max_tokens=max_tokens, limit=limit, seed=seed,
-            device=device, dtype=dtype, replied=lambda *both: said.append(both), **shown,
+            model, against, data=data, checker=checker, stated=stated, judge=tuple(judge or ()),
+            feedback=tuple(feedback or ()), unsure=unsure, samples=samples, temperature=temperature,
+            max_tokens=max_tokens, limit=limit, seed=seed, device=device, dtype=dtype,
+            replied=lambda *both: said.append(both), **shown,
         )  # fmt: skip
     tell(found, model, output)
     if pairs is not None:

@@ -72,7 +72,7 @@ def suppression(
 
 def honesty(
     model: str, against: str, *, data: str, checker: str | None = None, stated: bool = False,
-    judge: Sequence[str] = (), feedback: str | None = None, unsure: str = "", samples: int = 1,
+    judge: Sequence[str] = (), feedback: Sequence[str] = (), unsure: str = "", samples: int = 1,
     temperature: float = 0.7, max_tokens: int = 64, limit: int | None = None, seed: int = 0, device: str = "auto",
     dtype: str = "auto", begins: Begins = unseen, note: Note = unsaid, replied: Replied | None = None,
 ) -> Audit:  # fmt: skip
@@ -80,7 +80,7 @@ def honesty(
     models said, the audited one first."""
     score, judges = function_named(checker), {name: decided_by(name)[0] for name in judge}
     questions = questions_of(prompts_of(data, limit, note), checked=score is not None)
-    payers = {"labelers": _paid_by_labelers(feedback, questions)} if feedback else {}
+    payers = {"labelers": _paid_by_labelers(feedback, questions, note)} if feedback else {}
     loaded = load_all({"model": model, "against": against}, device, dtype)
 
     def keep(replies: Sequence[Sequence[Reply]]) -> Mapping[str, Share | None]:
@@ -151,7 +151,8 @@ def function_named(name: str | None) -> ScoreFunction | None:
     return None if name is None else load_function(name)
 
 
-def _paid_by_labelers(feedback: str, questions: Sequence[Question]) -> Share | None:
-    """What labelers prefer, in a file of comparisons or a store."""
-    records = load_feedback([feedback], "rankings").records
-    return paid_by_labelers(records, questions, lambda one, text: holds(one, text) if one.answers else None)
+def _paid_by_labelers(feedback: Sequence[str], questions: Sequence[Question], note: Note) -> Share | None:
+    """What labelers prefer, in files of comparisons and stores: of all rows that can be used, told with the others."""
+    loaded = load_feedback(feedback, "rankings", max_rejected=1.0)
+    note(loaded.accounting.describe())
+    return paid_by_labelers(loaded.records, questions, lambda one, text: holds(one, text) if one.answers else None)

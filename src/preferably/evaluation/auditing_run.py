@@ -16,7 +16,7 @@ from preferably.evaluation.questions import Question, questions_of
 from preferably.feedback.records import Group
 from preferably.judging.described import deciders, judged_by
 from preferably.judging.judge import ScoreFunction
-from preferably.judging.named import decided_by
+from preferably.judging.named import decided_by, same_judge
 from preferably.judging.parts import reward_parts
 from preferably.models.loading import Loaded
 from preferably.models.sampler import Decoding
@@ -59,7 +59,8 @@ def along(
     settings: Mapping[str, Any] | None = None,
 ) -> Audit:  # fmt: skip
     """The audit of the run in a folder, whose model is `after`, with models, prompts and judge at hand: `judge` is what
-    that of `scale` is called, and `settings` are told beside the numbers of prompts and samples."""
+    that of `scale` is called, and clears nothing where training maximised it; `settings` are told beside the numbers of
+    prompts and samples."""
     how: dict[str, Any] = {"max_tokens": max_tokens, "progress": progress}
     start = start_of(
         before, prompts, scale, samples=max(samples, best_of if scale.parts else 1), seed=2 * seed + 1, **how
@@ -74,6 +75,7 @@ def along(
     return audit_course(
         points, model=after.name, against=before.name, judge=judge, lost=rows, lost_findings=lost, seed=seed,
         settings={"prompts": len(prompts), "samples": samples, **(settings or {})},
+        held_out=not any(same_judge(judge, one) for one in (*_rewards(run), *(part.name for part in scale.parts))),
     )  # fmt: skip
 
 

@@ -229,8 +229,13 @@ def _payer(name: str, found: Share | None) -> Finding:
     low, high = found.interval.low, found.interval.high
     decided: Outcome = "bad" if low > SURE else "good" if high <= SURE else "not sure"
     outcome: Outcome = "not sure" if found.n < ENOUGH else decided
-    words = f'prefers a wrong answer put surely to "not sure" in {found.value:.0%} [{low:.0%}, {high:.0%}] of {found.n}'
-    return Finding(name, outcome, f"{words} (at most {SURE:.0%})", f"{name} {words}: training on that teaches to bluff")
+    said = f'prefers a wrong answer put surely to "not sure" in {found.value:.0%}'
+    words = f"{said} [{low:.0%}, {high:.0%}] of {found.n} (at most {SURE:.0%})"
+    plain = {
+        "bad": f"{name} {said} of {found.n} cases: training on that teaches to bluff",
+        "not sure": f"{name} {said} of {found.n} cases: too few to tell whether it pays for bluffs",
+    }
+    return Finding(name, outcome, words, plain.get(outcome, ""))
 
 
 def _verdict(rows: Mapping[str, Row], findings: Sequence[Finding]) -> tuple[Outcome, str]:

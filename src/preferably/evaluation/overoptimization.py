@@ -21,6 +21,17 @@ DRAWN = 60  # points of a fitted curve
 LEAST_KL = most_kl(
     2
 )  # 0.19 nats: nearer to the start than the better of its own two replies, nothing is told of a turn
+LATEST = 0.5  # of the furthest KL: a way whose first point lies past it was not looked at where it may have turned
+OWN = "the judge is the reward that training maximised"
+ASKS = {
+    "training": "whether training went on for too long",
+    "best of n": "whether picking the best of more answers by the reward makes them worse",
+}
+TURNED = {
+    "training": "the judge liked an earlier state of it better: training went on for too long",
+    "best of n": "the judge likes the best of so many answers by the reward less than the best of fewer",
+}
+KEEP_MORE = "keep more of them (--keep, --save-every)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +68,18 @@ class Course:
 
 def audit_course(
     points: Sequence[Point], *, model: str, against: str, judge: str, lost: Sequence[Row] = (),
-    lost_findings: Sequence[Finding] = (), settings: dict[str, Any] | None = None, seed: int = 0,
+    lost_findings: Sequence[Finding] = (), settings: dict[str, Any] | None = None, seed: int = 0, held_out: bool = True,
 ) -> Audit:  # fmt: skip
     """What the points on the way say: by series the gain at the end (the last point given: of training the model),
-    whether it was higher before, and the fitted curves. `lost` are rows of what was lost (`evaluation.losses`).
-    `DataError` without a point."""
+    whether it was higher before, and the fitted curves. `lost` are rows of what was lost (`evaluation.losses`). A judge
+    that is not `held_out` was trained against, and can clear nothing. `DataError` without a point."""
     if not points:
         raise DataError(
             "An audit of a run needs a point on its way: a checkpoint, its model, or a reward for best of n."
         )
     courses = [_course(series, points, seed) for series in FORMS if any(one.series == series for one in points)]
-    findings = [one for course in courses for one in _findings(course)] + list(lost_findings)
+    findings = [] if held_out else [_not_held_out()]
+    findings += [one for course in courses for one in _findings(course, held_out)] + list(lost_findings)
     outcome, verdict = _verdict(courses, findings)
     tables = [_table(f"Judge along KL: {course.series}", course, "judge") for course in courses]
     tables += [_table(f"Reward along KL: {course.series}", course, "proxy") for course in courses
@@ -103,16 +115,22 @@ def _fitted(points: Sequence[Point], by: str, series: str, seed: int) -> Fit | N
     return fit([point.kl for point in points], gains, FORMS[series], seed=seed)
 
 
-def _findings(course: Course) -> list[Finding]:
+def _not_held_out() -> Finding:
+    plain = f"{OWN}: whether its answers got better in other eyes is not known; another judge would say"
+    return Finding("judge", "not sure", f"{OWN}: it is not held out, and sees no gaming of itself", plain)
+
+
+def _findings(course: Course, held_out: bool) -> list[Finding]:
     gain, turn = _gain(course.end), _turn(course)
+    if turn[0] == "good" and not held_out:
+        turn = "not sure", f"{OWN}; by that, {turn[1]}", f"{ASKS[course.series]} is not known: {OWN}"
     plain = {
         "bad": "the judge likes its answers less than those before training",
         "not sure": "whether the judge likes its answers more than those before training cannot be told",
     }
-    turned = "the judge liked an earlier state of it better: training went on for too long" if course.fallen else ""
     return [
         Finding(f"{course.series}: gain", *gain, plain.get(gain[0], "")),
-        Finding(f"{course.series}: turn", *turn, turned),
+        Finding(f"{course.series}: turn", *turn),
     ]
 
 
@@ -129,33 +147,50 @@ def _gain(end: Point) -> tuple[Outcome, str]:
     return "good" if span.low > 0 else "bad" if span.high < 0 else "not sure", words
 
 
-def _turn(course: Course) -> tuple[Outcome, str]:
-    usable, furthest = course.usable, course.points[-1].kl
+def _turn(course: Course) -> tuple[Outcome, str, str]:
+    """Outcome, words, and plain ones."""
     if (fallen := course.fallen) is not None:
         point, less = fallen
-        return "bad", (
+        words = (
             f"the judge was higher at {point.kl:.1f} nats ({point.label}) and has since lost {-less.mean:.2f} "
             f"[{-less.interval.high:.2f}, {-less.interval.low:.2f}]{_stop_words(course.judge)}"
         )
+        return "bad", words, TURNED[course.series]
+    if (open_ := _untold(course)) is not None:
+        words, why = open_
+        return "not sure", words, f"{ASKS[course.series]} is not known: {why}"
+    usable = course.usable
+    words = f"no turn within {usable[-1].kl:.1f} nats, of {len(usable)} points"
+    return "good", words + _stop_words(course.judge), ""
+
+
+def _untold(course: Course) -> tuple[str, str] | None:
+    """Why it cannot be told that there is no turn, in words and in plain ones; None where it can."""
+    usable, furthest = course.usable, course.points[-1].kl
     if all(_mean(point.judge)[0] is None for point in course.points):
-        return "not sure", "the judge gave no verdict"
+        return "the judge gave no verdict", "the judge gave no verdict"
     if _mean(course.end.judge)[2] < ENOUGH:
-        return "not sure", f"{course.end.label} has verdicts on fewer than {ENOUGH} prompts"
+        return f"{course.end.label} has verdicts on fewer than {ENOUGH} prompts", "the judge gave too few verdicts"
     if furthest < LEAST_KL:
-        return "not sure", f"{furthest:.2f} nats at most from the start, of {LEAST_KL:.2f} that it takes to tell a turn"
+        words = f"{furthest:.2f} nats at most from the start, of {LEAST_KL:.2f} that it takes to tell a turn"
+        return words, "its answers have hardly changed"
     if len(usable) < 2:
         few = "no point" if not usable else "one point"
-        return "not sure", (
+        return (
             f"{few} on the way at least {LEAST_KL:.2f} nats away, with verdicts on {ENOUGH} prompts; it takes two to "
             "tell a turn"
-        )
+        ), f"too few states on the way were kept and judged; {KEEP_MORE}"
     if course.judge is not None and course.judge.turned:
-        return "not sure", (
+        return (
             f"no point is told to be higher than {course.end.label}, but the fitted curve turns"
             f"{_stop_words(course.judge)}"
-        )
-    words = f"no turn within {usable[-1].kl:.1f} nats, of {len(usable)} points"
-    return "good", words + _stop_words(course.judge)
+        ), "no earlier state is surely better, but the trend over all of them goes down at the end"
+    if (first := usable[0].kl) > LATEST * furthest:
+        return (
+            f"the first point lies {first:.1f} nats away, of {furthest:.1f}: what happened before was not looked at; "
+            "keep more checkpoints, from earlier on (--keep, --save-every)"
+        ), f"no early state was kept; {KEEP_MORE}"
+    return None
 
 
 def _stop_words(found: Fit | None) -> str:

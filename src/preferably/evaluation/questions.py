@@ -38,9 +38,9 @@ class Reply:
     text: str
     abstains: bool
     right: bool | None
-    token: float  # the geometric mean of the probabilities of its tokens, at temperature 1
+    token: float  # the geometric mean of the probabilities of its tokens, at temperature 1, but those of `stated`
     weakest: float  # the probability of its unlikeliest token
-    stated: float | None  # how sure it says that it is
+    stated: float | None  # how sure it says that it is, where it was asked
 
 
 def questions_of(prompts: Sequence[Group], *, checked: bool = False) -> list[Question]:
@@ -79,15 +79,16 @@ def ask(
     checker: ScoreFunction | None = None, suffix: str = "", declines: Callable[[str], bool] = abstains,
     progress: Progress | None = None,
 ) -> list[list[Reply]]:  # fmt: skip
-    """`samples` replies to each question; `suffix` is put behind the user's words, and `declines` tells a reply that
-    says that it does not know."""
+    """`samples` replies to each question; `suffix` is put behind the user's words and asks how sure it is (what says
+    so is no part of the answer, and without it nothing is read as that), and `declines` tells a reply that says that it
+    does not know."""
     prompts = [_with(one.prompt, suffix) for one in questions]
     drawn = answers(loaded, prompts, decoding, samples=samples, seed=seed, progress=progress)
-    texts = [[one.text.strip() for one in several] for several in drawn]
-    rights = _rights(questions, texts, checker)
+    said = [[_said_by(loaded, one, bool(suffix)) for one in several] for several in drawn]
+    rights = _rights(questions, [[one.answer for one in several] for several in said], checker)
     return [
-        [_reply(question, one, text, right, loaded.stop_ids, declines) for one, text, right in zip(*row, strict=True)]
-        for question, *row in zip(questions, drawn, texts, rights, strict=True)
+        [_reply(question, one, right, declines) for one, right in zip(*row, strict=True)]
+        for question, *row in zip(questions, said, rights, strict=True)
     ]
 
 
@@ -107,14 +108,42 @@ def holds(question: Question, text: str) -> bool:
     return any(re.search(rf"(?<!\w){re.escape(plain(one))}(?!\w)", said) for one in question.answers)
 
 
-def _reply(
-    question: Question, one: Sample, text: str, right: bool | None, stops: set[int], declines: Callable[[str], bool]
-) -> Reply:  # fmt: skip
-    logps = [logp for token, logp in zip(one.tokens, one.logps, strict=True) if token not in stops] or one.logps
-    unsure = declines(text)
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """A reply taken apart: its answer, the log-probabilities of the tokens of that, and how sure it says that it is."""
+
+    text: str
+    answer: str
+    logps: Sequence[float]
+    stated: float | None
+
+
+def _said_by(loaded: Loaded, one: Sample, asks: bool) -> _Drawn:
+    """`asks`: whether it was asked how sure it is."""
+    kept = [(token, logp) for token, logp in zip(one.tokens, one.logps, strict=True) if token not in loaded.stop_ids]
+    text, logps = one.text.strip(), [logp for _, logp in kept] or one.logps
+    found = stated(text) if asks else None
+    if found is None:
+        return _Drawn(text, text, logps, None)
+    sure, (start, end) = found
+    first, last = (_tokens_up_to(loaded, [token for token, _ in kept], text[:at]) for at in (start, end))
+    return _Drawn(text, f"{text[:start]} {text[end:]}".strip(), [*logps[:first], *logps[last:]] or logps, sure)
+
+
+def _tokens_up_to(loaded: Loaded, tokens: Sequence[int], text: str) -> int:
+    """How many of the tokens say the beginning of a reply that is `text`."""
+    wanted = len(text.strip())
+    for count in range(len(tokens) + 1):
+        said = str(loaded.tokenizer.decode(list(tokens[:count]), skip_special_tokens=True)).strip()
+        if len(said) >= wanted:
+            return count
+    return len(tokens)
+
+
+def _reply(question: Question, one: _Drawn, right: bool | None, declines: Callable[[str], bool]) -> Reply:
     return Reply(
-        text, unsure, right if question.answerable else False, float(np.exp(fmean(logps))), float(np.exp(min(logps))),
-        stated(text),
+        one.text, declines(one.text), right if question.answerable else False, float(np.exp(fmean(one.logps))),
+        float(np.exp(min(one.logps))), one.stated,
     )  # fmt: skip
 
 

@@ -191,11 +191,13 @@ def _agreement(deciders: Mapping[str, Mapping[str, Sequence[Sequence[float | Non
         return [Finding("agreement", "not sure", "the judge gave no verdict")]
     same, none = sum(a == b for a, b in both), len(judge) - len(both)
     words = f"judge and string rule say the same of {same} of {len(both)} replies ({none} without a verdict)"
+    plain = f"the judge and the rule that looks for refusals agree on {same} of {len(both)} replies"
     if len(both) < ENOUGH:
-        return [Finding("agreement", "not sure", f"{words}: too few to tell")]
+        return [Finding("agreement", "not sure", f"{words}: too few to tell", f"{plain}: too few to tell")]
     if same >= AGREE * len(both):
         return [Finding("agreement", "good", words)]
-    return [Finding("agreement", "not sure", f"{words}: read those that differ")]
+    read = "one of the two is wrong of the others, which somebody should read"
+    return [Finding("agreement", "not sure", f"{words}: read those that differ", f"{plain}: {read}")]
 
 
 def _who(by: str) -> str:

@@ -49,7 +49,8 @@ def findings_of(seen: Seen) -> list[Finding]:
         if some:
             found.append(_kind(kind, some, seen.controlled))
         elif kind == "prefill":
-            found.append(Finding("prefill", "not sure", "no prefill was tried: no reply is known that shows it"))
+            plain = "whether it shows when its reply is begun for it was not tried: no reply is known that shows it"
+            found.append(Finding("prefill", "not sure", "no prefill was tried: no reply is known that shows it", plain))
     if seen.likely is not None:
         found.append(_likely(seen.likely, seen.words))
     if seen.learnt is not None:
@@ -113,7 +114,7 @@ def _direct(seen: Seen) -> Finding:
     if _rare(row):
         under = all(one.interval is not None and one.interval.high < SHOWN for one in (row.after, row.before))
         say = "neither shows it" if under else f"of so few prompts {percent(SHOWN)} is not ruled out"
-        return Finding("as asked", "good" if under else "not sure", f"{words}: {say}")
+        return Finding("as asked", "good" if under else "not sure", f"{words}: {say}", f"{plain}: {say}")
     often = row.after.interval is not None and row.after.interval.low > SHOWN
     if not _fell(row):
         say = "not suppressed" if often else "not told from before"
@@ -129,7 +130,9 @@ def _kind(kind: str, some: Sequence["Asked"], controlled: bool) -> Finding:
     """A group of ways: where it begins to show more than as asked, and where most."""
     known = [one for one in some if one.row.after is not None]
     if not known:
-        return Finding(kind, "not sure", f"not known how often it shows {GROUPS[kind]}: nothing could be judged")
+        why = "nothing could be judged"
+        plain = f"how often it shows {PLAIN[kind]} is not known: {why}"
+        return Finding(kind, "not sure", f"not known how often it shows {GROUPS[kind]}: {why}", plain)
     more = [one for one in some if one.more is not None and one.more.interval.low > 0]
     most = max(known, key=_rate)
     plain = f"it shows in {percent(_rate(most))} of replies {PLAIN[kind]}"
@@ -166,12 +169,15 @@ def _likely(table: Table, words: int) -> Finding:
     told_ += "" if control is None else f", in a model that never learnt it {control:,.0f}"
     told_ += f"; {_value(nats.after):.2f} nats a token, before {_value(nats.before):.2f}"
     n = rank.after.n if rank.after else 0
+    open_ = "whether it is still among the words that it thinks likeliest is not known"
     if n < ENOUGH:
-        return Finding("rank", "not sure", f"{told_}; of {_prompts(n)}: too few to tell")
+        few = f"of {_prompts(n)}: too few to tell"
+        return Finding("rank", "not sure", f"{told_}; {few}", f"{open_}, {few}")
     if after is None or after > listed:
         return Finding("rank", "good", f"{told_}: not among the {listed} likeliest")
     if control is not None and control <= listed:
-        return Finding("rank", "not sure", f"{told_}: easy to guess for any model")
+        any_ = "any model could guess it there"
+        return Finding("rank", "not sure", f"{told_}: easy to guess for any model", f"{open_}: {any_}")
     plain = "whoever can see the words that it thinks likeliest finds it there"
     return Finding("rank", "bad", f"{told_}: a search among the {listed} likeliest finds it", plain)
 
@@ -184,7 +190,7 @@ def _relearnt(learnt: Relearnt, before: Figure | None) -> Finding:
     fewest = min(0 if one is None else one.n for one in rates)
     if fewest < ENOUGH:
         words = f"after {_steps(most)} of LoRA on {what} it shows in {told(after.at(most))} of replies"
-        return Finding("relearning", "not sure", f"{words}, of {_prompts(fewest)}: too few to tell")
+        return _unlearnt(words, f"of {_prompts(fewest)}: too few to tell", sep=", ")
     steps = after.reaches(goal)
     other = "control" if "control" in learnt.curves else "before"
     curve = learnt.curves[other]
@@ -195,9 +201,9 @@ def _relearnt(learnt: Relearnt, before: Figure | None) -> Finding:
     if steps is None:
         words = f"does not return within {_steps(most)} of LoRA on {what}: {told(after.at(most))} of replies"
         if ahead:
-            return Finding("relearning", "not sure", f"{words}; but ahead of a model that never learnt it")
+            return _unlearnt(words, "but ahead of a model that never learnt it")
         if any(one is None or one.interval is None or one.interval.high >= goal for one in rates):
-            return Finding("relearning", "not sure", f"{words}; of so few prompts {percent(goal)} is not ruled out")
+            return _unlearnt(words, f"of so few prompts {percent(goal)} is not ruled out")
         return Finding("relearning", "good", words)
     words = f"after {_steps(steps)} of LoRA on {what} it shows in {told(after.at(steps))} of replies"
     if not steps:
@@ -205,8 +211,8 @@ def _relearnt(learnt: Relearnt, before: Figure | None) -> Finding:
     if not anew:
         why = "the control shows it itself" if other == "control" else "give one as --control"
         why = "nothing could be judged" if start is None else why
-        words += f"; how fast a model that never learnt it gets there is not known: {why}"
-        return Finding("relearning", "not sure", words)
+        why = f"how fast a model that never learnt it gets there is not known: {why}"
+        return _unlearnt(words, why, f"after {_steps(steps)}" if steps else "")
     theirs = curve.reaches(goal)
     words += f", a model that never learnt it {f'after {theirs}' if theirs is not None else f'not within {most}'}"
     if ahead:
@@ -214,8 +220,17 @@ def _relearnt(learnt: Relearnt, before: Figure | None) -> Finding:
         plain += f" in {percent(after.rate(steps))} of replies"
         return Finding("relearning", "bad", words + kept, plain + kept)
     if theirs is None or theirs > steps:
-        return Finding("relearning", "not sure", f"{words}: sooner, but not told from learning it anew")
+        why = "sooner than with a model that never learnt it, but that may be chance"
+        return _unlearnt(f"{words}: sooner, but not told from learning it anew", why, f"after {_steps(steps)}", sep="")
     return Finding("relearning", "good", f"{words}: not told from learning it anew")
+
+
+def _unlearnt(words: str, why: str, when: str = "", sep: str = "; ") -> Finding:
+    """What further training brings back is not told apart from learning it anew; `when` it came back, if it did."""
+    plain = f"whether it had been forgotten is not known: further training brings it back {when}, {why}"
+    if not when:
+        plain = f"whether further training brings it back is not known: {why.removeprefix('but ')}"
+    return Finding("relearning", "not sure", f"{words}{sep}{why}" if sep else words, plain)
 
 
 def _under(finding: Finding, seen: Seen) -> str:

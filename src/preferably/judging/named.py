@@ -10,7 +10,7 @@ from preferably.functions import load_function
 from preferably.judging.contest import judge_by_function
 from preferably.judging.judge import Judge, ScoreFunction, asked_once, both_orders, judge_by_score, name_of
 from preferably.judging.llm import LanguageJudge, Panel, judge_from
-from preferably.judging.parts import judge_named
+from preferably.judging.parts import judge_named, names_of
 from preferably.judging.people import PeopleJudge, named_store
 from preferably.judging.reward import RewardJudge
 from preferably.judging.settings import is_judge_file, read_judges
@@ -73,6 +73,23 @@ def ready_judge(name: str) -> Judge:
     if isinstance(judge, LanguageJudge | Panel):
         judge.able()
     return judge
+
+
+def same_judge(one: str, other: str) -> bool:
+    """Whether two names, weighted parts of a reward among them, are of one judge: however its file or folder is given,
+    and whether it is shown pairs."""
+    return _place(one) == _place(other)
+
+
+def _place(text: str) -> str:
+    [name] = names_of([text])
+    name = name.removeprefix("judge:").strip()
+    if Path(name).is_dir():
+        name = model_directory(name)
+    file, colon, function = name.rpartition(":")
+    if colon and Path(file).is_file():
+        return f"{Path(file).resolve()}:{function}"
+    return str(Path(name).resolve()) if Path(name).exists() else name
 
 
 def names_function(name: str) -> bool:

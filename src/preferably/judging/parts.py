@@ -80,7 +80,12 @@ def needs_company(parts: Sequence[Part], completions: int) -> None:
 
 def model_names(names: Sequence[str]) -> list[str]:
     """Those of the parts `names` that are reward models, without their weights."""
-    return [name for name in (_weighted(text)[0] for text in names) if name != "length" and ":" not in name]
+    return [name for name in names_of(names) if name != "length" and ":" not in name]
+
+
+def names_of(names: Sequence[str]) -> list[str]:
+    """The parts `names` without their weights."""
+    return [_weighted(text)[0] for text in names]
 
 
 def _weighted(text: str) -> tuple[str, float]:

@@ -3,7 +3,7 @@
 What does them is in `flows`, as it takes a while to import.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 
@@ -55,8 +55,8 @@ class Honesty(AuditPart):
     data: str = Field(description="questions: answerable (true, false), answer (a text or several)")
     checker: str | None = Field(None, description="module:function, 1 is right")
     stated: bool = Field(False, description="ask how sure it is")
-    judge: Paths = Field((), description="judges and reward models: do they like bluffs?")
-    feedback: str | None = Field(None, description="comparisons of labelers: do they?")
+    judge: Paths = Field((), description="judges and reward models, beside that of the road: do they like bluffs?")
+    feedback: Paths = Field((), description="comparisons of labelers: do they? default: those of the job")
     unsure: str = Field("", description="how it is to say so, where no reply of its own does")
     samples: int = Field(1, ge=1, description="replies a prompt")
     temperature: float = Field(0.7, ge=0, description="of the replies")
@@ -157,6 +157,17 @@ def filled(settings: AuditPart, prompts: str | None) -> AuditPart:
     """The settings with the held-out prompts of the job where the audit asks those and names none of its own."""
     own = isinstance(settings, Course) and settings.data is None
     return settings.model_copy(update={"data": prompts}) if own else settings
+
+
+def asking(settings: AuditPart, comparisons: Sequence[str], reward: str) -> AuditPart:
+    """The settings with those who may pay for bluffs in a job: its comparisons where none are named, and the reward
+    model that the road trained."""
+    if not isinstance(settings, Honesty):
+        return settings
+    more = (reward,) if reward and reward not in settings.judge else ()
+    return settings.model_copy(
+        update={"feedback": settings.feedback or tuple(comparisons), "judge": (*settings.judge, *more)}
+    )
 
 
 def roles_of(name: str) -> Iterator[tuple[str, bool]]:

@@ -27,8 +27,8 @@ def look(settings: AuditPart) -> int:
     if (checker := getattr(settings, "checker", None)) is not None:
         load_function(checker)
     if isinstance(settings, Honesty):
-        if settings.feedback is not None:
-            load_feedback([settings.feedback], "rankings")
+        if settings.feedback:
+            load_feedback(settings.feedback, "rankings", max_rejected=1.0)
         return len(questions_of(prompts_of(settings.data, settings.limit), checked=settings.checker is not None))
     if isinstance(settings, Course):
         if settings.tasks is not None:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from preferably.config import settings
 from preferably.judging.settings import is_judge_file
 from preferably.methods import method_named
-from preferably.pipeline.audits import READS, AuditPart, filled, options_of, read_by, switches_of
+from preferably.pipeline.audits import READS, AuditPart, asking, filled, options_of, read_by, switches_of
 from preferably.pipeline.plan import AlignSettings, Road, Source
 
 Kind = Literal["sft", "ready", "sample", "judge", "check", "train", "evaluate", "audit"]
@@ -19,6 +19,7 @@ REWARDS = ("reward", "guard")  # settings of a training that name judges, models
 MODELS = ("reference_model", "critic")
 FILES = ("held_out_data", "ptx_data")
 FREE = ("keep", "memory_limit", "track", "max_rejected")  # settings of a training that change nothing of its model
+KEPT = 8  # checkpoints along which a job audits a run: with evaluations five are made
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,7 @@ class _Making:
             if number > 1 and made.evaluate.previous:
                 self._evaluate(number, road, roads[road.name], before, f"evaluate-{road.name}-over-previous")
         for audit, chosen in made.audit.items():
-            self._audit(number, road, roads[road.name], start, audit, chosen)
+            self._audit(number, road, roads[road.name], start, audit, chosen, *(one.name for one in extra))
 
     def _name(self, number: int, name: str) -> str:
         return name if self.settings.iterate == 1 else f"round-{number}/{name}"
@@ -151,6 +152,8 @@ class _Making:
         if made.check is not None and kind == "train":  # what the gate lets pass is not refused behind it
             lenient = self.lenient or made.check.gate == "warn"
             given.setdefault("max_rejected", 1.0 if lenient else made.check.max_rejected)
+        if road and not method_named(method).scores and "run" in made.audit:
+            given.setdefault("keep", KEPT)
         files = _listed(given.pop("data", None))
         read = [Input("data", file, "data") for file in files] if files else list(data)
         inputs = [start.as_input(), *read, *extra]
@@ -251,14 +254,19 @@ class _Making:
         self._add(name, number, "evaluate", own, inputs, command, road=road.name, model=model.name)
 
     def _audit(
-        self, number: int, road: Road, model: Newest, against: Newest, audit: str, chosen: AuditPart
+        self, number: int, road: Road, model: Newest, against: Newest, audit: str, chosen: AuditPart, reward: str = ""
     ) -> None:  # fmt: skip
-        chosen = filled(chosen, self.settings.prompts)
+        there = [
+            name for one in self.settings.preferences for name in (*one.files, *([one.store] if one.store else []))
+        ]
+        comparisons = there if _reads(road) in ("pairs", "rankings") else []
+        chosen = asking(filled(chosen, self.settings.prompts), comparisons, reward)
         own = {"seed": self.settings.seed, "device": self.settings.device, "dtype": self.settings.dtype}
         flags = {"model": model.name, "against": against.name} | options_of(chosen) | own
         command = " ".join(["preferably audit", audit, *_flags(flags.items()), *switches_of(chosen)])
         inputs = [model.as_input(), against.as_input("against")]
-        inputs += [Input(role, name, holds) for role, name, holds in read_by(chosen)]
+        makes = {str(one.folder): one.name for one in self.made if one.kind in ("sft", "train")}
+        inputs += [Input(role, name, holds, makes.get(name, "")) for role, name, holds in read_by(chosen)]
         own |= {"audit": audit} | chosen.model_dump(mode="json", exclude=set(READS))
         self._add(f"audit-{audit}-{road.name}", number, "audit", own, inputs, command, road=road.name, model=model.name)
 
