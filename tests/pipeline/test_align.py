@@ -160,20 +160,22 @@ def test_questions_that_get_no_answer_hold_the_job_and_are_asked_again(job):
         assert watch.done == ["sample-1"] and watch.did == ["judge-1", "check", "dpo"]
 
 
-def test_a_dry_run_estimates_what_can_be_known(job):
+def test_a_dry_run_estimates_what_can_be_known(job, monkeypatch):
+    monkeypatch.setattr("preferably.training.pace.ENOUGH", 0.01)  # how near it comes is measured elsewhere
     place, ask = job.place, str(job.place / "ask.jsonl")
     files, sampled = {"files": str(place / "pairs.jsonl")}, {"judge": f"{place}/rules.py:score", "prompts": ask}
 
-    def seen(**changes):
-        return {one.stage.name: one for one in outlook(align_settings(job(evaluate=None, **changes)))}
-
-    found = seen(preferences=[files], ready={})
-    assert found["dpo"].why == f"estimated on {job()['model']}" and found["dpo"].seconds > 0
-    assert found["dpo"].memory > 1e7 and found["dpo"].refused == ""
-    assert found["sft"].work.startswith("2 steps on") and found["sft"].why == ""
+    changes = {"preferences": [files, sampled | {"samples": 3, "max_tokens": 6}], "ready": {}}
+    changes["train"] = [{"method": "dpo", "held_out": 0} | job.quick]
+    found = {one.stage.name: one for one in outlook(align_settings(job(**changes)))}
+    assert all(one.seconds > 0 and one.memory > 1e6 for name, one in found.items() if name != "check")
+    assert found["sft"].work.startswith("2 steps on") and found["sft"].why == found["sft"].refused == ""
     assert found["ready"].work == "12 prompts x 4 answers"
-    road = {"reward": {"max_steps": 1}, "ppo": {"max_steps": 1}}
-    found = seen(sft=None, preferences=[sampled | {"samples": 3}], train=[road])
-    assert found["sample-1"].work == "30 prompts x 3 answers" and found["sample-1"].seconds is None
-    assert found["ppo-reward"].why == "needs what sample-1 makes" and found["ppo"].why == "needs what ppo-reward makes"
+    assert found["ready"].why == "at most: all answers 256 tokens long"
+    assert found["sample-2"].work == "30 prompts x 3 answers"
+    assert found["check"].why == "how many rows there will be is not known before"
+    # 48 pairs of the file, and of 30 prompts with three answers 30 x 3.
+    assert found["dpo"].work == "2 steps on 138 rows"
+    assert found["dpo"].why == f"estimated on {job()['model']}; at most: 138 pairs, with what is to be sampled"
+    assert found["evaluate-dpo"].why == f"at most: all answers 4 tokens long, without what {place}/rules.py:score takes"
     assert not (place / "out").exists()

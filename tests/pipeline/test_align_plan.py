@@ -25,6 +25,7 @@ FULL = {
     "train": [{"method": "dpo", "betas": [0.9, 0.95]}, {"reward": {}, "ppo": {"kl_coef": 0.1}}],
     "evaluate": {"judge": "judge.yaml", "axes": {"voice": "rules.py:voice"}, "slices": "topic"},
 }  # fmt: skip
+SCORED = {"judge": "rules.py:score", "prompts": "ask.jsonl"}
 
 
 def test_every_stage_stands_after_those_that_it_needs():
@@ -138,6 +139,9 @@ def test_the_command_that_is_printed_says_what_the_stage_does(name):
         ({"preferences": [{"files": "a"}], "iterate": 2}, "no source has a judge to repeat"),
         ({"preferences": [{"files": "a"}], "train": {"reward": {}, "ppo": {}}}, "give it data, a file of prompts"),
         ({"audit": "soul"}, "there is no audit 'soul'"),
+        ({"preferences": [SCORED], "train": {"method": "kto"}}, "kto learns from labels, and no source .*or files"),
+        ({"preferences": [SCORED, {"files": "a"}], "train": {"method": "kto"}, "iterate": 2},
+         r"kto learns from labels, and from round 2 on no source gives any: .*judge's .yaml as judge, or iterate: 1"),
         ({"iterate": 0}, "iterate: Input should be greater than or equal to 1"),
         ({"ready": {"samples": "many"}}, "ready.samples: .*got 'many'"),
     ],
@@ -145,6 +149,16 @@ def test_the_command_that_is_printed_says_what_the_stage_does(name):
 def test_what_cannot_be_used_is_told_with_its_place(changes, why):
     with pytest.raises(ConfigError, match=why):
         align_settings({name: value for name, value in (FULL | changes).items() if value is not None})
+
+
+def test_labels_come_from_files_and_from_verdicts():
+    kto = FULL | {"train": {"method": "kto"}}
+    judged = {"judge": "judge.yaml", "prompts": "ask.jsonl"}
+    for changes in (
+        {"preferences": [SCORED, {"files": "a"}]}, {"preferences": [judged], "iterate": 2},
+        {"preferences": [SCORED], "iterate": 2, "train": {"method": "kto", "data": "own.jsonl"}},
+    ):  # fmt: skip
+        assert align_settings(kto | changes).train[0].method == "kto"
 
 
 def test_a_file_is_read_with_changes_on_top(tmp_path):

@@ -8,7 +8,12 @@ from typing import Any
 from preferably import api
 from preferably.data.load import load_feedback
 from preferably.errors import PreferablyError
+from preferably.evaluation.auditing import prompts_of
+from preferably.evaluation.safety import look_alikes
+from preferably.feedback.records import Group
 from preferably.judging.settings import is_judge_file, read_judges
+from preferably.methods import method_named
+from preferably.models.loading import load, model_directory
 from preferably.pipeline.audits import filled
 from preferably.pipeline.flows import answers, work_of
 from preferably.pipeline.gates import check_gates
@@ -16,11 +21,16 @@ from preferably.pipeline.inputs import check_inputs
 from preferably.pipeline.keeping import State, digest_of, read_kept, state_of
 from preferably.pipeline.plan import AlignSettings
 from preferably.pipeline.stages import Stage, stages_of
+from preferably.pipeline.stand_ins import AT_LEAST, REWARD, drawn, told_apart
+from preferably.training.drawing import Tried, try_drawing
 
-LENGTHS = "how long answers will be is not known before"
 WHY = {
-    "ready": LENGTHS, "sample": LENGTHS, "evaluate": LENGTHS, "audit": LENGTHS,
     "judge": "how soon the server answers is not known before",
+    "check": "how many rows there will be is not known before",
+}  # fmt: skip
+AUDITS = {  # of which the time is not counted
+    "run": "how many checkpoints the audit run will see is not known before",
+    "suppression": "how many replies suppression must look at, and what relearning takes, is not known before",
 }  # fmt: skip
 
 
@@ -42,14 +52,16 @@ def outlook(settings: AlignSettings, *, skip: Collection[str] = ()) -> Iterator[
     """Each stage of the job in turn. A stage whose inputs are not made yet counts as to do; if they come out as before,
     it will be found done. Nothing is trained or written, and no server is asked. `skip` are gates as of `align`.
 
-    Trainings whose data is there are estimated as `preferably train --dry-run` does it, on the model that the job
-    begins with where theirs is not made yet. Raises what cannot be used.
+    Trainings are estimated as `preferably train --dry-run` does it, on the model that the job begins with where theirs
+    is not made yet, and on as many preferences as there can be at most where these are to be sampled. Stages that draw
+    answers are told at most: all answers as long as they may be. Raises what cannot be used.
     """
     check_gates(skip)
     stages = stages_of(settings, lenient="check" in skip)
     check_inputs(settings, stages)
     outputs: dict[str, str] = {}
     took: list[Stage] = []
+    tried = _Tries(settings)
     for stage in stages:
         known = all(name in outputs for name in stage.needs)
         state: State = state_of(stage, digest_of(stage, outputs)) if known else "new"
@@ -59,42 +71,118 @@ def outlook(settings: AlignSettings, *, skip: Collection[str] = ()) -> Iterator[
             took.append(stage)
             yield Outlook(stage, state, "", kept.seconds)
         elif stage.kind in ("sft", "train"):
-            yield _training(stage, state, settings, outputs)
+            yield _training(stage, state, settings, outputs, stages)
         else:
-            seconds, why = _as_before(stage, took)
-            yield Outlook(stage, state, _work(stage, settings, stages), seconds, why=why)
+            seconds, memory, why = tried.at_most(stage)
+            if (before := _as_before(stage, took)) is not None:
+                seconds, why = before
+            yield Outlook(stage, state, _work(stage, settings, stages), seconds, memory, why)
 
 
-def _training(stage: Stage, state: State, settings: AlignSettings, outputs: Mapping[str, str]) -> Outlook:
-    missing = [one.stage for one in stage.inputs if one.role != "model" and one.stage and one.stage not in outputs]
-    if missing:
-        return Outlook(stage, state, stage.method, why=f"needs what {', '.join(dict.fromkeys(missing))} makes")
+@dataclass(slots=True)
+class _Tries:
+    """The model that the job begins with, tried once for all stages that draw."""
+
+    settings: AlignSettings
+    tried: Tried | None = None
+
+    def at_most(self, stage: Stage) -> tuple[float | None, int | None, str]:
+        """Seconds and bytes of a stage that draws answers, and what they are without; None and why not, for others."""
+        if stage.kind not in ("ready", "sample", "evaluate", "audit"):
+            return None, None, WHY.get(stage.kind, "")
+        own, made = stage.settings, self.settings
+        unknown = AUDITS.get(own.get("audit", ""), "")
+        served = [name for name in stage.named("model") if is_judge_file(name)]
+        models = len(stage.named("model")) - len(served) if stage.kind in ("sample", "ready") else 2
+        served += [name for one in stage.inputs if one.holds == "judge" for name in (one.name,) if name not in served]
+        try:
+            prompts = _asks(stage, made)
+            if self.tried is None:
+                self.tried = try_drawing(made.model, prompts, device=made.device, dtype=made.dtype)
+            drawn = {"samples": own["samples"], "tokens": own["max_tokens"], "models": models}
+            seconds, memory = self.tried.at_most(prompts, **drawn)
+        except PreferablyError as error:
+            return None, None, str(error)
+        if unknown:
+            return None, memory if own["audit"] == "run" else None, unknown
+        without = f", without what {', '.join(served)} takes" if served else ""
+        return seconds, memory, f"at most: all answers {own['max_tokens']} tokens long{without}"
+
+
+def _asks(stage: Stage, settings: AlignSettings) -> list[Group]:
+    """The prompts that a stage answers."""
+    limit: Any = stage.settings.get("limit")
+    if stage.kind != "audit":
+        return load_feedback(stage.named("prompts"), "prompts", limit=limit).groups
+    data = stage.named("data")
+    return prompts_of(data[0], limit) if data else [one.group for one in look_alikes()][:limit]
+
+
+def _training(
+    stage: Stage, state: State, settings: AlignSettings, outputs: Mapping[str, str], stages: Sequence[Stage]
+) -> Outlook:  # fmt: skip
+    unmade = [one for one in stage.inputs if one.stage and one.stage not in outputs]
+    roles = {one.role for one in unmade}
     own = dict(stage.settings) | stage.free
     for role in ("reward", "guard", "held_out_data", "ptx_data", "reference_model", "critic"):
         if names := stage.named(role):
             own[role] = names if role in ("reward", "held_out_data", "ptx_data") else names[0]
-    [model] = (one for one in stage.inputs if one.role == "model")
-    stands_in = bool(model.stage) and model.stage not in outputs
-    name = settings.model if stands_in else model.name
+    notes = []
+    [model] = stage.named("model")
+    if "model" in roles:
+        model = settings.model
+        notes.append(f"estimated on {settings.model}")
+    if "reward" in roles:
+        own["reward"] = REWARD
+        notes.append(AT_LEAST)
+    data: Any = stage.named("data")
     try:
-        plan = api.plan(stage.method, model=name, data=stage.named("data"), output=stage.folder, **own)
+        if "data" in roles:
+            own.pop("aggregate", None)  # of labelers, who are not known yet
+            data = _at_most(stage, settings, own, {one.stage for one in unmade if one.role == "data"}, stages)
+            notes.append(f"at most: {len(data):,} {method_named(stage.method).feedback}, with what is to be sampled")
+        plan = api.plan(stage.method, model=model, data=data, output=stage.folder, **own)
     except PreferablyError as error:
+        if "data" in roles:  # of what stands in, it says nothing of the data that will be
+            return Outlook(stage, state, stage.method, why=f"cannot be estimated before there is data: {error}")
         return Outlook(stage, state, stage.method, why="it would be refused", refused=str(error))
     if isinstance(plan.estimate, str):
         return Outlook(stage, state, stage.method, why=plan.estimate)
     work = f"{plan.estimate.work.steps:,} steps on {plan.account['train']:,} rows"
     seconds = None if plan.seconds is None else sum(plan.seconds.values())
-    why = f"estimated on {settings.model}" if stands_in else ""
-    return Outlook(stage, state, work, seconds, plan.estimate.memory.peak, why, plan.refused or "")
+    return Outlook(stage, state, work, seconds, plan.estimate.memory.peak, "; ".join(notes), plan.refused or "")
 
 
-def _as_before(stage: Stage, took: Sequence[Stage]) -> tuple[float | None, str]:
-    """The seconds that the last stage took which does the same: of an earlier round, or of another road; None and why
-    not, where there is none. How fast a model writes can be measured, but not how long its answers will be."""
+def _at_most(
+    stage: Stage, settings: AlignSettings, own: Mapping[str, Any], unmade: Collection[str], stages: Sequence[Stage]
+) -> list[Group]:  # fmt: skip
+    """What a training can read at most: the feedback that is there, and stand-ins for what its job is to sample."""
+    feedback = method_named(stage.method).feedback
+    there = [one.name for one in stage.inputs if one.role == "data" and one.stage not in unmade]
+    found = load_feedback(there, feedback, max_rejected=own.get("max_rejected", 0.01)).groups if there else []
+    outline = load(model_directory(settings.model), weights=False)
+    by_name = {one.name: one for one in stages}
+    for name in sorted(unmade):
+        asked = _drawn_for(by_name[name], by_name)
+        several = asked.settings["samples"] * len(asked.named("model"))
+        groups = drawn(
+            asked.named("prompts"), outline, samples=several, tokens=asked.settings["max_tokens"],
+            limit=asked.settings["limit"], most=own.get("max_length"),
+        )  # fmt: skip
+        found += told_apart(groups, feedback)
+    return found
+
+
+def _drawn_for(stage: Stage, stages: Mapping[str, Stage]) -> Stage:
+    """The stage that draws what another one, or it itself, makes preferences of."""
+    return stage if stage.kind == "sample" else next(stages[name] for name in stage.needs)
+
+
+def _as_before(stage: Stage, took: Sequence[Stage]) -> tuple[float, str] | None:
+    """The seconds that the last stage took which does the same: of an earlier round, or of another road; None where
+    there is none."""
     alike = [one for one in took if _does(one) == _does(stage)]
-    if alike:
-        return read_kept(alike[-1]).seconds, f"as {alike[-1].name} took"
-    return None, WHY.get(stage.kind, "")
+    return (read_kept(alike[-1]).seconds, f"as {alike[-1].name} took") if alike else None
 
 
 def _does(stage: Stage) -> tuple[Any, ...]:
@@ -119,7 +207,7 @@ def _work(stage: Stage, settings: AlignSettings, stages: Sequence[Stage]) -> str
         judged = f", {asked:,} questions to {judge}" if asked else f", judged by {judge}"
         return f"{_asked(stage)} of two models{judged}"
     if stage.kind == "judge":
-        [drawn] = (one for one in stages if one.name in stage.needs)
+        drawn = _drawn_for(stage, {one.name: one for one in stages})
         answers = drawn.settings["samples"] * len(drawn.named("model"))
         orders = 2 if own["orders"] == "both" else 1
         judge = stage.named("judge")[0]

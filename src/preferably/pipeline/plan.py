@@ -195,6 +195,21 @@ class AlignSettings(Part):
             raise ValueError(f"{road.name} draws its own completions: give it data, a file of prompts to train on")
         if (not row.online or road.reward is not None) and not (self.preferences or own and not row.online):
             raise ValueError(f"{road.name} learns from preferences, and there are none: give preferences")
+        if row.feedback == "labels" and not own:
+            self._labels(road)
+
+    def _labels(self, road: Road) -> None:
+        """Raise where a round would have nothing for a road that learns from labels: scores give none."""
+        asked = any(is_judge_file(one.judge or "") for one in self.preferences)
+        there = any(not one.sampled for one in self.preferences)
+        if asked or (there and self.iterate == 1):
+            return
+        where, other = ("from round 2 on ", ", or iterate: 1") if there else ("", ", or files")
+        raise ValueError(
+            f"{road.name} learns from labels, and {where}no source gives any: scores of a function or a reward model "
+            f"say which answer is better, not which is good. Expected a judge's .yaml as judge{other}, or a method on "
+            "pairs"
+        )
 
 
 def align_settings(values: Mapping[str, Any], where: str = "the settings") -> AlignSettings:

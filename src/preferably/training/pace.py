@@ -55,7 +55,7 @@ def measure_pace(settings: TrainSettings, data: TrainData, work: Workload) -> Pa
         add_adapters(loaded.policy, r=settings.lora_r, alpha=settings.lora_alpha, targets=settings.lora_targets)
     step, look = _tokens(settings, loaded, work)
     prompts = data.prompts or [group.prompt.tolist() for group in (data.held_out or data.train)[:PROMPTS]]
-    read, draw = _sampling(loaded, prompts) if prompts and not settings.row.scores else (0.0, 0.0)
+    read, draw = sampling_pace(loaded, prompts) if prompts and not settings.row.scores else (0.0, 0.0)
     update, write = _update(settings, loaded), _writing(Path(settings.output))
     return Pace(loading, step, look, update, read, draw, write, time.perf_counter() - began)
 
@@ -144,7 +144,7 @@ def _tokens(settings: TrainSettings, loaded: Loaded, work: Workload) -> tuple[fl
     return spent / tokens, look / tokens
 
 
-def _sampling(loaded: Loaded, prompts: Sequence[Sequence[int]]) -> tuple[float, float]:
+def sampling_pace(loaded: Loaded, prompts: Sequence[Sequence[int]]) -> tuple[float, float]:
     """Seconds to read a prompt, and to draw one token more for it, where `prompts` are sampled together."""
 
     def drawing(tokens: int) -> float:

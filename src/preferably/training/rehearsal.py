@@ -216,6 +216,12 @@ def _drawing(policy: Policy, work: Workload, settings: TrainSettings) -> int:
     return _sampling(policy, read, width, settings.sample_tokens, copies)
 
 
+def sampling_bytes(config: Any, *, compute: torch.dtype, rows: int, width: int, tokens: int, copies: int = 1) -> int:
+    """Bytes beside the weights at the worst moment in which `copies` answers of `tokens` are drawn for each of `rows`
+    prompts, together, of which the longest has `width` tokens."""
+    return _sampling(Policy(hollow(config), compute=compute), rows, width, tokens, copies)
+
+
 @torch.no_grad()
 def _sampling(policy: Policy, rows: int, width: int, tokens: int, copies: int = 1) -> int:
     """Reading the prompts, or the full cache with the next token being drawn."""
