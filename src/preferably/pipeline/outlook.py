@@ -115,7 +115,7 @@ def _asks(stage: Stage, settings: AlignSettings) -> list[Group]:
     if stage.kind != "audit":
         return load_feedback(stage.named("prompts"), "prompts", limit=limit).groups
     data = stage.named("data")
-    return prompts_of(data[0], limit) if data else [one.group for one in look_alikes()][:limit]
+    return prompts_of(data[0], limit) if data else [one.prompt for one in look_alikes()][:limit]
 
 
 def _training(

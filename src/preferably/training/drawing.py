@@ -52,7 +52,7 @@ def try_drawing(model: str, prompts: Sequence[Group], *, device: str = "auto", d
     """Load a model and let it read some of the prompts and draw a few tokens. Raises what loading does, and `DataError`
     where no prompt leaves room to answer."""
     before, began = held(), time.perf_counter()
-    loaded = load(model_directory(model), device=device, dtype=dtype)  # type: ignore[arg-type]
+    loaded = load(model_directory(model), device=device, dtype=dtype)
     loading = time.perf_counter() - began
     ids, _ = _with_room(prompts, loaded.tokenizer, loaded.context, 1)
     read, draw = sampling_pace(loaded, ids[:PROMPTS])
