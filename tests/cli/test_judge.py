@@ -181,11 +181,13 @@ def test_a_reward_model_writes_them_too(folder, tiny_model_directory):
     again = preferably("judge", "run", "plain.jsonl", "--judge", "rm")
     assert found.exit_code == 0 and "4 questions: 4 ok" in flat(found.output)
     assert "4 had been answered before" in flat(again.output)
-    said = judge_of("rm")([one.group for one in comparable(["plain.jsonl"])[0]])
+    groups = [one.group for one in comparable(["plain.jsonl"])[0]]
+    said = judge_of("rm")(groups)
     with Store(folder / "preferably.db") as store:
         kept = list(store.entries())
     assert {(one.labeler_kind, one.judgment.labeler, one.shown) for one in kept} == {("model", "rm", False)}
-    assert [one.judgment.choice for one in kept] == [one.choice for one in said] and len(said) == 4
+    liked = {group.completions[one.choice].text for group, one in zip(groups, said, strict=True)}
+    assert {one.group.completions[one.judgment.choice].text for one in kept} == liked and len(liked) == 4
 
 
 def test_a_reference_that_no_row_has_and_a_panel_with_two_are_one_error(folder):

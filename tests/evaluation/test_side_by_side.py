@@ -56,7 +56,7 @@ def test_the_stronger_model_s_answers_are_chosen_where_it_is_said(tiny_model_dir
 
 def test_what_else_a_prompt_s_row_holds_goes_with_it_to_the_judge(tiny_model_directory, tmp_path):
     """A reference answer; not what says something of other completions."""
-    row = PROMPTS[0] | {"answer": "42", "chosen": "no", "score": 77, "source": "made", "labeler": "ada"}
+    row = PROMPTS[0] | {"answer": "42", "score": 77, "source": "made", "labeler": "ada"}
     (tmp_path / "prompts.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
     here, data = str(tiny_model_directory), tmp_path / "prompts.jsonl"
     with FaultServer(answer=lambda body: reply("A good answer.")) as server:

@@ -106,7 +106,7 @@ def test_a_function_of_two_goes_on_working_and_parts_are_added_up(place):
 
 
 def test_a_column_that_is_nowhere_is_told(place):
-    with pytest.raises(ConfigError, match="takes 'answer', and no row .* there are: level. Add it, or give"):
+    with pytest.raises(ConfigError, match="takes 'answer', and no row .* there are: level. Add it, or let"):
         check_columns(reward_parts(["rules.py:right"]), prompts([{"prompt": "a", "level": 1}]))
     with pytest.raises(ConfigError, match="none beside the prompt"):
         check_columns(reward_parts(["rules.py:right"]), prompts([{"prompt": "a"}]))
