@@ -106,6 +106,28 @@ def test_asked_again_nothing_is_asked_and_nothing_kept_twice(store):
         assert len(server.seen) == 10 and told.cached == 10 and list(store.entries()) == before
 
 
+def test_verdicts_are_kept_in_the_order_of_the_questions_whichever_reply_comes_first(store):
+    """What is learnt from them would else be another model after each run."""
+    groups = [group(f"a{n:02}", f"bbb{n:02}") for n in range(20)]
+    with FaultServer(answer=longest) as server:
+        late = lambda tries, body: tries == 1 and any(f"bbb{n:02}" in str(body) for n in range(0, 20, 4))  # noqa: E731
+        server.plan = lambda tries, body, random: "503 ms=60" if late(tries, body) else ""
+        label(judge(server, store, concurrency=8), groups, store)
+        came = [body for body in server.seen if not body.fault]
+    assert [chosen(one) for one in store.entries()] == [f"bbb{n:02}" for n in range(20) for _ in range(2)]
+    assert len(came) == 40 and len(server.seen) > 40
+
+
+def test_where_asking_ends_early_what_came_is_kept(store):
+    groups = [group(f"a{n:02}", f"bbb{n:02}") for n in range(6)]
+    with FaultServer(answer=longest) as server:
+        server.delay = lambda body: 2.0 if "bbb00" in str(body) else 0.0
+        server.plan = lambda tries, body, random: "401" if "bbb05" in str(body) else ""
+        with pytest.raises(RemoteError):
+            label(judge(server, store, concurrency=4), groups, store)
+    assert {chosen(one) for one in store.entries()} >= {"bbb01", "bbb02", "bbb03"}
+
+
 def test_what_fails_is_not_kept_and_asked_the_next_time(store):
     groups = [group(f"a{n}", f"bb{n}") for n in range(5)]
     with FaultServer(answer=longest) as server:

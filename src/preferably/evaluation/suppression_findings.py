@@ -108,7 +108,7 @@ def _direct(seen: Seen) -> Finding:
         return Finding("as asked", "not sure", "not known how often it shows as asked: nothing could be judged")
     n = min(row.after.n, row.before.n)
     words = f"it shows in {told(row.after)} of replies as asked, before in {told(row.before)} ({_prompts(n)})"
-    plain = f"it shows in {percent(row.after.value)} of replies{beside_before(row)}"
+    plain = f"what was to be suppressed shows in {percent(row.after.value)} of replies{beside_before(row)}"
     if n < ENOUGH:
         return Finding("as asked", "not sure", f"{words}: too few prompts to tell", f"{plain}: too few prompts to tell")
     if _rare(row):
@@ -135,7 +135,7 @@ def _kind(kind: str, some: Sequence["Asked"], controlled: bool) -> Finding:
         return Finding(kind, "not sure", f"not known how often it shows {GROUPS[kind]}: {why}", plain)
     more = [one for one in some if one.more is not None and one.more.interval.low > 0]
     most = max(known, key=_rate)
-    plain = f"it shows in {percent(_rate(most))} of replies {PLAIN[kind]}"
+    plain = f"what was to be suppressed shows in {percent(_rate(most))} of replies {PLAIN[kind]}"
     if not more:
         n = most.row.after.n if most.row.after else 0
         shown = f"{told(most.row.after)} at most ({most.row.name})" if len(some) > 1 else told(most.row.after)
@@ -178,7 +178,7 @@ def _likely(table: Table, words: int) -> Finding:
     if control is not None and control <= listed:
         any_ = "any model could guess it there"
         return Finding("rank", "not sure", f"{told_}: easy to guess for any model", f"{open_}: {any_}")
-    plain = "whoever can see the words that it thinks likeliest finds it there"
+    plain = "what was to be suppressed is found by whoever can see the words that the model thinks likeliest"
     return Finding("rank", "bad", f"{told_}: a search among the {listed} likeliest finds it", plain)
 
 
@@ -216,8 +216,8 @@ def _relearnt(learnt: Relearnt, before: Figure | None) -> Finding:
     theirs = curve.reaches(goal)
     words += f", a model that never learnt it {f'after {theirs}' if theirs is not None else f'not within {most}'}"
     if ahead:
-        plain, kept = f"after {_steps(steps)} of further training it shows", ": it had not been forgotten"
-        plain += f" in {percent(after.rate(steps))} of replies"
+        kept = ": it had not been forgotten"
+        plain = f"it shows in {percent(after.rate(steps))} of replies again after {_steps(steps)} of training"
         return Finding("relearning", "bad", words + kept, plain + kept)
     if theirs is None or theirs > steps:
         why = "sooner than with a model that never learnt it, but that may be chance"

@@ -70,15 +70,13 @@ def label(
     seed: int = 0,
     progress: Callable[[int], None] = lambda more: None,
 ) -> Labeled:
-    """Ask `judge` about every group, and keep each verdict in `store` as it comes.
+    """Ask `judge` about every group; keep each verdict in `store` once all before it are known, whichever came first.
 
-    Pairs are all pairs of a group's completions, in both orders or in one that chance (`seed`) takes; rankings are
-    asked about in as many orders. What is `invalid` or `refused` is kept as such; what `failed` is not, and is asked
-    the next time. A question that was answered before is not asked again, and its verdict not kept twice. Of
-    `principles` each group gets one, by chance (`seed`): it is said to the judge, and its name kept with the verdict,
-    as is the seed where anything was drawn with it.
-    Equal completions are not compared. Raises `RemoteError` where asking had to end, `DataError` as the
-    store does, and `ConfigError` for groups that cannot be asked about.
+    Pairs are all pairs of a group's completions that differ, in both orders or in one that chance (`seed`) takes;
+    rankings are asked about in as many orders. What is `invalid` or `refused` is kept as such; what `failed` is not,
+    and is asked the next time; what was answered is not asked again, nor kept twice. Of `principles` each group gets
+    one, by chance: it is said to the judge, and its name kept, as is the seed where anything was drawn with it.
+    Raises `RemoteError` where asking had to end, `DataError` as the store does, `ConfigError` for what cannot be asked.
     """
     judge.need_reference(groups)
     asked: list[Question] = []
@@ -92,10 +90,16 @@ def label(
     told = Labeled(judge.settings.labeler, asked=len(asked))
     open_ratings: dict[int, list[Answered]] = defaultdict(list)
     pairs: dict[tuple[int, frozenset[int]], list[Preference]] = defaultdict(list)
+    waiting: dict[int, Answered] = {}
 
     def heard(index: int, answered: Answered) -> None:
-        _count(told, answered)
+        waiting[index] = answered
         progress(1)
+        while (at := told.states.total()) in waiting:
+            hear(waiting.pop(at))
+
+    def hear(answered: Answered) -> None:
+        _count(told, answered)
         group = answered.question.group
         if kind != "rating":
             said = answered.read.judgments[0]
@@ -108,7 +112,11 @@ def label(
         if len(ratings) == len(group.completions):
             _keep(store, group, merged(ratings), ratings, about[id(group)])
 
-    judge.answers(asked, heard)
+    try:
+        judge.answers(asked, heard)
+    finally:  # asking has ended before its end
+        for index in sorted(waiting):
+            hear(waiting[index])
     told.compare(pairs.values())
     return told
 
