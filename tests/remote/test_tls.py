@@ -1,6 +1,7 @@
 """Servers that speak TLS: requests go to an address, and what is believed is a certificate of the name."""
 
 import gc
+import shutil
 import ssl
 import subprocess
 
@@ -11,6 +12,9 @@ from preferably.remote import waiting
 from preferably.remote.client import Client
 from preferably.remote.server import RemoteError, Server
 
+pytestmark = pytest.mark.skipif(
+    shutil.which("openssl") is None, reason="openssl, which makes the certificates, is not here"
+)
 EC = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1")
 BODY = {"model": "m", "messages": [{"role": "user", "content": "?"}]}
 
