@@ -25,9 +25,9 @@ RUN = "run-a"
 class FaultPoints:
     """Counts the calls of this process that change files under `root`, and lets one of them meet its fate.
 
-    `at` is its number, from 1, or a text: then it is the first whose path holds it. `fate` is `kill` (SIGKILL just
-    before it), `half` (the same, with half of what was to be synced there; what was synced before is safe) or the name
-    of an errno, with which that call fails and, with `stays`, every later one too.
+    `at` is its number, from 1, or a text: then it is the first whose event and path (`os.rename /a/b`) hold it. `fate`
+    is `kill` (SIGKILL just before it), `half` (the same, with half of what was to be synced there; what was synced
+    before is safe) or the name of an errno, with which that call fails and, with `stays`, every later one too.
     """
 
     def __init__(self, root, at, fate="kill", stays=False):
@@ -60,7 +60,7 @@ class FaultPoints:
     def point(self, event, path):
         self.events.append((event, path.removeprefix(self.root)))
         here = len(self.events)
-        if isinstance(self.at, str) and self.at in path:
+        if isinstance(self.at, str) and self.at in f"{event} {path}":
             self.at = here
         if self.fate in ("kill", "half"):
             if here != self.at:

@@ -1,11 +1,11 @@
-"""A job of all that is dear: a store and a judge on a server, a reward model and PPO, two rounds."""
+"""A job of all that is dear: a store and a judge on a server, a reward model and PPO, two rounds; killed as it goes."""
 
 import json
 
 import pytest
 import torch
 import yaml
-from crash_runs import rows
+from crash_runs import LONG, final, rows
 from fault_server import FaultServer
 from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -16,6 +16,17 @@ from preferably.models.loading import load
 
 RULES = "def score(prompts, completions):\n    return [float(len(text)) for text in completions]\n"
 QUICK = {"max_steps": 1, "batch_size": 4, "learning_rate": 1e-2, "sample_prompts": 2, "sample_tokens": 5}
+# As in test_align_kills.py: killed just before each of these is touched for the first time, in this order; where it is
+# a call, at that one: the answer of a judge is about to be kept, and two are.
+ANSWER = ("preferably.judging.labeling._keep", 3, "SIGKILL")
+FEW = (ANSWER, "out/round-1/ppo/checkpoints/step-00000001", "out/round-2/ppo/model")
+MORE = (
+    "out/round-1/sample-2/samples.jsonl", ANSWER, "out/round-1/check/findings.json",
+    "out/round-1/ppo-reward/checkpoints/step-00000001", "out/round-1/ppo-reward/model", "out/round-1/ppo/metrics.jsonl",
+    FEW[1], "out/round-1/ppo/model", "out/round-2/sample-2/samples.jsonl", ANSWER,
+    "out/round-2/ppo-reward/model", "out/round-2/ppo/checkpoints/step-00000001", FEW[2],
+    "out/round-2/evaluate-ppo/samples.jsonl", "out/round-2/evaluate-ppo-over-previous/evaluation/win_rate.json",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +84,20 @@ def account(out):
     return json.loads((out / "align.json").read_text())
 
 
+def ended(out):
+    """What must be the same of two jobs: runs to the bit, and what stands in the account."""
+    told = account(out)
+    kept = [(one["name"], one["state"]) for one in told["stages"]]
+    places = [out / f"round-{number}" / name for number in (1, 2) for name in ("ppo-reward", "ppo")]
+    runs = [final(place) for place in places]
+    for run, place in zip(runs, places, strict=True):
+        run.pop("model/README.md", None)  # the card, which names the run
+        del run["state"]["logs"]  # bytes, of which its name takes more or fewer
+        run |= {name: (place / name).read_text() for name in run if name.endswith(".jsonl")}
+    drawn = [(out / f"round-{number}" / "sample-2" / "samples.jsonl").read_text() for number in (1, 2)]
+    return json.loads(json.dumps([told["state"], told["rounds"], kept, runs, drawn]).replace(str(out), ""))
+
+
 def test_two_rounds_of_a_reward_model_and_ppo_on_a_store_and_a_judge(whole):
     told = account(whole)
     by_name = {one["name"]: one for one in told["stages"]}
@@ -101,3 +126,35 @@ def test_two_rounds_of_a_reward_model_and_ppo_on_a_store_and_a_judge(whole):
 def _answered(file):
     with Store(file) as store:
         return sum(1 for _ in store.judged())
+
+
+def test_it_is_killed_at_any_point_and_ends_the_same(job, warm, whole):
+    argv, out = job("killed")
+    for point in MORE if LONG else FEW:
+        fate = {"call": point} if point is ANSWER else {"fate": [str(out.parent / point), "kill"]}
+        done = warm.run(argv=argv, train={"output": str(out)}, bare=True, **fate)
+        assert done.code == -9, (point, done.code, done.said)
+    done = warm.run(argv=argv, train={"output": str(out)}, bare=True)
+    assert done.code == 0, done.said
+    assert ended(out) == ended(whole)
+
+
+def test_a_kill_at_a_rename_loses_nothing_that_was_made_before(job, warm, whole):
+    """Evaluations of other settings: killed before what was there is moved away, behind that, and half-way; and then,
+    with the settings of before, just before it is moved back, and behind that."""
+    first, stage = ended(whole), "out/round-1/evaluate-ppo"
+    tries = [one["tries"] for one in account(whole)["stages"]]
+    root = whole.parent
+    for changes, point in (
+        ({"max_tokens": 4}, f"os.rename {root}/{stage}"), ({"max_tokens": 4}, f"os.mkdir {root}/{stage}"),
+        ({"max_tokens": 4}, f"{root}/{stage}/samples.jsonl"), ({}, f"os.rename {root}/out/earlier"),
+        ({}, f"os.mkdir {root}/{stage}"),
+    ):  # fmt: skip
+        argv, _ = job("whole", **changes)
+        done = warm.run(argv=argv, train={"output": str(whole)}, fate=[point, "kill"], bare=True)
+        assert done.code == -9, (point, done.code, done.said)
+    done = warm.run(argv=job("whole")[0], train={"output": str(whole)}, bare=True)
+    assert done.code == 0 and done.said.count("done before") == 13, done.said
+    assert ended(whole) == first and [one["tries"] for one in account(whole)["stages"]] == tries
+    [half] = (whole / "earlier").iterdir()  # what the changed settings had come to is kept, too
+    assert not json.loads((half / "stage.json").read_text())["finished"]
