@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from rewards_learnt import likes_a
 
 import preferably
 from preferably.batches.group import collate
@@ -400,12 +401,7 @@ def test_samples_of_one_prompt_share_their_group(drawn):
 
 
 def test_a_reward_model_is_learnt_from_watched_by_another_and_begins_the_critic(place, tiny_model_directory, tmp_path):
-    rows = [{"prompt": f"{k}? ", "chosen": "aaa" + "b" * (k % 3), "rejected": "b" * (1 + k % 4)} for k in range(40)]
-    (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    rm = preferably.train(
-        "reward", model=tiny_model_directory, data=tmp_path / "pairs.jsonl", output=tmp_path / "rm", max_steps=6,
-        learning_rate=3e-3, batch_size=8, device="cpu", dtype="float32",
-    )  # fmt: skip
+    rm = likes_a(tmp_path, tiny_model_directory, 6)
     run = train(
         place, tiny_model_directory, tmp_path / "ppo", "ppo", samples_per_prompt=2, max_steps=2, reward=[str(rm.path)],
         guard=str(rm.model),

@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 import torch
+from rewards_learnt import likes_a
 
 import preferably
 from preferably.config import settings
@@ -48,12 +49,7 @@ def place(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def rm(place, tiny_model_directory):
-    rows = [{"prompt": f"{k}? ", "chosen": "aaa" + "b" * (k % 3), "rejected": "b" * (1 + k % 4)} for k in range(40)]
-    (place / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return preferably.train(
-        "reward", model=tiny_model_directory, data=place / "pairs.jsonl", output=place / "rm", max_steps=6,
-        learning_rate=3e-3, batch_size=8, device="cpu", dtype="float32",
-    )  # fmt: skip
+    return likes_a(place, tiny_model_directory, 6)
 
 
 @pytest.fixture

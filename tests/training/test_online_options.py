@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from rewards_learnt import likes_a
 
 import preferably
 from preferably.batches.group import collate
@@ -216,12 +217,7 @@ def test_the_critic_begins_as_the_reward_model(train, tiny, tmp_path, tiny_model
     spread."""
     from transformers import AutoModelForSequenceClassification
 
-    rows = [{"prompt": f"{k}? ", "chosen": "aaa" + "b" * (k % 3), "rejected": "b" * (1 + k % 4)} for k in range(40)]
-    (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    rm = preferably.train(
-        "reward", model=tiny_model_directory, data=tmp_path / "pairs.jsonl", output=tmp_path / "rm", max_steps=3,
-        learning_rate=3e-3, batch_size=8, device="cpu", dtype="float32",
-    )  # fmt: skip
+    rm = likes_a(tmp_path, tiny_model_directory, 3)
     (group,) = tiny.groups([(4, [3, 5])])
     begun = []
 

@@ -6,7 +6,7 @@ itself; called without one (padded batches, generation), it is transformers' own
 
 import inspect
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache, partial
 from typing import Any
 
@@ -26,7 +26,6 @@ NAME = "preferably"
 # (which would take the restarts of the positions for the borders of packed documents and hide the prompt).
 NO_MASK = torch.zeros(1, 1, 1, 1)
 
-# cuDNN plans every new shape for a tenth of a second and more, and here every batch and every token drawn has one.
 ON_GPU = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
 
@@ -44,7 +43,7 @@ def prefix_shared_attention(
 ) -> tuple[Tensor, Tensor | None]:
     """Attention over a packed row: query [1, H, T, D], key and value [1, H_kv, T, D] -> [1, T, H, D]."""
     if plan is None:
-        with sdpa_kernel(ON_GPU) if query.is_cuda else nullcontext():
+        with _quick_to_plan(query):
             return sdpa_attention_forward(
                 module, query, key, value, attention_mask, scaling=scaling, dropout=dropout,
                 sliding_window=sliding_window, **kwargs,
@@ -60,7 +59,7 @@ def prefix_shared_attention(
         causal = bucket.square and sliding_window is None
         if q.is_cuda and not causal:  # as many heads of keys as of queries, or no kernel that saves memory takes a mask
             k, v = (x.repeat_interleave(q.shape[1] // x.shape[1], 1) for x in (k, v))
-        with sdpa_kernel(ON_GPU) if query.is_cuda else nullcontext():
+        with _quick_to_plan(query):
             attended = F.scaled_dot_product_attention(
                 q, k, v,
                 attn_mask=None if causal else bucket.mask(sliding_window),
@@ -69,6 +68,12 @@ def prefix_shared_attention(
         outputs.append(attended.transpose(1, 2).reshape(-1, *attended.shape[1::2]))  # [B * Q, H, D]
     packed = _rows(torch.cat(outputs) if len(outputs) > 1 else outputs[0], plan.output)
     return packed[None], None
+
+
+def _quick_to_plan(query: Tensor) -> AbstractContextManager[Any]:
+    """Torch's kernels but for cuDNN's, which plans every new shape for a tenth of a second and more: here every batch
+    and every token drawn has one."""
+    return sdpa_kernel(ON_GPU) if query.is_cuda else nullcontext()
 
 
 def _as_computed(rows: list[Tensor]) -> list[Tensor]:
