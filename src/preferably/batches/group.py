@@ -1,4 +1,4 @@
-"""The packed batch: tokens of many groups in one row, each prompt once.
+"""The packed batch: tokens of many groups in one row, each prompt once, also where neighbours have the same.
 
 Shapes: T tokens, C scored tokens, N completions, G groups.
 """
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from preferably.batches.packing import same_prompt
 from preferably.batches.plan import Branch, Plan, plan_attention
 from preferably.data.tokens import TokenGroup
 
@@ -52,24 +53,26 @@ class Batch:
 
 
 def collate(groups: Sequence[TokenGroup]) -> Batch:
-    """Pack `groups` into one row."""
+    """Pack `groups` into one row; a group with the prompt of the one before it uses that one's."""
     tokens: list[np.ndarray] = []
     positions: list[np.ndarray] = []
     source: list[np.ndarray] = []
     branches: list[Branch] = []
-    at = 0
-    for group in groups:
-        prompt_start, prompt = at, len(group.prompt)
-        tokens.append(group.prompt)
-        positions.append(np.arange(prompt))
-        at += prompt
+    at = prompt_start = 0
+    for before, group in zip([None, *groups], groups, strict=False):
+        prompt, shared = len(group.prompt), same_prompt(before, group)
+        if not shared:
+            prompt_start = at
+            tokens.append(group.prompt)
+            positions.append(np.arange(prompt))
+            at += prompt
         for index, completion in enumerate(group.completions):
             length = len(completion)
             tokens.append(completion)
             positions.append(np.arange(prompt, prompt + length))
             # The first completion token is predicted by the prompt's last token, which all completions share.
             source.append(np.concatenate([[prompt_start + prompt - 1], np.arange(at, at + length - 1)]))
-            branches.append(Branch(prompt_start, prompt, at, length, first=index == 0))
+            branches.append(Branch(prompt_start, prompt, at, length, first=index == 0 and not shared))
             at += length
     completions = [completion for group in groups for completion in group.completions]
     train = [mask for group in groups for mask in group.train]
