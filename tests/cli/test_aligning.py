@@ -1,22 +1,11 @@
 """`preferably init` and `preferably align` as typed."""
 
 import json
-import os
-import subprocess
-import sys
 
 import yaml
 
 
-def command(folder, *arguments):
-    return subprocess.run(
-        [sys.executable, "-c", "from preferably.cli.main import main; main()", *map(str, arguments)],
-        cwd=folder, capture_output=True, text=True, timeout=120,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"},
-    )  # fmt: skip
-
-
-def test_a_starter_is_written_once_and_recipes_are_named(tmp_path):
+def test_a_starter_is_written_once_and_recipes_are_named(command, tmp_path):
     done = command(tmp_path, "init")
     assert done.returncode == 0 and "preferably align --dry-run" in done.stdout, done.stderr
     assert (tmp_path / "align.yaml").exists() and (tmp_path / "judge.yaml").exists()
@@ -32,7 +21,7 @@ def test_a_starter_is_written_once_and_recipes_are_named(tmp_path):
     assert missing.returncode == 3 and "does not exist; paths are as seen from the folder" in missing.stderr
 
 
-def test_a_dry_run_a_closed_gate_and_the_way_past_it(tmp_path, tiny_model_directory):
+def test_a_dry_run_a_closed_gate_and_the_way_past_it(command, tmp_path, tiny_model_directory):
     pairs = [
         {"prompt": f"{one} {number}? ", "chosen": "yes", "rejected": "no no"} for one in "abc" for number in range(6)
     ]

@@ -1,9 +1,6 @@
 """`preferably label` as a user types it: files into a store, and the store elsewhere."""
 
 import json
-import os
-import subprocess
-import sys
 from random import Random
 
 import pytest
@@ -25,32 +22,32 @@ def place(tmp_path):
     return tmp_path
 
 
-def command(folder, *arguments, code=0, columns=200):
-    done = subprocess.run(
-        [sys.executable, "-c", "from preferably.cli.main import main; main()", *map(str, arguments)],
-        cwd=folder, capture_output=True, text=True, timeout=120,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": str(columns)},
-    )  # fmt: skip
-    assert done.returncode == code, done.stderr
-    return done.stdout if code == 0 else done.stderr
+@pytest.fixture
+def told(command):
+    def run(folder, *arguments, code=0, columns=200):
+        done = command(folder, *arguments, columns=columns)
+        assert done.returncode == code, done.stderr
+        return done.stdout if code == 0 else done.stderr
+
+    return run
 
 
-def test_files_into_a_store_out_of_it_and_copied(place):
-    said = command(place, "label", "import", "rows.jsonl")
+def test_files_into_a_store_out_of_it_and_copied(told, place):
+    said = told(place, "label", "import", "rows.jsonl")
     assert "16 rows read: 16 used" in said
     assert "16 judgments added. preferably.db holds 16 judgments about 8 groups." in said
-    assert "0 judgments added" in command(place, "label", "import", "rows.jsonl")
-    assert "all.jsonl written" in command(place, "label", "export", "--output", "all.jsonl")
-    assert "16 judgments of a store" in command(place, "label", "import", "all.jsonl", "--store", "again.db")
-    assert "16 judgments about 8 groups copied to copy.db" in command(place, "label", "copy", "again.db", "copy.db")
-    assert "8 pairs" in command(place, "data", "check", "copy.db") and "any two agree on 100%" in command(
+    assert "0 judgments added" in told(place, "label", "import", "rows.jsonl")
+    assert "all.jsonl written" in told(place, "label", "export", "--output", "all.jsonl")
+    assert "16 judgments of a store" in told(place, "label", "import", "all.jsonl", "--store", "again.db")
+    assert "16 judgments about 8 groups copied to copy.db" in told(place, "label", "copy", "again.db", "copy.db")
+    assert "8 pairs" in told(place, "data", "check", "copy.db") and "any two agree on 100%" in told(
         place, "data", "check", "copy.db"
     )
 
 
-def test_a_run_learns_from_a_store(place, tiny_model_directory):
-    command(place, "label", "import", "rows.jsonl")
-    command(
+def test_a_run_learns_from_a_store(told, place, tiny_model_directory):
+    told(place, "label", "import", "rows.jsonl")
+    told(
         place, "train", "dpo", "--model", tiny_model_directory, "--data", "preferably.db", "--output", "run",
         "--max-steps", "2", "--batch-size", "2", "--sample-prompts", "0", "--device", "cpu",
     )  # fmt: skip
@@ -67,32 +64,32 @@ def test_a_run_learns_from_a_store(place, tiny_model_directory):
     (3, "There is no store at none.db", ("copy", "none.db", "new.db")),
     (2, "PGPASSWORD", ("import", "rows.jsonl", "--store", "postgresql://me:pw@h/n")),
 ])  # fmt: skip
-def test_what_cannot_be_done_is_one_clear_line(place, code, message, arguments):
-    told = command(place, "label", *arguments, code=code)
+def test_what_cannot_be_done_is_one_clear_line(told, place, code, message, arguments):
+    told = told(place, "label", *arguments, code=code)
     assert message in told and "Traceback" not in told and told.count("error:") == 1
 
 
-def test_agreement_of_labelers_in_words_and_for_programs(place):
-    command(place, "label", "import", "rows.jsonl")
-    said = command(place, "label", "agreement")
+def test_agreement_of_labelers_in_words_and_for_programs(told, place):
+    told(place, "label", "import", "rows.jsonl")
+    said = told(place, "label", "agreement")
     for words in (
         "8, 8 of them answered by two or more", "raw agreement", "1.00", "ada", "100%",
         "takes the shorter one in 100% of 8 choices", "8 of 8 that two or more judged are unanimous.",
     ):  # fmt: skip
         assert words in said
-    found = json.loads(command(place, "label", "agreement", "--json"))
+    found = json.loads(told(place, "label", "agreement", "--json"))
     assert found["agreement"]["raw agreement"]["value"] == 1 and found["labelers"]["ben"]["judged"] == 8
     assert found["labelers"]["ada"]["reliability"] is None and found["noise"] == 0
-    led = json.loads(command(place, "label", "agreement", "--json", "--lead", "ben"))
+    led = json.loads(told(place, "label", "agreement", "--json", "--lead", "ben"))
     assert led["labelers"]["ben"]["role"] == "lead" and led["labelers"]["ada"]["leads"]["value"] == 1
     assert [(one["first"], one["second"]) for one in led["by_role"]] == [("labelers", "leads")]
-    assert "'nobody' said nothing" in command(place, "label", "agreement", "--lead", "nobody", code=2)
+    assert "'nobody' said nothing" in told(place, "label", "agreement", "--lead", "nobody", code=2)
 
 
 LABELERS = {"ada": 0.9, "a labeler with quite a long name": 0.85, "eli": 0.85, "ida": 0.8, "gus": 0.5}
 
 
-def test_what_agreement_prints_reads_at_eighty_columns(place):
+def test_what_agreement_prints_reads_at_eighty_columns(told, place):
     """With everything that there is to tell: roles, groups, models, somebody who does not look, disputes, flags."""
     rng, entries = Random(2), []
     for number in range(260):
@@ -112,17 +109,17 @@ def test_what_agreement_prints_reads_at_eighty_columns(place):
     entries.append(Entry(group, Flag("ambiguous prompt", labeler="ada")))
     with Store(place / "preferably.db") as store:
         store.say(entries)
-    said = command(place, "label", "agreement", "--lead", "ada", columns=80)
+    said = told(place, "label", "agreement", "--lead", "ada", columns=80)
     assert max(map(len, said.splitlines())) <= 80, said
     for words in ("labelers, leads", "ada (lead)", "looks random", "took less time than reading takes", "UK, Kenya",
                   "win rate of", "The most disputed:", "flagged as ambiguous by 1", "without it"):  # fmt: skip
         assert words in said
 
 
-def test_an_import_that_fails_leaves_nothing_behind_of_any_file(place):
+def test_an_import_that_fails_leaves_nothing_behind_of_any_file(told, place):
     """The second file is at fault: nothing of the first is kept, and no store is made for it."""
     (place / "bad.jsonl").write_text("{broken\n" * 4)
     (place / "cut.jsonl").write_text('{"group": "g", "content": {}}\n')
     for wrong in ("bad.jsonl", "cut.jsonl"):
-        assert wrong.split(".")[0] in command(place, "label", "import", "rows.jsonl", wrong, code=3)
+        assert wrong.split(".")[0] in told(place, "label", "import", "rows.jsonl", wrong, code=3)
         assert not (place / "preferably.db").exists()
