@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from preferably.batches.group import collate
 from preferably.data.tokens import TokenGroup
 
-SHAPES = st.lists(  # prompts of three tokens or more: no two are the same by chance
-    st.tuples(st.integers(3, 9), st.lists(st.integers(1, 9), min_size=1, max_size=3)), min_size=1, max_size=6
+SHAPES = st.lists(
+    st.tuples(st.integers(1, 9), st.lists(st.integers(1, 9), min_size=1, max_size=3)), min_size=1, max_size=6
 )
 quick = settings(max_examples=40, deadline=None)
 
@@ -45,18 +45,6 @@ def test_a_row_worked_out_by_hand():
     assert batch.first.tolist() == [0, 2, 3]
     assert batch.lengths.tolist() == [2.0, 1.0, 2.0]
     assert batch.completions == 3
-
-
-def test_neighbours_of_one_prompt_share_it():
-    groups = [group([10, 11], [20], [21, 22]), group([10, 11], [23], row=1), group([10], [24], row=2)]
-    batch = collate([*groups, group([10, 11], [25], row=3)])
-    #                                 prompt  chosen  rejected  next   another     as the first, but not beside it
-    assert batch.tokens.tolist() == [10, 11, 20, 21, 22, 23, 10, 24, 10, 11, 25]
-    assert batch.positions.tolist() == [0, 1, 2, 2, 3, 2, 0, 1, 0, 1, 2]
-    assert batch.source.tolist() == [1, 1, 3, 1, 6, 9]
-    assert batch.target.tolist() == [20, 21, 22, 23, 24, 25]
-    assert batch.first.tolist() == [0, 2, 3, 4, 5] and batch.last.tolist() == [2, 4, 5, 7, 10]
-    assert [branch.first for branch in batch.plan.branches] == [True, False, False, True, True]
 
 
 def test_sums_are_over_the_trained_tokens_of_each_completion():

@@ -1,7 +1,5 @@
 """Who sees whom, against a table of every (query, key) made from the definition alone."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 from hypothesis import given, settings
@@ -9,36 +7,24 @@ from hypothesis import strategies as st
 
 from preferably.batches import plan as planning
 from preferably.batches.group import collate
-from preferably.batches.packing import packed_tokens
 
 SHAPES = st.lists(
     st.tuples(st.integers(1, 12), st.lists(st.integers(1, 12), min_size=1, max_size=3)), min_size=1, max_size=6
 )
-AGAIN = st.sets(st.integers(1, 5))  # which groups repeat the prompt before them
 WINDOWS = st.none() | st.integers(1, 9)
 quick = settings(max_examples=60, deadline=None)
 
 
-def repeated(groups, again):
-    """`groups`, of which those whose number is in `again` have the prompt of the one before."""
-    out = []
-    for number, group in enumerate(groups):
-        out.append(replace(group, prompt=out[-1].prompt) if out and number in again else group)
-    return out
-
-
 def visible(groups, window):
-    """[T, T] bool by definition: same prompt, and same completion or prompt, at most `window` positions back."""
+    """[T, T] bool by definition: same group, and same completion or prompt, at most `window` positions back."""
     owner, branch, position = [], [], []
     for g, group in enumerate(groups):
-        if not g or group.prompt.tolist() != groups[g - 1].prompt.tolist():
-            asked = g
-            owner += [g] * len(group.prompt)
-            branch += [None] * len(group.prompt)
-            position += range(len(group.prompt))
+        owner += [g] * len(group.prompt)
+        branch += [None] * len(group.prompt)
+        position += range(len(group.prompt))
         for k, completion in enumerate(group.completions):
-            owner += [asked] * len(completion)
-            branch += [(g, k)] * len(completion)
+            owner += [g] * len(completion)
+            branch += [k] * len(completion)
             position += range(len(group.prompt), len(group.prompt) + len(completion))
     size = len(owner)
     seen = torch.zeros(size, size, dtype=torch.bool)
@@ -68,22 +54,21 @@ def planned(plan, tokens, window):
 
 
 @quick
-@given(shapes=SHAPES, again=AGAIN, window=WINDOWS)
-def test_the_plan_shows_each_token_exactly_what_the_definition_says(tiny, shapes, again, window):
-    groups = repeated(tiny.groups(shapes), again)
+@given(shapes=SHAPES, window=WINDOWS)
+def test_the_plan_shows_each_token_exactly_what_the_definition_says(tiny, shapes, window):
+    groups = tiny.groups(shapes)
     batch = collate(groups)
     assert planned(batch.plan, len(batch.tokens), window).equal(visible(groups, window))
 
 
 @quick
-@given(shapes=SHAPES, again=AGAIN)
-def test_every_token_is_a_query_exactly_once(tiny, shapes, again):
-    groups = repeated(tiny.groups(shapes), again)
-    batch = collate(groups)
+@given(shapes=SHAPES)
+def test_every_token_is_a_query_exactly_once(tiny, shapes):
+    batch = collate(tiny.groups(shapes))
     output = batch.plan.output
     assert len(set(output.tolist())) == len(output) == len(batch.tokens)
     # real queries: prompt with the first completion, then each other completion alone
-    real = packed_tokens(groups)
+    real = sum(p + sum(c) for p, c in shapes)
     padded = sum(bucket.queries.numel() for bucket in batch.plan.buckets)
     assert real == len(batch.tokens) <= padded
 
@@ -137,10 +122,10 @@ def test_a_window_of_w_is_w_keys_counting_oneself(tiny, window):
 
 
 @quick
-@given(shapes=SHAPES, again=AGAIN)
-def test_a_strip_shows_each_token_what_the_definition_says(tiny, shapes, again):
+@given(shapes=SHAPES)
+def test_a_strip_shows_each_token_what_the_definition_says(tiny, shapes):
     """The last query of a branch is at its last key, and each sees the keys up to its own place."""
-    groups = repeated(tiny.groups(shapes), again)
+    groups = tiny.groups(shapes)
     batch = collate(groups)
     strip = planning.strip_of(batch.plan.branches, torch.device("cpu"))
     tokens = len(batch.tokens)

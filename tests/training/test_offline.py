@@ -1,6 +1,5 @@
 """The loop: what a step is, what is refused, what is logged, when it ends."""
 
-import dataclasses
 import json
 import math
 
@@ -8,7 +7,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from preferably.batches import group as packed
 from preferably.config import settings
 from preferably.data.order import batch_indices
 from preferably.errors import TrainingError
@@ -89,40 +87,6 @@ def test_bad_steps_are_counted_across_a_resume(offline, monkeypatch):
     assert out.state.step == 4 and out.state.bad_steps == 2
     saved = json.loads((out.checkpoints / "step-00000004" / "state.json").read_text())
     assert saved["bad_steps"] == 2
-
-
-# Several comparisons of a prompt
-
-
-def of_few_prompts(groups):
-    """The groups, every third with a prompt of its own: rows 0, 8 and 16 have one, 1, 9 and 17 another, and so on."""
-    return [dataclasses.replace(group, prompt=groups[row % 8].prompt) for row, group in enumerate(groups)]
-
-
-def test_comparisons_of_a_prompt_are_met_side_by_side_and_share_it(offline, tiny, monkeypatch):
-    groups, seen = of_few_prompts(tiny.groups([(6, [3, 4])] * 24)), []
-    honest = loop.collate
-    monkeypatch.setattr(loop, "collate", lambda some: (seen.append(honest(some)), seen[-1])[1])
-    shared = offline("dpo", groups=groups, batch_size=12, epochs=2)
-    assert len(seen) == 4
-    for batch in seen:
-        rows = [group.row % 8 for group in batch.groups]
-        assert [rows[at] for at in range(0, 12, 3)] == list(dict.fromkeys(rows)) and len(set(rows)) == 4
-        assert len(batch.tokens) == 4 * 6 + 12 * 7  # four prompts once each
-    monkeypatch.setattr(packed, "same_prompt", lambda before, group: False)
-    alone = offline("dpo", groups=groups, batch_size=12, epochs=2, name="alone")
-    assert len(seen[-1].tokens) == 12 * (6 + 7)
-    for one, other in zip(shared.metrics[1:], alone.metrics[1:], strict=True):
-        assert one["loss"] == pytest.approx(other["loss"], abs=1e-5)
-        assert one["grad_norm"] == pytest.approx(other["grad_norm"], rel=1e-3)
-
-
-@pytest.mark.parametrize("method", ["kto", "sft"])
-def test_what_is_no_comparison_is_shuffled_one_by_one(offline, tiny, method):
-    groups = of_few_prompts(tiny.groups([(3, [4])] * 24))
-    groups = [dataclasses.replace(group, label=group.row % 2 == 0) for group in groups]
-    made = offline(method, groups=groups, batch_size=12, max_steps=1)
-    assert loop.order_of(groups, made.settings)(1) == batch_indices(1, 12, 24, 0)
 
 
 # What is logged

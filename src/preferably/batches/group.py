@@ -1,4 +1,4 @@
-"""The packed batch: tokens of many groups in one row, each prompt once, also where neighbours have the same.
+"""The packed batch: tokens of many groups in one row, each prompt once.
 
 Shapes: T tokens, C scored tokens, N completions, G groups.
 """
@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from preferably.batches.packing import same_prompt
 from preferably.batches.plan import Branch, Plan, plan_attention
 from preferably.data.tokens import TokenGroup
 
@@ -53,26 +52,24 @@ class Batch:
 
 
 def collate(groups: Sequence[TokenGroup]) -> Batch:
-    """Pack `groups` into one row; a group with the prompt of the one before it uses that one's."""
+    """Pack `groups` into one row."""
     tokens: list[np.ndarray] = []
     positions: list[np.ndarray] = []
     source: list[np.ndarray] = []
     branches: list[Branch] = []
-    at = prompt_start = 0
-    for before, group in zip([None, *groups], groups, strict=False):
-        prompt, shared = len(group.prompt), same_prompt(before, group)
-        if not shared:
-            prompt_start = at
-            tokens.append(group.prompt)
-            positions.append(np.arange(prompt))
-            at += prompt
+    at = 0
+    for group in groups:
+        prompt_start, prompt = at, len(group.prompt)
+        tokens.append(group.prompt)
+        positions.append(np.arange(prompt))
+        at += prompt
         for index, completion in enumerate(group.completions):
             length = len(completion)
             tokens.append(completion)
             positions.append(np.arange(prompt, prompt + length))
             # The first completion token is predicted by the prompt's last token, which all completions share.
             source.append(np.concatenate([[prompt_start + prompt - 1], np.arange(at, at + length - 1)]))
-            branches.append(Branch(prompt_start, prompt, at, length, first=index == 0 and not shared))
+            branches.append(Branch(prompt_start, prompt, at, length, first=index == 0))
             at += length
     completions = [completion for group in groups for completion in group.completions]
     train = [mask for group in groups for mask in group.train]

@@ -2,25 +2,12 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from preferably.data.tokens import TokenGroup
 
 
-def packed_size(group: TokenGroup, before: TokenGroup | None = None) -> int:
-    """Tokens that the group adds to a packed row: each completion, and its prompt unless the group `before` has it."""
-    prompt = 0 if same_prompt(before, group) else len(group.prompt)
-    return prompt + sum(len(completion) for completion in group.completions)
-
-
-def packed_tokens(groups: Sequence[TokenGroup]) -> int:
-    """Tokens of the packed row of `groups`."""
-    return sum(packed_size(group, before) for before, group in zip([None, *groups], groups, strict=False))
-
-
-def same_prompt(before: TokenGroup | None, group: TokenGroup) -> bool:
-    """Whether there is a group `before`, and of the same prompt."""
-    return before is not None and np.array_equal(before.prompt, group.prompt)
+def packed_size(group: TokenGroup) -> int:
+    """Tokens that the group takes in a packed row: its prompt once, and each completion."""
+    return len(group.prompt) + sum(len(completion) for completion in group.completions)
 
 
 def split_by_tokens(groups: Sequence[TokenGroup], budget: int) -> list[list[TokenGroup]]:
@@ -30,11 +17,11 @@ def split_by_tokens(groups: Sequence[TokenGroup], budget: int) -> list[list[Toke
     """
     runs: list[list[TokenGroup]] = []
     room = 0
-    for before, group in zip([None, *groups], groups, strict=False):
-        size = packed_size(group, before)
+    for group in groups:
+        size = packed_size(group)
         if not runs or size > room:
             runs.append([])
-            size, room = packed_size(group), budget
+            room = budget
         runs[-1].append(group)
         room -= size
     return runs

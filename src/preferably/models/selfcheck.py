@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from preferably.batches.group import collate
-from preferably.batches.packing import packed_size, packed_tokens
+from preferably.batches.packing import packed_size
 from preferably.data.tokens import TokenGroup
 from preferably.models.attention import NAME
 from preferably.models.policy import Policy
@@ -109,6 +109,6 @@ def some_of(groups: Sequence[TokenGroup]) -> list[TokenGroup]:
     """Some small groups, and at least one."""
     few: list[TokenGroup] = []
     for group in sorted(groups[:256], key=packed_size)[:: max(1, len(groups[:256]) // GROUPS)][:GROUPS]:
-        if not few or packed_tokens(few) + packed_size(group) <= TOKENS:
+        if not few or sum(map(packed_size, few)) + packed_size(group) <= TOKENS:
             few.append(group)
     return few

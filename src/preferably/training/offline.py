@@ -14,7 +14,6 @@ from transformers import PreTrainedTokenizerBase
 from preferably.batches.group import collate
 from preferably.config import TrainSettings
 from preferably.data.order import batch_indices
-from preferably.data.together import bundled
 from preferably.data.tokens import TokenGroup
 from preferably.feedback.records import Group
 from preferably.models.policy import Policy
@@ -53,19 +52,6 @@ def total_steps(settings: TrainSettings, rows: int) -> int:
     return -(-total_rows(settings, rows) // settings.batch_size)
 
 
-def order_of(train: Sequence[TokenGroup], settings: TrainSettings) -> Callable[[int], list[int]]:
-    """The rows of `train` that each step takes, by its number; the last step of a run may cut them short.
-
-    Comparisons of one prompt are met side by side. Where a baseline is taken over completions of other prompts they are
-    not, as it mismatches neighbours; neither are demonstrations, whose prompt may be empty in all of them.
-    """
-    compared = settings.row.feedback in ("pairs", "rankings") and not settings.row.baseline
-    together = bundled(train, settings.batch_size) if compared else None
-    if together is not None:
-        return lambda step: together.batch(step, settings.batch_size, settings.seed)
-    return lambda step: batch_indices(step, settings.batch_size, len(train), settings.seed)
-
-
 def train_offline(
     policy: Policy,
     reference: Reference | None,
@@ -95,7 +81,6 @@ def train_offline(
     )  # fmt: skip
     trainable = [p for p in policy.parameters() if p.requires_grad]
     state = saver.restore(policy, optimizer, reference)
-    rows_at = order_of(data.train, settings)
     closing = Closing(
         settings, total, run, progress,
         look=lambda step: _look(policy, reference, data, tokenizer, settings, stop_ids, run, step),
@@ -106,7 +91,8 @@ def train_offline(
     def update() -> dict[str, Any]:
         first = state.step * settings.batch_size
         size = min(settings.batch_size, rows - first)
-        groups = [data.train[i] for i in rows_at(state.step)[:size]]
+        chosen = batch_indices(state.step, settings.batch_size, len(data.train), settings.seed)[:size]
+        groups = [data.train[i] for i in chosen]
         tokens = float(sum(mask.sum() for group in groups for mask in group.train))
         count = count_of(method, len(groups), tokens)
         rate = learning_rate_at(

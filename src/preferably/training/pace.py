@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from preferably.batches.group import collate
-from preferably.batches.packing import packed_tokens
+from preferably.batches.packing import packed_size
 from preferably.config import TrainSettings
 from preferably.models.adapters import add_adapters
 from preferably.models.loading import Loaded, load
@@ -94,7 +94,7 @@ def online_seconds(
     """`seconds_of` for an online run; all completions are taken to be as long as they may be. Critic and reward models
     are taken to be as fast, byte by byte, as the policy, and functions to take no time."""
     drawn = work.steps * settings.batch_size
-    rolled = drawn * packed_tokens(work.rolled) / len(work.rolled)
+    rolled = drawn * sum(map(packed_size, work.rolled)) / len(work.rolled)
     critic, rewards = company.critic / found.weights, company.rewards / found.weights
     looks = rolled * (2 + critic) if settings.row.learns == "tokens" else work.tokens * settings.update_epochs
     updates = work.steps * settings.update_epochs * min(settings.minibatches, settings.batch_size)
@@ -136,7 +136,7 @@ def _tokens(settings: TrainSettings, loaded: Loaded, work: Workload) -> tuple[fl
         if spent >= ENOUGH or size >= len(work.first):
             break
         size = min(len(work.first), size * max(2, min(8, int(ENOUGH / spent))))
-    tokens = packed_tokens(groups)
+    tokens = sum(map(packed_size, groups))
     if spent < ENOUGH:
         spent = _timed(step, policy.device, ENOUGH)
     with torch.no_grad():

@@ -5,13 +5,14 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from preferably.batches.packing import packed_tokens, split_by_tokens
+from preferably.batches.packing import packed_size, split_by_tokens
 from preferably.config import TrainSettings
+from preferably.data.order import batch_indices
 from preferably.data.tokens import TokenGroup
 from preferably.models.selfcheck import some_of
 from preferably.training.closing import evaluation_every
 from preferably.training.equipment import PROBE_TOKENS, PROBED
-from preferably.training.offline import TrainData, order_of, total_rows, total_steps
+from preferably.training.offline import TrainData, total_rows, total_steps
 from preferably.training.online import total_iterations
 
 COUNTED = 100_000  # groups whose micro-batches are made one by one; a longer run is taken to go on like that
@@ -46,7 +47,7 @@ class Workload:
     @property
     def largest_tokens(self) -> int:
         """Tokens in the largest micro-batch."""
-        return packed_tokens(self.largest[0])
+        return sum(map(packed_size, self.largest[0]))
 
 
 def count_work(settings: TrainSettings, data: TrainData, context: int | None) -> Workload:
@@ -75,14 +76,13 @@ def count_work(settings: TrainSettings, data: TrainData, context: int | None) ->
 
 def _count(settings: TrainSettings, data: TrainData, context: int | None) -> Workload:
     steps, groups, rows = total_steps(settings, len(data.train)), total_rows(settings, len(data.train)), len(data.train)
-    rows_at = order_of(data.train, settings)
     cuts: list[list[Microbatch]] = []
     counted = tokens = 0
     while counted < min(groups, COUNTED):
         size = min(settings.batch_size, groups - counted)
-        chosen = [data.train[i] for i in rows_at(len(cuts))[:size]]
+        chosen = [data.train[i] for i in batch_indices(len(cuts), settings.batch_size, rows, settings.seed)[:size]]
         cuts.append(split_by_tokens(chosen, settings.tokens_per_microbatch))
-        counted, tokens = counted + size, tokens + sum(map(packed_tokens, cuts[-1]))
+        counted, tokens = counted + size, tokens + sum(map(packed_size, chosen))
     all_tokens = round(tokens * groups / counted)
     eval_every = evaluation_every(settings, steps)
     held_out = split_by_tokens(data.held_out, settings.tokens_per_microbatch)
@@ -93,10 +93,10 @@ def _count(settings: TrainSettings, data: TrainData, context: int | None) -> Wor
         microbatches=round(sum(map(len, cuts)) * groups / counted), accumulates=any(len(cut) > 1 for cut in cuts),
         first=cuts[0][0], checked=some_of(data.train), largest=largest_of([micro for cut in cuts for micro in cut]),
         evaluations=1 - (-steps // eval_every),
-        held_out_tokens=packed_tokens(data.held_out), evaluated=largest_of([*held_out, *scored]),
+        held_out_tokens=sum(map(packed_size, data.held_out)), evaluated=largest_of([*held_out, *scored]),
         prompts=len(samples), together=min(len(samples), TOGETHER),
         longest_prompt=max((len(prompt) for prompt in data.prompts), default=0),
-        sampled_tokens=packed_tokens(samples), checkpoints=1 - (-steps // (settings.save_every or eval_every)),
+        sampled_tokens=sum(map(packed_size, samples)), checkpoints=1 - (-steps // (settings.save_every or eval_every)),
     )  # fmt: skip
 
 
@@ -104,7 +104,7 @@ def largest_of(micros: Sequence[Microbatch]) -> list[Microbatch]:
     """The one with most tokens, and the one with most completion tokens where it is another."""
     if not micros:
         return []
-    tokens = max(micros, key=packed_tokens)
+    tokens = max(micros, key=lambda micro: sum(map(packed_size, micro)))
     scored = max(micros, key=completion_tokens)
     return [tokens] if completion_tokens(scored) == completion_tokens(tokens) else [tokens, scored]
 
