@@ -57,7 +57,10 @@ def audited(job):
     """A job with the four audits, each as small as it goes."""
     place = job.place
     rules = f"{place}/rules.py:score"
-    job.rows("safety.jsonl", [{"prompt": f"s{at}", "harmful": at % 2 == 0, "pair": str(at // 2)} for at in range(6)])
+    trained = [json.loads(line)["prompt"] for line in (place / "pairs.jsonl").read_text().splitlines()]
+    asked = [*trained[::9][:4], "s4", "s5"]  # the first four are trained on, but for those that the run holds out
+    job.rows("safety.jsonl", [{"prompt": one, "harmful": at % 2 == 0, "pair": str(at // 2)} for at, one in
+                              enumerate(asked)])  # fmt: skip
     known = [{"prompt": f"k{at}", "answer": "e"} for at in range(3)]
     job.rows("questions.jsonl", known + [{"prompt": f"u{at}", "answerable": False} for at in range(3)])
     job.rows("behavior.jsonl", [{"prompt": f"b{at}", "exhibit": "zebra"} for at in range(3)])
@@ -75,7 +78,7 @@ def audited(job):
         names = [{name: one} for name, one in (found | changes).items() if one is not None]
         return job(sft=None, evaluate=None, audit=names)
 
-    make.found, make.watch, make.place, make.rows = found, job.watch, place, job.rows
+    make.found, make.watch, make.place, make.rows, make.trained = found, job.watch, place, job.rows, asked[:4]
     return make
 
 
@@ -211,6 +214,12 @@ def test_audits_are_kept_redone_alone_and_stand_in_run_account_and_page(audited,
         }
         assert values.items() >= FIGURES[name].items()
     assert found["control"] == audited()["model"]
+    told = {name: account[f"audit-{name}-dpo"]["figures"]["findings"] for name in audits.AUDITS}
+    spared = (out / "dpo/held_out.jsonl").read_text()
+    seen = 4 - sum(json.dumps(one)[1:-1] in spared for one in audited.trained)
+    assert seen and f"{seen} of 6 prompts are in what it was trained on" in told["safety"][0]["words"]
+    assert f"trained on {seen} of 6 prompts" in page
+    assert [name for name in told if any(one["name"] == "prompts" for one in told[name])] == ["safety"]
     # What is taken out of the run comes back, and trains nothing; other settings redo their audit alone.
     (out / "dpo/evaluation/audit_run.json").unlink()
     assert run() == [] and (out / "dpo/evaluation/audit_run.json").exists()
