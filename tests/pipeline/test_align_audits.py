@@ -4,6 +4,7 @@ import inspect
 import json
 import shlex
 import shutil
+from dataclasses import replace
 
 import pytest
 import typer
@@ -11,6 +12,8 @@ from typer.testing import CliRunner
 
 from preferably.cli.main import app
 from preferably.errors import ConfigError, DataError, PreferablyError
+from preferably.evaluation import auditing_run
+from preferably.evaluation.gains import point_of
 from preferably.pipeline import audits, flows
 from preferably.pipeline.align import align
 from preferably.pipeline.doing import do
@@ -237,3 +240,23 @@ def test_audits_are_kept_redone_alone_and_stand_in_run_account_and_page(audited,
     (out / "audit-safety-dpo/evaluation/audit_safety.json").write_text("{}")  # by hand
     seen = {one.stage.name: one.state for one in outlook(align_settings(audited()))}
     assert seen["audit-safety-dpo"] == "new" and seen["dpo"] == "done"
+
+
+def test_a_peak_at_a_fifth_of_a_run_is_seen_by_the_audit_of_its_job(job, monkeypatch):
+    """The judge is planted: it likes the first checkpoint by one more than all others. Nothing in the file says that
+    any is to be kept."""
+    seen = []
+
+    def planted(model, label, start, scale, **how):
+        seen.append(label)
+        found = point_of(model, label, start, scale, **how)
+        return replace(found, judge=[float(label == "step 1")] * len(found.judge))
+
+    monkeypatch.setattr(auditing_run, "point_of", planted)
+    road = {"method": "dpo"} | job.quick | {"max_steps": 5}
+    audit = [{"run": {"judge": f"{job.place}/rules.py:score", "max_tokens": 4}}]
+    align(align_settings(job(sft=None, evaluate=None, train=road, audit=audit)), watcher=job.watch())
+    assert seen == ["step 1", "step 2", "step 3", "step 4", "the model"]
+    found = json.loads((job.place / "out/dpo/evaluation/audit_run.json").read_text())
+    assert found["outcome"] == "bad" and "the nearest point is step 1" in found["verdict"], found["verdict"]
+    assert "went on for too long" in (job.place / "out/report.html").read_text()

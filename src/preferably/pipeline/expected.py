@@ -58,7 +58,7 @@ def advise_with_costs(
     """Advice with what its trainings, and what `judge` is asked, would take; where one does not fit the memory, or
     would not begin, advice for that."""
     advice = advise(situation)
-    how = {"device": device, "judge": judge}
+    how: dict[str, Any] = {"device": device, "judge": judge}
     costs = costs_of(advice, model, paths, **how)
     if situation.fits is None and any(one.memory is not None for one in costs):
         advice = advise(replace(situation, fits=not any(one.refused for one in costs)))
@@ -138,7 +138,7 @@ def _planned(
             pairs = load_feedback(there, feedback, max_rejected=1.0).groups if there else []
             own.pop("aggregate", None)  # of labelers, who are not known yet
             data = [*pairs, *told_apart(data, feedback)]
-            whys.append(f"of one round, at most: {len(data):,} {feedback}, as long as answers may be")
+            whys.append(f"a round of {len(data):,} {feedback} at most, as long as answers may be")
         with tempfile.TemporaryDirectory() as folder:
             plan = api.plan(method, model=model, data=data, output=Path(folder) / "run", **own)
     except PreferablyError as error:
