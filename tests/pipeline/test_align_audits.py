@@ -243,20 +243,23 @@ def test_audits_are_kept_redone_alone_and_stand_in_run_account_and_page(audited,
 
 
 def test_a_peak_at_a_fifth_of_a_run_is_seen_by_the_audit_of_its_job(job, monkeypatch):
-    """The judge is planted: it likes the first checkpoint by one more than all others. Nothing in the file says that
-    any is to be kept."""
+    """The judge is planted: it likes the first checkpoint by one more than all others, or by half of one, prompt by
+    prompt, and each lies a nat further away. Nothing in the file says that any is to be kept."""
     seen = []
 
     def planted(model, label, start, scale, **how):
         seen.append(label)
         found = point_of(model, label, start, scale, **how)
-        return replace(found, judge=[float(label == "step 1")] * len(found.judge))
+        peak = float(label == "step 1")
+        judge = [peak * (1 if at % 2 else 0.5) for at in range(len(found.judge))]
+        return replace(found, judge=judge, kl=float(len(seen) - 1))
 
     monkeypatch.setattr(auditing_run, "point_of", planted)
     road = {"method": "dpo"} | job.quick | {"max_steps": 5}
-    audit = [{"run": {"judge": f"{job.place}/rules.py:score", "max_tokens": 4}}]
+    asked = job.rows("asked.jsonl", [{"prompt": f"far {at} {letter}"} for at in range(10) for letter in "uvwx"])
+    audit = [{"run": {"judge": f"{job.place}/rules.py:score", "data": asked, "max_tokens": 4}}]
     align(align_settings(job(sft=None, evaluate=None, train=road, audit=audit)), watcher=job.watch())
-    assert seen == ["step 1", "step 2", "step 3", "step 4", "the model"]
+    assert seen == ["step 0", "step 1", "step 2", "step 3", "step 4", "the model"]
     found = json.loads((job.place / "out/dpo/evaluation/audit_run.json").read_text())
     assert found["outcome"] == "bad" and "the nearest point is step 1" in found["verdict"], found["verdict"]
     assert "went on for too long" in (job.place / "out/report.html").read_text()
