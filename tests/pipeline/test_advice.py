@@ -282,6 +282,9 @@ def test_what_labels_tell():
         "the 100 pairs that a run holds out tell an accuracy of 64% from a coin; with 4,000"
     )
     assert "would tell 57%" in labels_tell(1000)
+    # Of 6 it would take 0.5 + 0.57; of 24 0.5 + 0.29.
+    assert labels_tell(60).startswith("the 6 pairs that a run holds out are too few to tell any accuracy from a coin;")
+    assert "with 240 pairs they would tell 79%" in labels_tell(60)
 
 
 FILES = {

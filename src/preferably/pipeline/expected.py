@@ -155,8 +155,9 @@ def labels_tell(pairs: int) -> str:
     """What so many pairs can tell of a model trained on them, and what more would, in words."""
     held = max(1, round(HELD_OUT * pairs))
     now, then = (min(1.0, 0.5 + points_seen(n)) for n in (held, 4 * held))
+    tells = "are too few to tell any accuracy" if now == 1.0 else f"tell an accuracy of {now:.0%}"
     return (
-        f"the {held:,} pairs that a run holds out tell an accuracy of {now:.0%} from a coin; with {4 * pairs:,} pairs "
+        f"the {held:,} pairs that a run holds out {tells} from a coin; with {4 * pairs:,} pairs "
         f"they would tell {then:.0%}. In the quickstart's world each doubling from 100 to 800 labels brought a trained "
         "reward model 2 to 3 points (selection.json)"
     )
