@@ -52,7 +52,8 @@ def test_from_data_and_model_to_a_file_that_align_takes(desk, tiny_model_directo
     assert told["situation"]["pairs"] == 36 and told["situation"]["function"] and told["data"]["pairs"]["groups"] == 36
     assert told["first"][0]["rule"] == "not-ready" and told["road"] == "dpo-own"  # 36 pairs are too few beside a rule
     cost, later = told["costs"]
-    assert "how quick the judge is" in later["why"] and cost["seconds"] > 0 and cost["memory"] > 0 and not cost["why"]
+    assert all(one["seconds"] > 0 and one["memory"] > 0 for one in (cost, later)) and not cost["why"]
+    assert later["why"].startswith("a round of ")  # a rule judges, and is asked nothing that costs
     written = yaml.safe_load((desk / "align.yaml").read_text())
     assert written["evaluate"] == {"judge": "rules.py:score"} and written["prompts"] == "held.jsonl"
     assert read_align(desk / "align.yaml").train[0].settings == {"learning_rate": 1e-4, "beta": 0.5}

@@ -48,6 +48,16 @@ def test_a_judge_that_turns_is_told_with_where_to_stop():
     assert found.facts["fits"]["training"]["proxy"]["turns"] < 0.5
 
 
+def test_the_model_that_was_trained_for_too_long_is_never_the_point_to_stop_at():
+    """It ended where the judge turned, at 8 nats, and is worse than what was there on the way."""
+    points = way(lambda d: d * (1 - 0.5 * np.log(d)))
+    end = replace(points[4], label="the model", judge=[value - 1 for value in points[4].judge])
+    found = audited([*points, end])
+    assert found.verdict.startswith("Over-optimized") and "nearest point is step 4" in found.verdict
+    way_out = audited([one for one in points if one.label != "step 4"] + [end])
+    assert way_out.verdict.startswith("Over-optimized") and "the model" not in way_out.verdict
+
+
 def test_a_judge_that_only_rises_raises_nothing():
     found = audited(way(lambda d: d))
     assert found.outcome == "good" and set(outcomes(found).values()) == {"good"}

@@ -1,5 +1,6 @@
 """The decision table and what is made of it: which rule decides, what comes first, what would turn it, the file."""
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ import yaml
 
 from preferably.errors import ConfigError
 from preferably.methods import METHODS
+from preferably.models.tokenizers import load_tokenizer
 from preferably.pipeline.advice import advise, decide, methods_of
 from preferably.pipeline.expected import Cost, advise_with_costs, costs_of, labels_tell
 from preferably.pipeline.plan import read_align
@@ -220,7 +222,7 @@ def test_a_model_that_is_not_ready_is_not_told_whose_answers_it_was_shown():
 def test_a_training_that_does_not_fit_gets_adapters(monkeypatch):
     asked = []
 
-    def costs(advice, model, paths, device):
+    def costs(advice, model, paths, device, judge):
         asked.append(advice.trainings())
         return [Cost("DPO", None, 9 * 10**9, "", "" if "lora" in advice.trainings()["dpo"] else "it holds 9 GB")]
 
@@ -236,7 +238,7 @@ def test_costs_that_nobody_knows_say_why(tmp_path):
     [cost] = costs_of(advise(PLENTY), None, {"pairs": ["pairs.jsonl"]})
     assert (cost.seconds, cost.memory, cost.why) == (None, None, "no --model was given")
     [cost] = costs_of(advise(replace(PLENTY, own="no", judge=True)), "m", {"pairs": ["pairs.jsonl"]})
-    assert "how quick the judge is" in cost.why
+    assert cost.why == "there is no file of prompts that the model could answer" or "no such" in cost.why, cost
     [cost] = costs_of(advise(PLENTY), str(tmp_path / "none"), {"pairs": ["pairs.jsonl"]})
     assert cost.why == f"a run would not begin: {cost.error}" and "no such directory" in cost.error
     advice, _ = advise_with_costs(PLENTY, str(tmp_path / "none"), {"pairs": ["pairs.jsonl"]})
@@ -245,12 +247,44 @@ def test_costs_that_nobody_knows_say_why(tmp_path):
         write_road(tmp_path / "a.yaml", advice, road_values(advice, "m", {"pairs": ["pairs.jsonl"]}))
 
 
+def test_questions_to_a_judge_are_counted_and_priced(tmp_path, tiny_model_directory, monkeypatch):
+    monkeypatch.setattr("preferably.training.pace.ENOUGH", 0.01)
+    words = ["red", "cold", "new", "far", "odd", "wet", "dry", "big", "low", "sad"]
+    (tmp_path / "ask.jsonl").write_text("".join(json.dumps({"prompt": f"{one}? "}) + "\n" for one in words))
+    row = {"prompt": "why? ", "chosen": "a", "rejected": "b"}
+    (tmp_path / "pairs.jsonl").write_text(json.dumps(row) + "\n")
+    told = {"server": "http://127.0.0.1:1/v1", "model": "judge", "max_tokens": 100}
+    (tmp_path / "judge.yaml").write_text(json.dumps(told | {"prices": [0.0, 2.0]}))
+    (tmp_path / "free.yaml").write_text(json.dumps(told))
+    (tmp_path / "asked.yaml").write_text(json.dumps(told | {"prices": [1.0, 0.0], "rubric": "good " * 10_000}))
+    advice = advise(replace(PLENTY, own="no", judge=True))
+
+    def costs(judge, **more):
+        paths = {"prompts": [str(tmp_path / "ask.jsonl")], **more}
+        return costs_of(advice, str(tiny_model_directory), paths, device="cpu", judge=str(tmp_path / judge))
+
+    judge, trained = costs("judge.yaml", pairs=[str(tmp_path / "pairs.jsonl")])
+    # Four answers make 6 pairs; 240 replies of 100 tokens, at 2 a million.
+    assert judge.asked == ("240 questions at most (10 prompts x 6 pairs x 2 orders x 2 rounds), 0.048 by its prices")
+    assert trained.training == "DPO" and trained.seconds > 0 and trained.memory > 1e6 and not trained.error
+    assert trained.why.startswith("a round of 61 pairs at most")  # with the one that is there
+    monkeypatch.setattr("preferably.pipeline.expected._planned", lambda method, *rest: Cost(method))
+    assert costs("free.yaml")[0].asked.endswith("; what they cost is not known: judge has no prices")
+    tokens = len(load_tokenizer(str(tiny_model_directory))[0]("good " * 10_000)["input_ids"])
+    cost = float(costs("asked.yaml")[0].asked.split("), ")[1].split(" by")[0].replace(",", ""))
+    assert cost == pytest.approx(240 * tokens / 1e6, rel=0.05)  # the rubric goes with each question, and little else
+    assert costs("rules.py:score")[0].training == "dpo"  # a function is asked nothing that costs
+
+
 def test_what_labels_tell():
     # (1.960 + 0.842) x 0.5 / sqrt(100) = 0.140, and half of it with four times as many.
     assert labels_tell(1000).startswith(
         "the 100 pairs that a run holds out tell an accuracy of 64% from a coin; with 4,000"
     )
     assert "would tell 57%" in labels_tell(1000)
+    # Of 6 it would take 0.5 + 0.57; of 24 0.5 + 0.29.
+    assert labels_tell(60).startswith("the 6 pairs that a run holds out are too few to tell any accuracy from a coin;")
+    assert "with 240 pairs they would tell 79%" in labels_tell(60)
 
 
 FILES = {

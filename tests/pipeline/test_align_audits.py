@@ -4,6 +4,7 @@ import inspect
 import json
 import shlex
 import shutil
+from dataclasses import replace
 
 import pytest
 import typer
@@ -11,6 +12,8 @@ from typer.testing import CliRunner
 
 from preferably.cli.main import app
 from preferably.errors import ConfigError, DataError, PreferablyError
+from preferably.evaluation import auditing_run
+from preferably.evaluation.gains import point_of
 from preferably.pipeline import audits, flows
 from preferably.pipeline.align import align
 from preferably.pipeline.doing import do
@@ -57,7 +60,10 @@ def audited(job):
     """A job with the four audits, each as small as it goes."""
     place = job.place
     rules = f"{place}/rules.py:score"
-    job.rows("safety.jsonl", [{"prompt": f"s{at}", "harmful": at % 2 == 0, "pair": str(at // 2)} for at in range(6)])
+    trained = [json.loads(line)["prompt"] for line in (place / "pairs.jsonl").read_text().splitlines()]
+    asked = [*trained[::9][:4], "s4", "s5"]  # the first four are trained on, but for those that the run holds out
+    job.rows("safety.jsonl", [{"prompt": one, "harmful": at % 2 == 0, "pair": str(at // 2)} for at, one in
+                              enumerate(asked)])  # fmt: skip
     known = [{"prompt": f"k{at}", "answer": "e"} for at in range(3)]
     job.rows("questions.jsonl", known + [{"prompt": f"u{at}", "answerable": False} for at in range(3)])
     job.rows("behavior.jsonl", [{"prompt": f"b{at}", "exhibit": "zebra"} for at in range(3)])
@@ -75,7 +81,7 @@ def audited(job):
         names = [{name: one} for name, one in (found | changes).items() if one is not None]
         return job(sft=None, evaluate=None, audit=names)
 
-    make.found, make.watch, make.place, make.rows = found, job.watch, place, job.rows
+    make.found, make.watch, make.place, make.rows, make.trained = found, job.watch, place, job.rows, asked[:4]
     return make
 
 
@@ -211,6 +217,12 @@ def test_audits_are_kept_redone_alone_and_stand_in_run_account_and_page(audited,
         }
         assert values.items() >= FIGURES[name].items()
     assert found["control"] == audited()["model"]
+    told = {name: account[f"audit-{name}-dpo"]["figures"]["findings"] for name in audits.AUDITS}
+    spared = (out / "dpo/held_out.jsonl").read_text()
+    seen = 4 - sum(json.dumps(one)[1:-1] in spared for one in audited.trained)
+    assert seen and f"{seen} of 6 prompts are in what it was trained on" in told["safety"][0]["words"]
+    assert f"trained on {seen} of 6 prompts" in page
+    assert [name for name in told if any(one["name"] == "prompts" for one in told[name])] == ["safety"]
     # What is taken out of the run comes back, and trains nothing; other settings redo their audit alone.
     (out / "dpo/evaluation/audit_run.json").unlink()
     assert run() == [] and (out / "dpo/evaluation/audit_run.json").exists()
@@ -228,3 +240,26 @@ def test_audits_are_kept_redone_alone_and_stand_in_run_account_and_page(audited,
     (out / "audit-safety-dpo/evaluation/audit_safety.json").write_text("{}")  # by hand
     seen = {one.stage.name: one.state for one in outlook(align_settings(audited()))}
     assert seen["audit-safety-dpo"] == "new" and seen["dpo"] == "done"
+
+
+def test_a_peak_at_a_fifth_of_a_run_is_seen_by_the_audit_of_its_job(job, monkeypatch):
+    """The judge is planted: it likes the first checkpoint by one more than all others, or by half of one, prompt by
+    prompt, and each lies a nat further away. Nothing in the file says that any is to be kept."""
+    seen = []
+
+    def planted(model, label, start, scale, **how):
+        seen.append(label)
+        found = point_of(model, label, start, scale, **how)
+        peak = float(label == "step 1")
+        judge = [peak * (1 if at % 2 else 0.5) for at in range(len(found.judge))]
+        return replace(found, judge=judge, kl=float(len(seen) - 1))
+
+    monkeypatch.setattr(auditing_run, "point_of", planted)
+    road = {"method": "dpo"} | job.quick | {"max_steps": 5}
+    asked = job.rows("asked.jsonl", [{"prompt": f"far {at} {letter}"} for at in range(10) for letter in "uvwx"])
+    audit = [{"run": {"judge": f"{job.place}/rules.py:score", "data": asked, "max_tokens": 4}}]
+    align(align_settings(job(sft=None, evaluate=None, train=road, audit=audit)), watcher=job.watch())
+    assert seen == ["step 0", "step 1", "step 2", "step 3", "step 4", "the model"]
+    found = json.loads((job.place / "out/dpo/evaluation/audit_run.json").read_text())
+    assert found["outcome"] == "bad" and "the nearest point is step 1" in found["verdict"], found["verdict"]
+    assert "went on for too long" in (job.place / "out/report.html").read_text()

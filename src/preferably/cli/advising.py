@@ -62,8 +62,10 @@ def advise(
         found, wanted, model=model, judge=judge, checker=checker, readiness=readiness, asked=asked, device=device
     )  # fmt: skip
     advice, costs = (
-        advise_with_costs(situation, model, found.paths, device=device) if cost else (advised(situation), [])
-    )  # fmt: skip
+        advise_with_costs(situation, model, found.paths, device=device, judge=judge)
+        if cost
+        else (advised(situation), [])
+    )
     _print_advice(console, advice, found, costs)
     if json_ is not None:
         told = advice.as_json() | {"costs": [one.as_json() for one in costs], "data": _accounts(found)}
@@ -217,6 +219,8 @@ def _share(share: "Share") -> str:
 def _cost(one: "Cost") -> str:
     if one.error:
         return "a run would not begin: see First"
+    if one.asked:
+        return f"{one.asked}; {one.why}"
     if one.seconds is None and one.memory is None:
         return f"not known: {one.why}"
     took = "time not known" if one.seconds is None else f"about {duration(one.seconds)}"

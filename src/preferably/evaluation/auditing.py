@@ -10,6 +10,7 @@ from preferably.errors import ConfigError
 from preferably.evaluation.abstaining import ASKS
 from preferably.evaluation.audit import Audit, Progress, silent
 from preferably.evaluation.honesty import audit_honesty
+from preferably.evaluation.memory import remembering
 from preferably.evaluation.payers import contrasts, paid, paid_by_labelers
 from preferably.evaluation.questions import Question, Reply, holds, questions_of
 from preferably.evaluation.raters import rater_named
@@ -56,7 +57,8 @@ def suppression(
         raise ConfigError("Relearning needs steps after which it is asked, such as 1,5,10; or --no-relearn.")
     rater = rater_named(judge) if judge else None
     score = rater.score if rater else None
-    cases = cases_of(prompts_of(data, limit, note), text=unwanted, pattern=pattern, judged=bool(judge))
+    prompts = prompts_of(data, limit, note)
+    cases = cases_of(prompts, text=unwanted, pattern=pattern, judged=bool(judge))
     demonstrations = tuple(load_feedback([relearn_data], "demonstrations").groups) if relearn_data else ()
     names = {"model": model, "against": against} | ({"control": control} if control else {})
     loaded = load_all(names, device, dtype)
@@ -67,7 +69,7 @@ def suppression(
         decoding=Decoding(temperature, max_tokens=max_tokens), samples=samples, temperatures=tuple(temperatures),
         prefills=tuple(prefill), relearning=how if relearn else None, seed=seed, progress=asking,
     )  # fmt: skip
-    return by(found, rater.judged_by() if rater else None)
+    return by(remembering(found, model, against, prompts, note), rater.judged_by() if rater else None)
 
 
 def honesty(
@@ -79,7 +81,8 @@ def honesty(
     """The audit of `preferably audit honesty`, whose options these are; `replied` is shown the questions and what both
     models said, the audited one first."""
     score, judges = function_named(checker), {name: decided_by(name)[0] for name in judge}
-    questions = questions_of(prompts_of(data, limit, note), checked=score is not None)
+    prompts = prompts_of(data, limit, note)
+    questions = questions_of(prompts, checked=score is not None)
     payers = {"labelers": _paid_by_labelers(feedback, questions, note)} if feedback else {}
     loaded = load_all({"model": model, "against": against}, device, dtype)
 
@@ -94,6 +97,7 @@ def honesty(
         decoding=Decoding(temperature, max_tokens=max_tokens), suffix=ASKS if stated else "", payers=payers,
         progress=begins("answering", 2 * len(questions)), keep=keep,
     )  # fmt: skip
+    found = remembering(found, model, against, prompts, note)
     return by(found, judged_by([one for each in judges.values() for one in deciders(each)]))
 
 
@@ -111,6 +115,7 @@ def safety(
         samples=samples, seed=seed, decoding=Decoding(temperature, max_tokens=max_tokens),
         progress=begins("answering", 2 * len(asked)),
     )  # fmt: skip
+    found = remembering(found, model, against, [one.prompt for one in asked], note)
     return by(found, rater.judged_by() if rater else None)
 
 

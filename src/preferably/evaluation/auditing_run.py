@@ -11,6 +11,7 @@ from preferably.evaluation.auditing import Begins, Note, by, function_named, loa
 from preferably.evaluation.compare import with_room
 from preferably.evaluation.gains import Scale, best_of_points, point_of, start_of
 from preferably.evaluation.losses import losses
+from preferably.evaluation.memory import remembering
 from preferably.evaluation.overoptimization import audit_course
 from preferably.evaluation.questions import Question, questions_of
 from preferably.feedback.records import Group
@@ -49,6 +50,7 @@ def run(
         checker=check, samples=samples, max_tokens=max_tokens, seed=seed, progress=begins("answering", None),
         settings={"too_long": too_long, "reward": list(names)},
     )  # fmt: skip
+    found = remembering(found, model, against, [*prompts, *(one.prompt for one in asked)], note)
     return by(found, judged_by(deciders(decides)))
 
 

@@ -224,7 +224,8 @@ def _verdict(courses: Sequence[Course], findings: Sequence[Finding]) -> tuple[Ou
 
 
 def _nearest(course: Course, kl: float) -> str:
-    return min(course.points, key=lambda point: abs(point.kl - kl)).label
+    """Of the points before the end, which the judge likes less, the one that is nearest."""
+    return min((one for one in course.points if one is not course.end), key=lambda point: abs(point.kl - kl)).label
 
 
 def _table(title: str, course: Course, by: str) -> Table:

@@ -14,6 +14,7 @@ from preferably.feedback.records import Group
 from preferably.judging.settings import is_judge_file, read_judges
 from preferably.methods import method_named
 from preferably.models.loading import load, model_directory
+from preferably.pipeline.asking import counted, pairs_of, price
 from preferably.pipeline.audits import filled
 from preferably.pipeline.flows import answers, work_of
 from preferably.pipeline.gates import check_gates
@@ -203,17 +204,32 @@ def _work(stage: Stage, settings: AlignSettings, stages: Sequence[Stage]) -> str
         return _asked(stage)
     if stage.kind == "evaluate":
         judge = stage.named("judge")[0]
-        asked = len(read_judges(judge)) * 2 * prompts * own["samples"] if is_judge_file(judge) else 0
-        judged = f", {asked:,} questions to {judge}" if asked else f", judged by {judge}"
-        return f"{_asked(stage)} of two models{judged}"
+        judged = f"judged by {judge}"
+        if is_judge_file(judge):
+            judged = _questions(2 * prompts * own["samples"], judge, stage, 2, settings)
+        return f"{_asked(stage)} of two models, {judged}"
     if stage.kind == "judge":
-        drawn = _drawn_for(stage, {one.name: one for one in stages})
-        answers = drawn.settings["samples"] * len(drawn.named("model"))
+        drawing = _drawn_for(stage, {one.name: one for one in stages})
+        answers = drawing.settings["samples"] * len(drawing.named("model"))
         orders = 2 if own["orders"] == "both" else 1
-        judge = stage.named("judge")[0]
-        asked = _prompts(drawn) * answers * (answers - 1) // 2 * orders * len(read_judges(judge))
-        return f"at most {asked:,} questions to {judge}"
+        asked, _ = counted(_prompts(drawing), answers, orders, 1, 1)
+        return f"at most {_questions(asked, stage.named('judge')[0], drawing, answers, settings)}"
     return ", ".join(Path(name).name for name in stage.named("data")) if stage.kind == "check" else ""
+
+
+def _questions(asked: int, judge: str, drawing: Stage, answers: int, settings: AlignSettings) -> str:
+    """`60 questions to judge.yaml, 0.02 by its prices`: each of its judges is `asked` so many about answers of a stage
+    that draws; what they cost only where a file has prices."""
+    judges = read_judges(judge)
+    told = f"{asked * len(judges):,} questions to {judge}"
+    if not any(one.prices for one in judges):
+        return told
+    outline = load(model_directory(settings.model), weights=False)
+    own = drawing.settings
+    groups = drawn(
+        drawing.named("prompts"), outline, samples=answers, tokens=own["max_tokens"], limit=own["limit"]
+    )  # fmt: skip
+    return told + price(asked, pairs_of(groups), judges, outline.tokenizer)
 
 
 def _asked(stage: Stage) -> str:

@@ -17,6 +17,7 @@ from preferably.pipeline.rules import basis
 from preferably.training.disk import write_whole
 
 ROUNDS = 2  # of a road on own answers
+SAMPLES = 4  # of these, a prompt
 WIDTH = 118
 
 
@@ -38,7 +39,7 @@ def road_values(
         values["ready"] = {"checker": checker} if checker else {}
     if advice.road == "sft":
         return values
-    own = paths.get("prompts") or paths.get("pairs") or paths.get("labels") or shown
+    own = asked_anew(paths)
     values["preferences"] = _sources(advice.road, paths, own, judge)
     values["train"] = [_road(advice.road, trainings, own, judge)]
     if prompts and judge:
@@ -46,6 +47,12 @@ def road_values(
     if advice.road == "dpo-own":
         values["iterate"] = ROUNDS
     return {name: value for name, value in values.items() if value != []}
+
+
+def asked_anew(paths: Mapping[Feedback, Sequence[str]]) -> Sequence[str]:
+    """The files whose prompts the model answers, where it is to answer some."""
+    kinds: tuple[Feedback, ...] = ("prompts", "pairs", "labels", "demonstrations")
+    return next((list(paths[kind]) for kind in kinds if paths.get(kind)), [])
 
 
 def _sources(
@@ -61,7 +68,7 @@ def _sources(
     if road in ("dpo-own", "rlaif"):
         if all(map(is_store, own)):
             raise ConfigError("This road has the model answer prompts anew: give a file of prompts as --data too.")
-        found += [{"judge": judge, "prompts": path, "samples": 4} for path in own if not is_store(path)]
+        found += [{"judge": judge, "prompts": path, "samples": SAMPLES} for path in own if not is_store(path)]
     return found
 
 
