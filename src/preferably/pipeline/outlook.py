@@ -89,7 +89,8 @@ class _Tries:
     def at_most(self, stage: Stage) -> tuple[float | None, int | None, str]:
         """Seconds and bytes of a stage that draws answers, and what they are without; None and why not, for others."""
         if stage.kind not in ("ready", "sample", "evaluate", "audit"):
-            return None, None, WHY.get(stage.kind, "")
+            kept = stage.kind == "judge" and not is_judge_file(stage.named("judge")[0])
+            return (0.0, 0, "") if kept else (None, None, WHY.get(stage.kind, ""))
         own, made = stage.settings, self.settings
         unknown = AUDITS.get(own.get("audit", ""), "")
         served = [name for name in stage.named("model") if is_judge_file(name)]
@@ -209,8 +210,10 @@ def _work(stage: Stage, settings: AlignSettings, stages: Sequence[Stage]) -> str
     if stage.kind == "judge":
         drawn = _drawn_for(stage, {one.name: one for one in stages})
         answers = drawn.settings["samples"] * len(drawn.named("model"))
-        orders = 2 if own["orders"] == "both" else 1
+        orders = 2 if own.get("orders") == "both" else 1
         judge = stage.named("judge")[0]
+        if not is_judge_file(judge):
+            return f"scores by {judge} of at most {_prompts(drawn) * answers:,} answers, kept as ratings"
         asked = _prompts(drawn) * answers * (answers - 1) // 2 * orders * len(read_judges(judge))
         return f"at most {asked:,} questions to {judge}"
     return ", ".join(Path(name).name for name in stage.named("data")) if stage.kind == "check" else ""
