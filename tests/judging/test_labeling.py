@@ -307,7 +307,7 @@ def test_ten_thousand_judgments_by_a_server_that_fails_at_one_in_five(store, mon
         asked = LanguageJudge(judge_settings(plain | {"concurrency": 16}), Replies())
         told = label(asked, [group(f"one {n}", f"two {n}") for n in range(5000)], store)
         assert len(server.seen) <= 1.35 * 10_000 and server.most <= 16
-        assert asked.client.spending.requests == len(server.seen)
+        assert asked.client.spending.requests >= len(server.seen)
         tries = defaultdict(list)
         for one in server.seen:
             tries[one.key].append(one)
