@@ -98,8 +98,7 @@ def label(
         ready: list[Entry] = []
         while (at := told.states.total()) in waiting:
             ready += hear(waiting.pop(at))
-        if ready:  # together: thousands may have waited for one, and meanwhile no other reply is heard
-            store.say(ready)
+        _keep(store, ready)
 
     def hear(answered: Answered) -> list[Entry]:
         _count(told, answered)
@@ -111,15 +110,13 @@ def label(
             return _entries(group, [said], [answered], about[id(group)])
         ratings = open_ratings[id(group)]
         ratings.append(answered)
-        if len(ratings) < len(group.completions):
-            return []
-        return _entries(group, merged(ratings), ratings, about[id(group)])
+        whole = len(ratings) == len(group.completions)
+        return _entries(group, merged(ratings), ratings, about[id(group)]) if whole else []
 
     try:
         judge.answers(asked, heard)
     finally:  # asking has ended before its end
-        if left := [entry for index in sorted(waiting) for entry in hear(waiting[index])]:
-            store.say(left)
+        _keep(store, [entry for index in sorted(waiting) for entry in hear(waiting[index])])
     told.compare(pairs.values())
     return told
 
@@ -174,6 +171,12 @@ def _count(told: Labeled, answered: Answered) -> None:
     if answered.reply.model:
         told.models[answered.reply.model] += 1
     told.count(answered.read.judgments[0], answered.read.why)
+
+
+def _keep(store: Store, entries: Sequence[Entry]) -> None:
+    """Together: thousands may have waited for one, and meanwhile no other reply is heard."""
+    if entries:
+        store.say(entries)
 
 
 def _entries(
