@@ -11,10 +11,12 @@ QUICK = {"max_steps": 4, "held_out": 8, "batch_size": 4, "learning_rate": 1e-2, 
          "sample_prompts": 4, "sample_tokens": 5}  # fmt: skip
 RULES = "def score(prompts, completions):\n    return [float(sum(c.islower() for c in text)) for text in completions]\n"
 NAME_FILES = ("check", "evaluate", "audit")  # kinds of stages whose files name others by their paths
-# The first time that a job touches a path with this in it, it is killed: in the middle of each stage, in order.
+# The first time that a job touches a path with this in it, it is killed: in the middle of each stage, in order. A call
+# is where the groups are in the store's transaction, and the ratings of them are not.
 KILLS = (
     "out/sft/metrics.jsonl", "out/sft/checkpoints/step-00000003", "out/sft/model", "out/ready/readiness.json",
-    "out/sample-2/samples.jsonl", "out/check/findings.json", "out/dpo/checkpoints/step-00000002",
+    "out/sample-2/samples.jsonl", ("preferably.feedback.store.store._check_corrections", 1, "SIGKILL"),
+    "out/check/findings.json", "out/dpo/checkpoints/step-00000002",
     "out/dpo/evaluation/win_rate.json", "out/evaluate-dpo/samples.jsonl",
     "out/audit-safety-dpo/evaluation/audit_safety.json", "out/dpo/evaluation/audit_safety.json", "out/.report.html",
 )  # fmt: skip
@@ -83,14 +85,16 @@ def whole(job, warm):
 def test_a_job_killed_in_every_stage_ends_as_one_that_was_not(job, warm, whole):
     argv, folder = job("killed")
     for path in KILLS:
-        done = warm.run(argv=argv, train={"output": str(folder / "out")}, fate=[str(folder / path), "kill"])
+        how = {"call": path} if isinstance(path, tuple) else {"fate": [str(folder / path), "kill"]}
+        done = warm.run(argv=argv, train={"output": str(folder / "out")}, **how)
         assert done.code == -9, (path, done.code, done.said)
     done = warm.run(argv=argv, train={"output": str(folder / "out")})
     assert done.code == 0, done.said
-    assert "8/8" not in done.said and done.said.count("done before") == 7, done.said
+    assert "9/9" not in done.said and done.said.count("done before") == 8, done.said
     assert ended(folder) == whole
     tries = {one["name"]: one["tries"] for one in json.loads((folder / "out" / "align.json").read_text())["stages"]}
-    known = {"sft": 4, "ready": 2, "sample-2": 2, "check": 2, "dpo": 2, "evaluate-dpo": 3, "audit-safety-dpo": 2}
+    known = {"sft": 4, "ready": 2, "sample-2": 2, "judge-2": 2, "check": 2, "dpo": 2, "evaluate-dpo": 3}
+    known["audit-safety-dpo"] = 2
     assert tries == known
 
 

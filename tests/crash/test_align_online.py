@@ -18,7 +18,7 @@ RULES = "def score(prompts, completions):\n    return [float(len(text)) for text
 QUICK = {"max_steps": 1, "batch_size": 4, "learning_rate": 1e-2, "sample_prompts": 2, "sample_tokens": 5}
 # As in test_align_kills.py: killed just before each of these is touched for the first time, in this order; where it is
 # a call, at that one: the answer of a judge is about to be kept, and two are.
-ANSWER = ("preferably.judging.labeling._keep", 3, "SIGKILL")
+ANSWER = ("preferably.judging.labeling._entries", 3, "SIGKILL")
 FEW = (ANSWER, "out/round-1/ppo/checkpoints/step-00000001", "out/round-2/ppo/model")
 MORE = (
     "out/round-1/sample-2/samples.jsonl", ANSWER, "out/round-1/check/findings.json",

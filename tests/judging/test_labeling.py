@@ -7,10 +7,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter, defaultdict
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
-from fault_server import MARK, FaultServer, reply, verdict
+from fault_server import AGAIN, MARK, ODD, FaultServer, reply, verdict
 
 from preferably.errors import ConfigError
 from preferably.feedback.records import Completion, Group, Message, Preference, Ranking, Rating
@@ -22,6 +24,7 @@ from preferably.judging.constitution import Principle, read_constitution, revise
 from preferably.judging.labeling import label
 from preferably.judging.llm import LanguageJudge
 from preferably.judging.settings import judge_settings
+from preferably.remote import waiting
 from preferably.remote.server import RemoteError
 
 
@@ -274,6 +277,54 @@ def test_a_server_that_ends_leaves_what_was_said_in_the_store(store):
         with pytest.raises(RemoteError):
             label(judge(server, store, concurrency=1), [group(f"a{n}", f"bb{n}") for n in range(20)], store)
     assert store.counts()["judgments"] == 9
+
+
+class Replies(dict):
+    """In memory, as each commit takes as long as all else of a question."""
+
+    def known(self, keys):
+        return {key: self[key] for key in keys if key in self}
+
+    def put(self, key, body):
+        assert key not in self
+        return self.setdefault(key, body)
+
+
+def test_ten_thousand_judgments_by_a_server_that_fails_at_one_in_five(store, monkeypatch):
+    """Every question is one judgment in the store, and that is what the server said to it, in that order. It was paid
+    for once, and nobody asked before the server wanted it."""
+    monkeypatch.setattr(waiting, "FIRST", 0.002)
+    monkeypatch.setattr(waiting, "LONGEST", 0.02)
+
+    def plan(tries, body, random):
+        at = random.random()
+        if at < 0.15:
+            return "silent" if at < 0.0003 else random.choice(AGAIN)
+        return random.choice(list(ODD)) if at < 0.2 else ""
+
+    with FaultServer(plan) as server:
+        plain = {"server": server.url, "model": "m", "schema": "no", "logprobs": "no", "timeout": 10, "deadline": 60}
+        asked = LanguageJudge(judge_settings(plain | {"concurrency": 16}), Replies())
+        told = label(asked, [group(f"one {n}", f"two {n}") for n in range(5000)], store)
+        assert len(server.seen) <= 1.35 * 10_000 and server.most <= 16
+        assert asked.client.spending.requests >= len(server.seen)
+        tries = defaultdict(list)
+        for one in server.seen:
+            tries[one.key].append(one)
+        entries = list(store.entries())
+        kept = {tuple(one.group.completions[at].text for at in one.judgment.order): one.judgment for one in entries}
+        assert len(tries) == told.asked == len(entries) == len(kept) == 10_000
+        for several in tries.values():
+            last = several[-1]
+            mark, found = shown(last.body)
+            said, state = kept[tuple(text for _, text in found)], ODD.get(last.fault, "ok")
+            assert server.delivered[last.key] == 1 and said.state == state
+            word = verdict(mark)
+            expected = None if state != "ok" else "tie" if word == "tie" else said.order["AB".index(word)]
+            assert said.choice == expected
+            for before, after in pairwise(several):
+                assert after.came >= before.answered + before.wait or not before.wait
+    assert told.states == Counter(one.state for one in kept.values()) and told.states["refused"] > 30
 
 
 def answers(critique, revision):

@@ -5,7 +5,7 @@ import math
 import re
 
 import pytest
-from fault_server import AGAIN, MARK, ODD, FaultServer, good, reply, verdict
+from fault_server import MARK, ODD, FaultServer, good, reply, verdict
 
 from preferably.errors import ConfigError
 from preferably.evaluation.raters import rates
@@ -15,14 +15,7 @@ from preferably.judging.llm import LanguageJudge, Panel, log_odds
 from preferably.judging.named import judge_of
 from preferably.judging.parts import check_columns, reward_parts
 from preferably.judging.settings import judge_settings, read_judges
-from preferably.remote import waiting
 from preferably.remote.reply import Token
-
-
-@pytest.fixture
-def quick(monkeypatch):
-    monkeypatch.setattr(waiting, "FIRST", 0.002)
-    monkeypatch.setattr(waiting, "LONGEST", 0.02)
 
 
 def group(*texts, ask="What is it?"):
@@ -92,35 +85,6 @@ def test_every_answer_ends_in_one_state_and_none_is_made_up(fault, state):
     with FaultServer(lambda *_: fault) as server:
         [said] = LanguageJudge(settings(server))([group("one", "two")])
         assert said.state == state and (said.choice is None) == (state != "ok")
-
-
-def test_two_thousand_questions_to_a_server_that_fails_at_one_in_five(quick):
-    """No verdict is invented: each is what the server said to that question, in that order."""
-
-    def plan(tries, body, random):
-        at = random.random()
-        return random.choice(AGAIN) if at < 0.15 else random.choice(list(ODD)) if at < 0.2 else ""
-
-    with FaultServer(plan) as server:
-        judge = LanguageJudge(settings(server, concurrency=16))
-        pairs = [group(f"one {n}", f"two {n}") for n in range(1000)]
-        said = judge(pairs + [group(*(one.text for one in pair.completions[::-1])) for pair in pairs])
-        told = {one.key: (one.fault, one.body) for one in server.seen}  # the last try of each
-        for one, body in zip(said, map(judge.request, _asked(judge, pairs)), strict=True):
-            fault, sent = told[judge.client.key(body)]
-            mark = MARK.search(sent["messages"][0]["content"])[1]
-            expected = ODD.get(fault, "ok")
-            assert one.state == expected
-            if expected == "ok":
-                assert one.choice == {"A": 0, "B": 1, "tie": "tie"}[verdict(mark)]
-        assert len(server.seen) <= 1.35 * 2000
-
-
-def _asked(judge, pairs):
-    from preferably.judging.questions import question
-
-    swapped = [group(*(one.text for one in pair.completions[::-1])) for pair in pairs]
-    return [question("pair", pair, (0, 1), judge.settings) for pair in pairs + swapped]
 
 
 def told(text, top):

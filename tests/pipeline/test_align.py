@@ -8,6 +8,7 @@ import yaml
 from fault_server import MARK, FaultServer, reply
 
 from preferably.errors import DataError
+from preferably.feedback.store.store import Store
 from preferably.pipeline.align import align
 from preferably.pipeline.gates import GateError
 from preferably.pipeline.outlook import outlook
@@ -36,8 +37,8 @@ def test_two_rounds_each_from_the_model_before_with_figures_of_their_own(job):
     }
     made, watch = run(job, **changes)
     assert made.stopped_by is None and watch.did == [
-        "round-1/sample-1", "round-1/check", "round-1/dpo", "round-1/evaluate-dpo",
-        "round-2/sample-1", "round-2/check", "round-2/dpo", "round-2/evaluate-dpo",
+        "round-1/sample-1", "round-1/judge-1", "round-1/check", "round-1/dpo", "round-1/evaluate-dpo",
+        "round-2/sample-1", "round-2/judge-1", "round-2/check", "round-2/dpo", "round-2/evaluate-dpo",
         "round-2/evaluate-dpo-over-previous",
     ]  # fmt: skip
     out = place / "out"
@@ -45,8 +46,26 @@ def test_two_rounds_each_from_the_model_before_with_figures_of_their_own(job):
     settings = [yaml.safe_load((one / "config.yaml").read_text()) for one in (first, second)]
     assert settings[0]["model"] == job()["model"] and settings[1]["model"] == str(first / "model")
     # The second round learns from what the first round's model says, and that alone.
-    assert settings[1]["data"] == [str(out / "round-2" / "sample-1" / "samples.jsonl")]
+    assert settings[1]["data"] == [str(out / "round-2" / "judge-1" / "judgments.db")]
     assert (out / "round-1/sample-1/samples.jsonl").read_text() != (out / "round-2/sample-1/samples.jsonl").read_text()
+    # What the rule said is in a store, as what people and language models say is: its scores, by its name.
+    for number in (1, 2):
+        drawn = [json.loads(line) for line in (out / f"round-{number}/sample-1/samples.jsonl").read_text().splitlines()]
+        scored = {
+            one["prompt"]: sorted(zip(one["completions"], one["ratings"], strict=True))
+            for one in drawn if all(text.strip() for text in one["completions"])
+        }  # fmt: skip
+        with Store(out / f"round-{number}/judge-1/judgments.db", create=False) as store:
+            kept = list(store.entries())
+        assert {(one.labeler_kind, one.judgment.labeler, one.judgment.axis) for one in kept} == {
+            ("rule", source["judge"], "overall")
+        }
+        assert len(kept) == len(scored) and scored == {
+            one.group.prompt_text: sorted(
+                zip((each.text for each in one.group.completions), one.judgment.scores, strict=True)
+            )
+            for one in kept
+        }
     for one, told in zip((first, second), account(job)["rounds"], strict=True):
         rate = json.loads((one / "evaluation" / "win_rate.json").read_text())
         assert rate["against"] == job()["model"] and told["quality"]["win_rate"] == rate["win_rate"]
@@ -168,7 +187,8 @@ def test_a_dry_run_estimates_what_can_be_known(job, monkeypatch):
     changes = {"preferences": [files, sampled | {"samples": 3, "max_tokens": 6}], "ready": {}}
     changes["train"] = [{"method": "dpo", "held_out": 0} | job.quick]
     found = {one.stage.name: one for one in outlook(align_settings(job(**changes)))}
-    assert all(one.seconds > 0 and one.memory > 1e6 for name, one in found.items() if name != "check")
+    assert all(one.seconds > 0 and one.memory > 1e6 for name, one in found.items() if name not in ("check", "judge-2"))
+    assert found["judge-2"].work == f"scores by {place}/rules.py:score of at most 90 answers, kept as ratings"
     assert found["sft"].work.startswith("2 steps on") and found["sft"].why == found["sft"].refused == ""
     assert found["ready"].work == "12 prompts x 4 answers"
     assert found["ready"].why == "at most: all answers 256 tokens long"

@@ -9,11 +9,12 @@ import pytest
 from preferably.errors import CheckpointError, ConfigError, DataError
 from preferably.pipeline import doing
 from preferably.pipeline.align import align
+from preferably.pipeline.contents import of_store
 from preferably.pipeline.outlook import outlook
 from preferably.pipeline.plan import align_settings
 from preferably.pipeline.stages import stages_of
 
-STAGES = ["sft", "sample-2", "check", "dpo", "evaluate-dpo", "kto", "evaluate-kto"]
+STAGES = ["sft", "sample-2", "judge-2", "check", "dpo", "evaluate-dpo", "kto", "evaluate-kto"]
 
 
 def told(stage):
@@ -21,6 +22,7 @@ def told(stage):
     read = [Path(one.name) for one in stage.inputs]
     files = [path / "model" / "model.safetensors" if path.is_dir() else path for path in read]
     contents = [file.read_text() for file in files if file.exists() and file.suffix in (".jsonl", ".safetensors")]
+    contents += [of_store(file) for file in files if file.suffix == ".db"]
     return sha256(json.dumps([stage.settings, contents]).encode()).hexdigest()
 
 
@@ -40,7 +42,8 @@ def evaluate(stage, watcher):
 
 
 def sample(stage, watcher):
-    (stage.folder / "samples.jsonl").write_text(json.dumps({"prompt": told(stage)}) + "\n")
+    row = {"prompt": told(stage), "completions": ["a", "b"], "ratings": [0.0, 1.0]}
+    (stage.folder / "samples.jsonl").write_text(json.dumps(row) + "\n")
     return {}
 
 
@@ -62,8 +65,9 @@ def audit(stage, watcher):
 
 @pytest.fixture
 def quick(job, monkeypatch):
-    monkeypatch.setattr(doing, "DOES", {"sft": train, "train": train, "evaluate": evaluate, "sample": sample,
-                                        "check": check, "audit": audit})  # fmt: skip
+    monkeypatch.setattr(doing, "DOES", doing.DOES | {
+        "sft": train, "train": train, "evaluate": evaluate, "sample": sample, "check": check, "audit": audit,
+    })  # fmt: skip
     place = job.place
 
     def run(**changes):
@@ -118,7 +122,7 @@ def test_nothing_is_done_twice_and_a_change_redoes_what_depends_on_it(quick):
     assert quick() == STAGES and quick() == [] and quick.watch.done == STAGES
     for name, again in {
         "demonstrations.jsonl": STAGES,
-        "pairs.jsonl": STAGES[2:],
+        "pairs.jsonl": STAGES[3:],
         "ask.jsonl": STAGES[1:],
         "prompts.jsonl": ["check", "evaluate-dpo", "evaluate-kto"],  # held out: what is trained on must not be in it
     }.items():
@@ -238,10 +242,10 @@ def test_a_stage_that_failed_is_told_by_name_and_the_job_goes_on_from_it(quick, 
         quick()
     account = json.loads((quick.place / "out" / "align.json").read_text())
     assert account["state"] == "failed" and account["reason"] == "check: no rows"
-    assert [one["state"] for one in account["stages"]] == ["done", "done", "begun", "new", "new", "new", "new"]
+    assert [one["state"] for one in account["stages"]] == ["done"] * 3 + ["begun"] + ["new"] * 4
     assert "This job has not finished" in (quick.place / "out" / "report.html").read_text()
     monkeypatch.setitem(doing.DOES, "check", check)
-    assert quick() == STAGES[2:]
+    assert quick() == STAGES[3:]
 
 
 def test_what_is_missing_is_told_before_anything_begins(quick):
@@ -260,12 +264,12 @@ def test_what_is_missing_is_told_before_anything_begins(quick):
 def test_a_dry_run_tells_what_is_done_and_makes_nothing(quick):
     quick()
     changed = quick.settings
-    assert [one.state for one in outlook(changed)] == ["done"] * 7
+    assert [one.state for one in outlook(changed)] == ["done"] * 8
     file = quick.place / "pairs.jsonl"
     file.write_text(file.read_text() + "\n" + file.read_text().splitlines()[0].replace("? ", "! ") + "\n")
     before = sorted(quick.place.rglob("*"))
     found = {one.stage.name: one.state for one in outlook(changed)}
-    assert found == {"sft": "done", "sample-2": "done"} | dict.fromkeys(STAGES[2:], "new")
+    assert found == dict.fromkeys(STAGES[:3], "done") | dict.fromkeys(STAGES[3:], "new")
     assert sorted(quick.place.rglob("*")) == before
 
 

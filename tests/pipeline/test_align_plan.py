@@ -31,8 +31,8 @@ SCORED = {"judge": "rules.py:score", "prompts": "ask.jsonl"}
 def test_every_stage_stands_after_those_that_it_needs():
     stages = stages_of(align_settings(FULL))
     assert [stage.name for stage in stages] == [
-        "sft", "ready", "sample-3", "judge-3", "sample-4", "judge-4", "sample-5", "check", "dpo", "evaluate-dpo",
-        "ppo-reward", "ppo", "evaluate-ppo",
+        "sft", "ready", "sample-3", "judge-3", "sample-4", "judge-4", "sample-5", "judge-5", "check", "dpo",
+        "evaluate-dpo", "ppo-reward", "ppo", "evaluate-ppo",
     ]  # fmt: skip
     known = set()
     for stage in stages:
@@ -40,9 +40,12 @@ def test_every_stage_stands_after_those_that_it_needs():
         known.add(stage.name)
     by_name = {stage.name: stage for stage in stages}
     learnt = ["a.jsonl", "b.jsonl", "preferably.db", "out/judge-3/judgments.db", "out/judge-4/judgments.db",
-              "out/sample-5/samples.jsonl"]  # fmt: skip
+              "out/judge-5/judgments.db"]  # fmt: skip
     assert by_name["dpo"].named("data") == by_name["ppo-reward"].named("data") == learnt
     assert by_name["check"].named("data") == learnt and by_name["check"].named("prompts") == ["held.jsonl"]
+    assert by_name["judge-5"].command.startswith(
+        "preferably label import out/sample-5/samples.jsonl --labeler rules.py:score --labeler-kind rule"
+    )
     assert by_name["ppo"].named("data") == ["ask.jsonl", "more.jsonl"]
     assert by_name["ppo"].named("reward") == ["out/ppo-reward"] and by_name["ppo"].named("model") == ["out/sft"]
     assert by_name["evaluate-ppo"].needs == ["ppo", "sft"]
@@ -56,7 +59,7 @@ def test_a_round_begins_where_the_one_before_ended_and_each_road_goes_its_own_wa
     # What is there before is learnt once: the second round is about the newest model.
     assert stages["round-2/dpo"].named("data") == [
         "out/round-2/judge-3-dpo/judgments.db", "out/round-2/judge-4-dpo/judgments.db",
-        "out/round-2/sample-5-dpo/samples.jsonl",
+        "out/round-2/judge-5-dpo/judgments.db",
     ]  # fmt: skip
     # A reward model learns from all rounds, and begins where the first one did.
     assert len(stages["round-2/ppo-reward"].named("data")) == 6 + 3

@@ -139,7 +139,7 @@ class FaultServer:
             body = self.answer(seen.body)
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         length = len(raw) // 2 if name == "over" else len(raw)
-        raw += b"{}" if name == "longer" else b""
+        raw += BEHIND.get(name, b"")
         lines = [f"HTTP/1.1 {status} X", f"Content-Length: {length}", "Content-Type: application/json"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         writer.write("\r\n".join(lines).encode() + b"\r\n\r\n" + raw)
@@ -249,7 +249,11 @@ BROKEN = {
     "list": lambda asked: [1, 2],
     "nomessage": lambda asked: {"choices": [{"index": 0}]},
 }
-LONGER = ("over", "longer")  # bodies that go on behind their Content-Length, which ends within the reply, or with it
+# Bodies that go on behind their Content-Length, which ends within the reply, or with it: there stands a bit more, or
+# all of another reply, for which nobody asked.
+LONGER = ("over", "longer", "another")
+OTHER = json.dumps(reply("what nobody asked for")).encode()
+BEHIND = {"longer": b"{}", "another": b"HTTP/1.1 200 X\r\nContent-Length: %d\r\n\r\n" % len(OTHER) + OTHER}
 BODIES = BROKEN | {
     "null": lambda asked: reply(None),
     "length": lambda asked: reply('{"mark": "', "length"),

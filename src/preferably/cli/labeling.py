@@ -27,6 +27,7 @@ StoreName = label_serving.StoreName
 def import_(
     files: Annotated[list[str], typer.Argument(help="files of feedback, or what `export` wrote", show_default=False)],
     store: StoreName = DEFAULT,
+    labeler: Annotated[str, typer.Option(help="who judged the rows that name nobody")] = "",
     labeler_kind: Annotated[str, typer.Option(help="who judged: human, model or rule")] = "human",
     max_rejected: Annotated[float, typer.Option(help="the share of rows at fault from which nothing is kept")] = 0.01,
 ) -> None:
@@ -52,7 +53,9 @@ def import_(
         console.print(Text(f"{name}: {len(found):,} judgments of a store"), soft_wrap=True)
         entries += found
     if rows:
-        found, account = rows_in(rows, labeler_kind=labeler_kind, max_rejected=max_rejected)  # type: ignore[arg-type]
+        found, account = rows_in(
+            rows, labeler=labeler, labeler_kind=labeler_kind, max_rejected=max_rejected,  # type: ignore[arg-type]
+        )  # fmt: skip
         console.print(Text(account.describe()), soft_wrap=True)
         entries += found
     with Store(store) as opened:  # once everything is read: what cannot be leaves no store behind

@@ -5,6 +5,7 @@ import gzip
 import json
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 from uuid import UUID, uuid5
@@ -24,22 +25,27 @@ IDS = UUID("3f0a3c8e-6a0e-4d7b-9b52-1f1a54ce0b11")  # of judgments that came wit
 
 
 def rows_in(
-    paths: Sequence[str | Path], *, labeler_kind: LabelerKind = "human", max_rejected: float = 0.01
+    paths: Sequence[str | Path],
+    *,
+    labeler: str = "",
+    labeler_kind: LabelerKind = "human",
+    max_rejected: float = 0.01,
 ) -> tuple[list[Entry], Accounting]:
     """What the rows of `paths` say of completions, to be said to a store, and what became of every row.
 
+    `labeler` is whose the rows are that name nobody.
     The id of a judgment is made of what it says, so importing a file twice adds nothing, and rows of a file that say
     the same, by the same labeler, count once. Rows that judge nothing are rejected; of ranks and ratings the ranks
     count. Raises `DataError` as `load_feedback` does.
     """
-    entries, accounting = read_rows_in(paths, labeler_kind=labeler_kind)
+    entries, accounting = read_rows_in(paths, labeler=labeler, labeler_kind=labeler_kind)
     accounting.enforce(max_rejected)
     return entries, accounting
 
 
 def read_rows_in(
-    paths: Sequence[str | Path], *, labeler_kind: LabelerKind = "human"
-) -> tuple[list[Entry], Accounting]:  # fmt: skip
+    paths: Sequence[str | Path], *, labeler: str = "", labeler_kind: LabelerKind = "human"
+) -> tuple[list[Entry], Accounting]:
     """The same, whatever became of the rows: for whoever looks at what was said alone."""
     accounting = Accounting()
     entries: dict[str, Entry] = {}
@@ -55,6 +61,7 @@ def read_rows_in(
         new = False
         for said in ranked or judged.judgments:
             shown = row.shape in ORDERED or not isinstance(said, Preference | Ranking)
+            said = said if said.labeler else replace(said, labeler=labeler)
             name = _id_of(judged.group, said, labeler_kind)
             new |= name not in entries
             entries.setdefault(name, Entry(judged.group, said, name, labeler_kind, shown=shown))

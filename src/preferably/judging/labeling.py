@@ -95,28 +95,28 @@ def label(
     def heard(index: int, answered: Answered) -> None:
         waiting[index] = answered
         progress(1)
+        ready: list[Entry] = []
         while (at := told.states.total()) in waiting:
-            hear(waiting.pop(at))
+            ready += hear(waiting.pop(at))
+        _keep(store, ready)
 
-    def hear(answered: Answered) -> None:
+    def hear(answered: Answered) -> list[Entry]:
         _count(told, answered)
         group = answered.question.group
         if kind != "rating":
             said = answered.read.judgments[0]
             if isinstance(said, Preference) and said.state == "ok":
                 pairs[id(group), frozenset(said.order)].append(said)
-            _keep(store, group, [said], [answered], about[id(group)])
-            return
+            return _entries(group, [said], [answered], about[id(group)])
         ratings = open_ratings[id(group)]
         ratings.append(answered)
-        if len(ratings) == len(group.completions):
-            _keep(store, group, merged(ratings), ratings, about[id(group)])
+        whole = len(ratings) == len(group.completions)
+        return _entries(group, merged(ratings), ratings, about[id(group)]) if whole else []
 
     try:
         judge.answers(asked, heard)
     finally:  # asking has ended before its end
-        for index in sorted(waiting):
-            hear(waiting[index])
+        _keep(store, [entry for index in sorted(waiting) for entry in hear(waiting[index])])
     told.compare(pairs.values())
     return told
 
@@ -173,20 +173,26 @@ def _count(told: Labeled, answered: Answered) -> None:
     told.count(answered.read.judgments[0], answered.read.why)
 
 
-def _keep(
-    store: Store, group: Group, said: Sequence[Judgment], answered: Sequence[Answered], about: dict[str, Any]
-) -> None:  # fmt: skip
-    """Keep judgments whose ids are made of the requests that they came from, and of what they are about: of equal
-    texts, one request answers for several. Nothing is kept of a group of which a question failed."""
+def _keep(store: Store, entries: Sequence[Entry]) -> None:
+    """Together: thousands may have waited for one, and meanwhile no other reply is heard."""
+    if entries:
+        store.say(entries)
+
+
+def _entries(
+    group: Group, said: Sequence[Judgment], answered: Sequence[Answered], about: dict[str, Any]
+) -> list[Entry]:  # fmt: skip
+    """What is kept of judgments. Their ids are made of the requests that they came from, and of what they are about: of
+    equal texts, one request answers for several. Nothing is kept of a group of which a question failed."""
     if any(one.state == "failed" for one in answered):
-        return
+        return []
     group = replace(group, columns="")  # what else its row held is no part of what was compared
     about_what = digest_of(group_content(group)[0])
     asked = " ".join(sorted(f"{one.key} {one.question.order}" for one in answered))
     reason = "\n\n".join(one.read.reason for one in answered if one.read.reason)
     whole = f"{about_what} {asked} {answered[0].question.mark} {about['guideline']} {about['principle']}"
     names = [str(uuid5(IDS, f"{whole} {judgment.labeler} {number}")) for number, judgment in enumerate(said)]
-    store.say([
+    return [
         Entry(group, judgment, name, "model", rationale=reason, **about)
         for name, judgment in zip(names, said, strict=True)
-    ])  # fmt: skip
+    ]

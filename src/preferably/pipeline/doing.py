@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from preferably import api
 from preferably.data.check import check_files
 from preferably.data.comparable import comparable
+from preferably.data.importing import rows_in
 from preferably.errors import DataError
 from preferably.evaluation.auditing import kept
 from preferably.evaluation.side_by_side import side_by_side
@@ -114,10 +115,13 @@ def _kept_where(models: list[str]) -> str:
 def _judge(stage: Stage, watcher: Watcher) -> Figures:
     [rows], [judge], constitution = stage.named("data"), stage.named("judge"), stage.named("constitution")
     principles = read_constitution(constitution[0]).all if constitution else []
-    told: list[Figures] = []
     with Store(stage.folder / JUDGMENTS) as store:
-        for one in read_judges(judge):
-            told.append(_labeled(stage, one, rows, store, principles, watcher))
+        try:
+            if not is_judge_file(judge):
+                return {"judges": [_scored(stage, judge, rows, store)]}
+            told = [_labeled(stage, one, rows, store, principles, watcher) for one in read_judges(judge)]
+        except DataError as error:
+            raise DataError(str(error).replace("--max-rejected ", "check: max_rejected: ")) from error
     worst = max(told, key=lambda one: one["failed"] / max(one["asked"], 1))
     if worst["failed"] > stage.free["max_failed"] * worst["asked"]:
         raise DataError(
@@ -128,10 +132,21 @@ def _judge(stage: Stage, watcher: Watcher) -> Figures:
     return {"judges": told}
 
 
+def _scored(stage: Stage, judge: str, rows: str, store: Store) -> Figures:
+    """Keep the scores that a function or a reward model gave to what was drawn, as ratings by it."""
+    entries, account = rows_in(
+        [rows], labeler=judge, labeler_kind=stage.settings["kind"], max_rejected=stage.free["max_rejected"]
+    )
+    store.say(entries)
+    counted = account.as_json()
+    told = {name: counted[name] for name in ("read", "used", "deduplicated", "rejected")}
+    return {"labeler": judge, "asked": len(entries), "ok": len(entries), "rows": told, "judged_by": None}
+
+
 def _labeled(
     stage: Stage, one: JudgeSettings, rows: str, store: Store, principles: Any, watcher: Watcher
 ) -> Figures:  # fmt: skip
-    judged, _ = comparable([rows], least=2, keep=one.reference)
+    judged, _ = comparable([rows], keep=one.reference, max_rejected=stage.free["max_rejected"])
     judge = LanguageJudge(one, KeptReplies(one.replies))
     starting, progress = watcher.counting(f"{stage.name}: {one.labeler}")
     starting(len(judged) * (2 if stage.settings["orders"] == "both" else 1))
@@ -153,15 +168,9 @@ def _check(stage: Stage, watcher: Watcher) -> Figures:
         )
         told[kind] = found.as_json()
     RunDirectory(stage.folder).write_json(FINDINGS, {"findings": told})
-    RunDirectory(stage.folder).write_json(LABELERS, labelers_behind(_said_by_somebody(stage)))
+    RunDirectory(stage.folder).write_json(LABELERS, labelers_behind(stage.named("data")))
     return {kind: {"read": one["rows"]["read"], "used": one["rows"]["used"], "groups": one["groups"],
                    "verdict": one["verdict"]} for kind, one in told.items()}  # fmt: skip
-
-
-def _said_by_somebody(stage: Stage) -> list[str]:
-    """The sources of preferences but those that a function, or a reward model, scored in this job: whose they are the
-    file of the job says."""
-    return [one.name for one in stage.inputs if one.role == "data" and not (one.stage and one.name.endswith(SAMPLES))]
 
 
 def _evaluate(stage: Stage, watcher: Watcher) -> Figures:

@@ -90,7 +90,8 @@ class _Tries:
     def at_most(self, stage: Stage) -> tuple[float | None, int | None, str]:
         """Seconds and bytes of a stage that draws answers, and what they are without; None and why not, for others."""
         if stage.kind not in ("ready", "sample", "evaluate", "audit"):
-            return None, None, WHY.get(stage.kind, "")
+            kept = stage.kind == "judge" and not is_judge_file(stage.named("judge")[0])
+            return (0.0, 0, "") if kept else (None, None, WHY.get(stage.kind, ""))
         own, made = stage.settings, self.settings
         unknown = AUDITS.get(own.get("audit", ""), "")
         served = [name for name in stage.named("model") if is_judge_file(name)]
@@ -209,11 +210,12 @@ def _work(stage: Stage, settings: AlignSettings, stages: Sequence[Stage]) -> str
             judged = _questions(2 * prompts * own["samples"], judge, stage, 2, settings)
         return f"{_asked(stage)} of two models, {judged}"
     if stage.kind == "judge":
-        drawing = _drawn_for(stage, {one.name: one for one in stages})
+        drawing, judge = _drawn_for(stage, {one.name: one for one in stages}), stage.named("judge")[0]
         answers = drawing.settings["samples"] * len(drawing.named("model"))
-        orders = 2 if own["orders"] == "both" else 1
-        asked, _ = counted(_prompts(drawing), answers, orders, 1, 1)
-        return f"at most {_questions(asked, stage.named('judge')[0], drawing, answers, settings)}"
+        if not is_judge_file(judge):
+            return f"scores by {judge} of at most {_prompts(drawing) * answers:,} answers, kept as ratings"
+        asked, _ = counted(_prompts(drawing), answers, 2 if own["orders"] == "both" else 1, 1, 1)
+        return f"at most {_questions(asked, judge, drawing, answers, settings)}"
     return ", ".join(Path(name).name for name in stage.named("data")) if stage.kind == "check" else ""
 
 

@@ -1,5 +1,6 @@
 """The stages of a job in their order: what each reads, what it makes where, and the same as a command."""
 
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ REWARDS = ("reward", "guard")  # settings of a training that name judges, models
 MODELS = ("reference_model", "critic")
 FILES = ("held_out_data", "ptx_data")
 FREE = ("keep", "memory_limit", "track", "max_rejected")  # settings of a training that change nothing of its model
+RULE = re.compile(r":|^(.*\*)?\s*length$")  # in the name of a judge that is no reward model: a function, a form, length
+MAX_REJECTED = 0.01  # where the file has no check
 KEPT = 8  # checkpoints along which a job audits a run: with evaluations five are made
 
 
@@ -140,6 +143,13 @@ class _Making:
         self.made.append(made)
         return made
 
+    def _let_pass(self) -> float:
+        """The share of rows at fault that is no reason to stop."""
+        check = self.settings.check
+        if check is None:
+            return MAX_REJECTED
+        return 1.0 if self.lenient or check.gate == "warn" else check.max_rejected
+
     def _prompts(self) -> Input:
         return Input("prompts", str(self.settings.prompts), "data")
 
@@ -150,8 +160,7 @@ class _Making:
         """A stage that trains; its folder and its name."""
         made, given = self.settings, dict(own)
         if made.check is not None and kind == "train":  # what the gate lets pass is not refused behind it
-            lenient = self.lenient or made.check.gate == "warn"
-            given.setdefault("max_rejected", 1.0 if lenient else made.check.max_rejected)
+            given.setdefault("max_rejected", self._let_pass())
         if road and not method_named(method).scores and "run" in made.audit:
             given.setdefault("keep", KEPT)
         files = _listed(given.pop("data", None))
@@ -223,18 +232,23 @@ class _Making:
             f"sample-{ending}", number, "sample", own, inputs, command, road=road, model=newest.name
         )  # fmt: skip
         rows = Input("data", str(drawn.folder / SAMPLES), "data", drawn.name)
-        return self._judged(number, source, rows, ending, road, seed) if asks else rows
+        return self._judged(number, source, rows, ending, road, seed)
 
     def _judged(self, number: int, source: Source, rows: Input, ending: str, road: str, seed: int) -> Input:
         inputs = [rows, Input("judge", str(source.judge), "judge")]
-        what, told = "run", {"judge": source.judge, "orders": source.orders, "seed": seed}
+        own: dict[str, Any] = {"orders": source.orders, "seed": seed}
+        what, told = "judge run", {"judge": source.judge} | own
         if source.constitution is not None:
             inputs.append(Input("constitution", source.constitution, "file"))
-            what = f"constitution {shlex.quote(source.constitution)}"
+            what = f"judge constitution {shlex.quote(source.constitution)}"
+        elif not is_judge_file(str(source.judge)):  # it scored the answers when they were drawn
+            kind = "rule" if RULE.search(str(source.judge)) else "model"
+            own, what = {"kind": kind}, "label import"
+            told = {"labeler": source.judge, "labeler_kind": kind, "max_rejected": self._let_pass()}
         command = " ".join(
-            ["preferably judge", what, shlex.quote(rows.name), *_flags(told.items()), f"--store {{folder}}/{JUDGMENTS}"]
+            ["preferably", what, shlex.quote(rows.name), *_flags(told.items()), f"--store {{folder}}/{JUDGMENTS}"]
         )
-        own, free = {"orders": source.orders, "seed": seed}, {"max_failed": source.max_failed}
+        free = {"max_failed": source.max_failed, "max_rejected": self._let_pass()}
         made = self._add(f"judge-{ending}", number, "judge", own, inputs, command, road=road, free=free)
         return Input("data", str(made.folder / JUDGMENTS), "data", made.name)
 

@@ -126,9 +126,10 @@ class Line:
 
         address = self.addresses[self.turn % len(self.addresses)]
         url = httpx2.URL(self.server.url.rstrip("/") + "/chat/completions")
+        # A connection is for one request: what is sent behind a reply would be read as the reply to the next one.
         headers = {
             "Host": url.netloc.decode(), "Content-Type": "application/json", "Accept": "application/json",
-            "Accept-Encoding": "identity", "Idempotency-Key": name,
+            "Accept-Encoding": "identity", "Idempotency-Key": name, "Connection": "close",
         }  # fmt: skip
         if self.key:
             headers["Authorization"] = f"Bearer {self.key}"

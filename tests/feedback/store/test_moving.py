@@ -2,6 +2,7 @@
 
 import json
 import threading
+from contextlib import contextmanager
 
 import pytest
 from sqlalchemy import select
@@ -9,7 +10,7 @@ from sqlalchemy import select
 from preferably.errors import DataError
 from preferably.feedback.records import Label, Rating
 from preferably.feedback.store import labeling_tables as labels
-from preferably.feedback.store import tables
+from preferably.feedback.store import opening, tables
 from preferably.feedback.store.entry import Entry
 from preferably.feedback.store.moving import TABLES, copy_store, entries_of, fingerprint, lines_of
 from preferably.feedback.store.store import Store
@@ -136,6 +137,30 @@ def test_lines_carry_everything_to_another_store(filled, elsewhere):
         other.say(entries_of(lines))  # a second time adds nothing
         assert list(lines_of(other)) == lines and lines[-1] == {"judgments": 5}
         assert other.judged() == filled.judged() and other.counts() == filled.counts()
+
+
+@pytest.mark.parametrize("reading", [lines_of, Store.entries, Store.records])
+def test_who_exports_or_reads_holds_up_no_writer(reading, tmp_path, said, monkeypatch):
+    """Also where SQLite has a rollback journal, in which a reader and a writer exclude each other."""
+    monkeypatch.setattr(opening, "wal_is_safe", lambda version: False)
+    monkeypatch.setattr(opening, "WAIT", 20)
+    monkeypatch.setattr("preferably.feedback.store.store.PAGE", 2)
+    with Store(tmp_path / "a.db") as one, Store(tmp_path / "a.db") as other:
+        one.say([said(0, f"labeler {n}") for n in range(7)])
+        real, writes = Store._transaction, []
+
+        @contextmanager
+        def between(self, *, reading=False):
+            """Another one writes as soon as a page was read, and before the next."""
+            with real(self, reading=reading) as connection:
+                yield connection
+            if self is one and len(writes) < 3:
+                writes.append(other.say([said(1, f"late {len(writes)}")]))
+
+        monkeypatch.setattr(Store, "_transaction", between)
+        found = list(reading(one))
+        assert len(writes) == 3 and other.counts()["judgments"] == 10
+        assert len(found) == {lines_of: 1 + 7 + 1, Store.entries: 7, Store.records: 1}[reading]
 
 
 @pytest.mark.parametrize(

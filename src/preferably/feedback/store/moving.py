@@ -77,12 +77,12 @@ def fingerprint(store: Store) -> str:
 
 
 def lines_of(store: Store) -> Iterator[dict[str, Any]]:
-    """The store as JSON objects, as it is at one moment: each group before the first judgment of it, every judgment,
-    also those that were corrected, and at the end how many there were."""
+    """The judgments of a store as JSON objects, those that are there at the first one: each group before the first
+    judgment of it, every judgment, also those that were corrected, and at the end how many there were. Others may write
+    meanwhile (`Store.pages`)."""
     known, count = set(), 0
-    with store.snapshot() as connection:
-        query = select(judgments, items.c.content).join(items).order_by(judgments.c.number)
-        for row in connection.execution_options(yield_per=PAGE).execute(query).mappings():
+    for rows in store.pages():
+        for row in rows:
             if row["item"] not in known:
                 known.add(row["item"])
                 yield {"group": row["item"], "content": json.loads(row["content"])}

@@ -96,7 +96,13 @@ class Store:
 
     def entries(self, *, superseded: bool = True) -> Iterator[Entry]:
         """Every judgment that is there now, by their numbers; without `superseded` only those that were not corrected.
-        Others may write meanwhile, also whoever goes through them: nothing is held from page to page."""
+        Others may write meanwhile, also whoever goes through them."""
+        for rows in self.pages(superseded=superseded):
+            yield from map(_entry_of, rows)
+
+    def pages(self, *, superseded: bool = True) -> Iterator[Sequence[RowMapping]]:
+        """The rows that `entries` are made of, with the content of their groups, some at a time. Nothing is held from
+        one page to the next: what is there by then never changes, but for the names of those who are erased."""
         with self.snapshot() as connection:
             top = connection.execute(select(func.max(judgments.c.number))).scalar_one() or 0
         last = 0
@@ -104,7 +110,7 @@ class Store:
             query = _everything(superseded, top).where(judgments.c.number > last).limit(PAGE)
             with self.snapshot() as connection:
                 rows = connection.execute(query).mappings().all()
-            yield from map(_entry_of, rows)
+            yield rows
             last = rows[-1]["number"] if rows else top
 
     def judged(self) -> list[Judged]:
@@ -116,8 +122,8 @@ class Store:
         contents: dict[str, str] = {}
         said: dict[str, list[Judgment]] = {}
         numbers: dict[str, list[int]] = {}
-        with self.snapshot() as connection:
-            for row in connection.execution_options(yield_per=PAGE).execute(_everything(False)).mappings():
+        for rows in self.pages(superseded=False):
+            for row in rows:
                 contents.setdefault(row["item"], row["content"])
                 said.setdefault(row["item"], []).append(_judgment_of(row))
                 numbers.setdefault(row["item"], []).append(row["number"])
