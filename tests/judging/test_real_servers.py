@@ -1,10 +1,9 @@
-"""The judge against real servers, each with a small model of random weights that is made here."""
-
-import shutil
+"""The judge against real servers, each with a small model that is made here."""
 
 import pytest
+import torch
 from local_servers import TEMPLATE, llama_cpp, transformers_serve
-from transformers import AutoTokenizer
+from transformers import AddedToken, LlamaConfig, LlamaForCausalLM
 
 from preferably.feedback.records import Completion, Group, Message
 from preferably.feedback.store.kept_replies import KeptReplies
@@ -59,15 +58,43 @@ def test_llama_cpp_gives_log_probs_that_are_those_of_the_text(llama):
     assert all(len(token.top) >= 2 for token in answered.reply.tokens)
 
 
-def test_transformers_serve_is_taken_for_what_it_does(tmp_path, tiny_model_directory):
-    """A model of random weights that no schema binds says nothing that is a verdict, and none is made up."""
-    model = shutil.copytree(tiny_model_directory, tmp_path / "model")
-    tokenizer = AutoTokenizer.from_pretrained(model)
-    tokenizer.chat_template = TEMPLATE
-    tokenizer.save_pretrained(model)
+@pytest.fixture
+def of_one_reply(tiny, tmp_path):
+    """`of_one_reply(text)`: the directory of a model that says `text` to all it is asked, by weights set by hand."""
+
+    def made(text):
+        tokenizer = tiny.tokenizer()
+        tokenizer.add_tokens([AddedToken(text, normalized=False)])
+        tokenizer.chat_template = TEMPLATE
+        says, words = tokenizer.convert_tokens_to_ids(text), len(tokenizer)
+        opens = tokenizer.convert_tokens_to_ids(">")  # with which the template ends
+        model = LlamaForCausalLM(LlamaConfig(
+            vocab_size=words, hidden_size=128, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2,
+            tie_word_embeddings=False, bos_token_id=0, eos_token_id=1, pad_token_id=2,
+        ))  # fmt: skip
+        layer = model.model.layers[0]
+        with torch.no_grad():
+            for weight in (layer.self_attn.o_proj.weight, layer.mlp.down_proj.weight, model.lm_head.weight):
+                weight.zero_()
+            model.get_input_embeddings().weight.copy_(torch.eye(128)[:words])  # what comes next hangs on one token
+            model.lm_head.weight[says, opens] = model.lm_head.weight[1, says] = 50.0
+        model.save_pretrained(tmp_path / "model")
+        tokenizer.save_pretrained(tmp_path / "model")
+        return tmp_path / "model"
+
+    return made
+
+
+def test_transformers_serve_is_read_in_the_form_that_it_was_told_and_what_is_no_verdict_is_none(of_one_reply, tmp_path):
+    """It binds no reply to a schema. The model has the verdicts on one group by heart, for either order, and says them
+    to whatever it is asked: each question finds its own by its mark, and the other group has none."""
+    settings = judge_settings({"server": "http://127.0.0.1:9/v1", "model": "any", "max_tokens": 8})
+    marks = [question("pair", GROUPS[0], order, settings).mark for order in ((0, 1), (1, 0))]
+    text = " ".join(f'{{"mark": "{mark}", "better": "{letter}"}}' for mark, letter in zip(marks, "BA", strict=True))
+    model = of_one_reply(text)
     with transformers_serve(tmp_path, model) as url:
-        judge = LanguageJudge(judge_settings({"server": url, "model": str(model), "max_tokens": 8}))
+        judge = LanguageJudge(settings.model_copy(update={"server": url, "model": str(model)}))
         said = judge(GROUPS[:2])
-        assert [one.state for one in said] == ["invalid"] * 2 and [one.choice for one in said] == [None, None]
+        assert [(one.state, one.choice) for one in said] == [("ok", 1), ("invalid", None)]
         assert not judge.able().schema and len(judge.able().doubts) >= 1
         assert judge.client.spending.tokens > 0
