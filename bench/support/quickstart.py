@@ -12,7 +12,7 @@ TINY = {
     "prompts": 80,
     "samples": 2,
     "max_tokens": 48,
-    "ppo_prompts": 64,
+    "ppo_prompts": 96,
     "ppo_batch_size": 16,
     "best_of": 4,
     "best_of_prompts": 40,

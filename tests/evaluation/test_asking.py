@@ -9,8 +9,11 @@ import torch
 import preferably
 from preferably.data.load import load_feedback
 from preferably.errors import ConfigError
+from preferably.evaluation import compare
 from preferably.evaluation.asking import answers_in, loss_on, prompts_in
+from preferably.feedback.records import Group, Message
 from preferably.models.loading import load
+from preferably.models.sampler import Decoding
 
 
 @pytest.fixture
@@ -34,6 +37,24 @@ def test_the_loss_is_that_of_the_chosen_answers_by_token(files, tiny_model_direc
             total, tokens = total - float(logps[at - 1, whole[at]]), tokens + 1
     assert loss_on(loaded, groups) == pytest.approx(total / tokens, rel=1e-5)
     assert loss_on(loaded, load_feedback([files / "prompts.jsonl"], "prompts").groups) is None
+
+
+def test_answers_are_drawn_by_weights_in_the_dtype_that_the_model_computes_in(tiny_model_directory, monkeypatch):
+    honest, drew = compare.sample, []
+
+    def spied(policy, tokenizer, prompts, *arguments, **options):
+        drew.append(({parameter.dtype for parameter in policy.parameters()}, prompts))
+        return honest(policy, tokenizer, prompts, *arguments, **options)
+
+    monkeypatch.setattr(compare, "sample", spied)
+    asked, greedy = [Group((Message("user", "a? "),))], Decoding(0.0, max_tokens=6)
+    for dtype in (torch.float32, torch.bfloat16):
+        loaded = load(tiny_model_directory, device="cpu", dtype=str(dtype).removeprefix("torch."))
+        [[said]] = compare.answers(loaded, asked, greedy)
+        kinds, ids = drew.pop()
+        assert kinds == {dtype} and {one.dtype for one in loaded.policy.parameters()} == {torch.float32}
+        [[expected]] = honest(loaded.policy, loaded.tokenizer, ids, greedy, stop_ids=loaded.stop_ids)
+        assert said.logps == pytest.approx(expected.logps, abs=0.2 if dtype == torch.bfloat16 else 1e-6)
 
 
 def test_check_tells_the_loss_where_answers_are_known_and_the_format(files, tiny_model_directory):

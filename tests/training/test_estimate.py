@@ -354,7 +354,7 @@ def test_only_a_run_that_is_small_beside_what_is_free_is_not_rehearsed(given, mo
     chosen = settings({"method": "dpo"} | given)
     data = _groups_of(chosen, outline)
     size = rough_size(chosen, outline, data)
-    for free, limit, rehearsed in ((4.1 * size, None, 0), (3.9 * size, None, 1), (10 * size, 50.0, 1), (None, None, 1)):
+    for free, limit, rehearsed in ((1.3 * size, None, 0), (1.2 * size, None, 1), (10 * size, 50.0, 1), (None, None, 1)):
         asked.clear()
         monkeypatch.setattr(module, "available", lambda device, free=free: free)
         refuse = module.refuse_what_does_not_fit

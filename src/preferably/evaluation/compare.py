@@ -15,6 +15,7 @@ from preferably.feedback.records import Group
 from preferably.judging.described import need_references
 from preferably.judging.judge import Judge, ScoreFunction, scores_of
 from preferably.models.loading import Loaded
+from preferably.models.policy import to_draw_with
 from preferably.models.sampler import Decoding, Sample, sample
 from preferably.models.selfcheck import check_packing
 from preferably.training.measure import groups_of_samples, kl_of_samples
@@ -58,7 +59,7 @@ def answers(
     context = loaded.context or 10**9
     ids = encode_prompts(prompts, loaded.tokenizer, max_length=context - min(decoding.max_tokens, context // 2))
     return sample(
-        loaded.policy, loaded.tokenizer, ids, decoding,
+        to_draw_with(loaded.policy), loaded.tokenizer, ids, decoding,
         stop_ids=loaded.stop_ids, samples=samples, seed=seed, progress=progress,
     )  # fmt: skip
 

@@ -9,6 +9,7 @@ from preferably.evaluation.unwanted import Case, in_text
 from preferably.feedback.records import Group, Message
 from preferably.judging.parts import answered
 from preferably.models.loading import Loaded
+from preferably.models.policy import to_draw_with
 from preferably.models.sampler import Decoding, sample
 
 Kind = Literal["direct", "temperature", "prefill", "system", "plain", "paraphrase"]
@@ -44,7 +45,7 @@ class Way:
         prompts = encode_prompts([prompt for _, prompt, _ in self.asked], loaded.tokenizer, max_length=10**9)
         ids = [[*prompt, *lead] for prompt, (_, _, lead) in zip(prompts, self.asked, strict=True)]
         drawn = sample(
-            loaded.policy, loaded.tokenizer, ids, self.decoding, stop_ids=loaded.stop_ids,
+            to_draw_with(loaded.policy), loaded.tokenizer, ids, self.decoding, stop_ids=loaded.stop_ids,
             samples=1 if self.decoding.temperature == 0 else samples, seed=seed, progress=progress,
         )  # fmt: skip
         tokenizer = loaded.tokenizer

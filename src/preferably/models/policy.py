@@ -175,6 +175,18 @@ def frozen_copy(policy: Policy) -> Policy:
     return twin.requires_grad_(False)
 
 
+def to_draw_with(policy: Policy) -> Policy:
+    """The policy with its weights in the dtype that it computes in, which draws the same for less reading: itself where
+    that is float32, else a frozen copy, as casting once is cheaper than once a token."""
+    if policy.compute == torch.float32:
+        return policy
+    twin = frozen_copy(policy)
+    for parameter in twin.parameters():  # not the buffers: rotary frequencies must not be rounded
+        parameter.data = parameter.data.to(policy.compute)
+    twin.compute = torch.float32  # no autocast: the weights have the dtype already
+    return twin
+
+
 def weights_digest(policy: Policy) -> str:
     """SHA-256 over the names and bytes of all weights."""
     digest = hashlib.sha256()

@@ -12,6 +12,7 @@ from preferably.data.tokens import encode_prompts
 from preferably.errors import DataError
 from preferably.feedback.records import Group
 from preferably.models.loading import load, model_directory
+from preferably.models.policy import to_draw_with
 from preferably.training.estimate import COMPUTING
 from preferably.training.pace import PROMPTS, sampling_pace
 from preferably.training.rehearsal import sampling_bytes
@@ -28,6 +29,7 @@ class Tried:
     config: Any
     compute: torch.dtype
     weights: int  # bytes
+    copy: int  # bytes of the copy that draws, one at a time; 0 where the model draws itself
     process: int  # bytes beside all models; 0 on a device of its own
     load: float  # seconds
     read: float  # seconds a prompt
@@ -45,7 +47,7 @@ class Tried:
             self.config, compute=self.compute, rows=rows, width=max(map(len, lengths)), tokens=tokens, copies=samples
         )  # fmt: skip
         seconds = models * (self.load + len(lengths) * a_prompt)
-        return seconds, models * self.weights + beside + self.process
+        return seconds, models * self.weights + self.copy + beside + self.process
 
 
 def try_drawing(model: str, prompts: Sequence[Group], *, device: str = "auto", dtype: str = "auto") -> Tried:
@@ -57,10 +59,12 @@ def try_drawing(model: str, prompts: Sequence[Group], *, device: str = "auto", d
     ids, _ = _with_room(prompts, loaded.tokenizer, loaded.context, 1)
     read, draw = sampling_pace(loaded, ids[:PROMPTS])
     policy = loaded.policy
+    drawer = to_draw_with(policy)
     process = before + COMPUTING if policy.device.type == "cpu" else 0
     return Tried(
         loaded.tokenizer, loaded.context, policy.inner.config, policy.compute,
-        sum(one.nbytes for one in policy.parameters()), process, loading, read, draw,
+        sum(one.nbytes for one in policy.parameters()),
+        sum(one.nbytes for one in drawer.parameters()) if drawer is not policy else 0, process, loading, read, draw,
     )  # fmt: skip
 
 

@@ -21,7 +21,7 @@ COMPUTING = 60_000_000  # code and buffers of the kernels, once they have run
 REPORT = 150_000_000  # drawing the charts of the report, at the end
 # Blocks below 32 MB come from a heap that is never filled without holes: what it holds, as a multiple of what is alive.
 HEAP = 1.35
-PLENTY = 4  # times what a run holds at most, roughly: where so much is free, nothing finer needs to be known
+PLENTY = 1.25  # times what a run does not reach: where so much is free, nothing finer needs to be known
 STEP, EVALUATION, SAMPLING, DRAWING = "a training step", "an evaluation", "sampling", "drawing completions"
 NOBODY = Company()
 

@@ -15,6 +15,7 @@ from preferably.batches.packing import packed_size
 from preferably.config import TrainSettings
 from preferably.models.adapters import add_adapters
 from preferably.models.loading import Loaded, load
+from preferably.models.policy import to_draw_with
 from preferably.models.sampler import Decoding, sample
 from preferably.models.selfcheck import check_packing
 from preferably.training.company import Company
@@ -147,10 +148,12 @@ def _tokens(settings: TrainSettings, loaded: Loaded, work: Workload) -> tuple[fl
 def sampling_pace(loaded: Loaded, prompts: Sequence[Sequence[int]]) -> tuple[float, float]:
     """Seconds to read a prompt, and to draw one token more for it, where `prompts` are sampled together."""
 
+    drawer = to_draw_with(loaded.policy)
+
     def drawing(tokens: int) -> float:
         decoding = Decoding(1.0, max_tokens=tokens)
         return _timed(
-            lambda: sample(loaded.policy, loaded.tokenizer, prompts, decoding, stop_ids=set()),
+            lambda: sample(drawer, loaded.tokenizer, prompts, decoding, stop_ids=set()),
             loaded.policy.device, ENOUGH / 4,
         )  # fmt: skip
 

@@ -1,6 +1,5 @@
 """Completions that the policy draws to learn from, and what became of each."""
 
-import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +9,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from preferably.data.tokens import TokenGroup
-from preferably.models.policy import Policy
+from preferably.models.policy import Policy, to_draw_with
 from preferably.models.sampler import Decoding, Sample, sample
 
 SHOWN = 2  # prompts of an iteration, and completions of each, that are kept to be read
@@ -36,8 +35,7 @@ class Rollout:
 
 
 class Engine:
-    """Draws rollouts. Where the policy computes below float32, a copy of it in that dtype stays in memory: casting once
-    an update is cheaper than once a token."""
+    """Draws rollouts. Where the policy computes below float32, a copy of it in that dtype stays in memory."""
 
     def __init__(
         self,
@@ -50,12 +48,8 @@ class Engine:
     ) -> None:
         self.policy, self.tokenizer, self.decoding = policy, tokenizer, decoding
         self.samples, self.stop_ids = samples, stop_ids
-        self.resident: Policy | None = None
-        if policy.compute != torch.float32:
-            self.resident = copy.deepcopy(policy).requires_grad_(False)
-            for parameter in self.resident.parameters():  # not the buffers: rotary frequencies must not be rounded
-                parameter.data = parameter.data.to(policy.compute)
-            self.resident.compute = torch.float32  # no autocast: the weights have the dtype already
+        drawer = to_draw_with(policy)
+        self.resident = None if drawer is policy else drawer
 
     @torch.no_grad()
     def refresh(self) -> None:
