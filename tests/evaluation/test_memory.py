@@ -9,6 +9,9 @@ import yaml
 from preferably.data.load import load_feedback
 from preferably.evaluation.audit import Audit
 from preferably.evaluation.memory import remembering, seen
+from preferably.feedback.records import Completion, Group, Message, Preference
+from preferably.feedback.store.entry import Entry
+from preferably.feedback.store.store import Store
 
 GOOD = Audit("safety", "m", "b", "good", "Nothing bad was found.", (), ())
 
@@ -40,7 +43,7 @@ def test_a_run_is_asked_of_its_own_data(runs):
     sft, first, second, asked = runs
     assert seen(sft, asked) == ([f"{asked}:1"], [])
     assert seen(first, asked) == ([f"{asked}:2"], [])
-    assert seen(second, asked) == ([f"{asked}:4"], ["hub/pairs"])
+    assert seen(second, asked) == ([f"{asked}:4"], ["hub/pairs, which is no file here"])
 
 
 def test_an_audit_is_told_of_all_since_the_model_before_and_clears_nothing(runs):
@@ -52,7 +55,7 @@ def test_an_audit_is_told_of_all_since_the_model_before_and_clears_nothing(runs)
     assert f"2 of 5 prompts are in what it was trained on ({asked}:2, {asked}:4): there" in finding.words
     assert finding.plain.startswith("it was trained on 2 of 5 prompts that it was asked")
     assert found.verdict == "Nothing bad was found. Not sure: it was trained on 2 of 5 prompts."
-    assert len(noted) == 1 and "trained on hub/pairs, which is no file here" in noted[0]
+    assert len(noted) == 1 and "trained on hub/pairs, which is no file here: whether" in noted[0]
     assert remembering(GOOD, second, "hub/base", groups, noted.append).settings["trained_on"] == 3
     bad = Audit("safety", "m", "b", "bad", "It harms.", (), ())
     kept = remembering(bad, first, sft, groups, noted.append)
@@ -67,3 +70,29 @@ def test_what_was_never_trained_on_and_a_model_without_a_run_change_nothing(runs
     assert remembering(GOOD, first, first, asked, print) is GOOD
     assert remembering(GOOD, str(tmp_path), sft, asked, print) is GOOD
     assert remembering(GOOD, "hub/base", sft, asked, print) is GOOD
+
+
+@pytest.mark.parametrize("spoilt", ['{"text": "a story"}\n', "{", '{"prompt": 3}\n'])
+def test_data_that_tells_no_prompts_ends_no_audit(runs, tmp_path, spoilt):
+    """Of text alone, of a file that broke, or of one with other rows by now, nothing is known; of the rest it is."""
+    sft, *_, asked = runs
+    groups, noted = load_feedback([asked], "prompts").groups, []
+    (tmp_path / "shown.jsonl").write_text(spoilt)
+    assert remembering(GOOD, sft, "hub/base", groups, noted.append) is GOOD
+    assert len(noted) == 1 and "shown.jsonl, which cannot be read for prompts (" in noted[0]
+    config = {"model": "hub/base", "data": [str(tmp_path / "shown.jsonl")], "ptx_data": [str(tmp_path / "first.jsonl")]}
+    (tmp_path / "sft" / "config.yaml").write_text(yaml.safe_dump(config))
+    found, [unread] = seen(sft, asked)
+    assert found == [f"{asked}:2", f"{asked}:3"] and unread.startswith(str(tmp_path / "shown.jsonl"))
+
+
+def test_what_was_made_in_python_or_lies_in_a_database_is_not_taken_for_nothing(runs, tmp_path):
+    sft, *_, asked = runs
+    (tmp_path / "sft" / "config.yaml").write_text(yaml.safe_dump({"model": "hub/base", "data": []}))
+    assert seen(sft, asked) == ([], ["groups that were made in Python, which no file here holds"])
+    store = f"sqlite:///{tmp_path}/desk.db"
+    with Store(store) as desk:
+        one, other = (Completion((Message("assistant", text),)) for text in ("yes", "no"))
+        desk.say([Entry(Group((Message("user", "d"),), (one, other)), Preference(0, labeler="ada"))])
+    (tmp_path / "sft" / "config.yaml").write_text(yaml.safe_dump({"model": "hub/base", "data": [store]}))
+    assert seen(sft, asked) == ([f"{asked}:3"], [])

@@ -134,7 +134,7 @@ def _prompts_of(model: str, others: Sequence[str], data: str | None, console: Co
             text = f"{name} was trained on {len(found)} of these prompts, which favors it"
             console.print(f"[yellow]warning (seen):[/yellow] {escape(text)}.", soft_wrap=True)
         for source in elsewhere:
-            text = f"{name} was trained on {source}, which is no file here: whether it holds these prompts is not known"
+            text = f"{name} was trained on {source}: whether these prompts are among it is not known"
             console.print(f"[dim]note: {escape(text)}.[/dim]", soft_wrap=True)
     return data or str(Path(model) / "held_out.jsonl")
 

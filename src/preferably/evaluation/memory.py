@@ -7,9 +7,11 @@ from pathlib import Path
 from preferably.config import read_yaml
 from preferably.data.load import load_feedback
 from preferably.data.splits import leaked
+from preferably.errors import PreferablyError
 from preferably.evaluation.audit import Audit
 from preferably.evaluation.findings import Finding
 from preferably.feedback.records import Group
+from preferably.feedback.store.naming import is_store
 from preferably.models.loading import model_directory
 
 SHOWN = 3  # prompts that a finding names
@@ -36,7 +38,7 @@ def remembering(
         learnt, elsewhere = _learnt(run)
         known |= set(leaked(learnt, asked))
         for source in elsewhere:
-            note(f"{run} was trained on {source}, which is no file here: whether it holds these prompts is not known.")
+            note(f"{run} was trained on {source}: whether these prompts are among it is not known.")
     if not known:
         return found
     count = f"{len(known)} of {len(asked)} prompts"
@@ -54,15 +56,30 @@ def remembering(
 
 
 def _learnt(run: Path) -> tuple[list[Group], list[str]]:
-    """The prompts that a run was trained on, and which of its data cannot be read here."""
-    files = read_yaml(run / "config.yaml").get("data") or []
-    here = [file for file in files if Path(file).exists()]
-    known = load_feedback(here, "prompts", max_rejected=1.0).groups if here else []
+    """The prompts that a run was trained on, and which of its data cannot be read here, each with why."""
+    told = read_yaml(run / "config.yaml")
+    unread = [] if told.get("data") else ["groups that were made in Python, which no file here holds"]
+    known, mixed = (_all_prompts(told.get(role) or [], unread) for role in ("data", "ptx_data"))
     held_out = run / "held_out.jsonl"
     if known and held_out.exists() and held_out.stat().st_size:
-        spared = set(leaked(load_feedback([held_out], "prompts").groups, known))
+        spared = set(leaked(_all_prompts([held_out], unread), known))
         known = [group for index, group in enumerate(known) if index not in spared]
-    return known, [file for file in files if file not in here]
+    return [*known, *mixed], unread
+
+
+def _all_prompts(files: Sequence[str | Path], unread: list[str]) -> list[Group]:
+    """The prompts in files and stores. `unread` is told which cannot be read, and why: no audit that is done is lost for
+    that."""
+    found: list[Group] = []
+    for file in files:
+        if not is_store(file) and not Path(file).exists():
+            unread.append(f"{file}, which is no file here")
+            continue
+        try:
+            found += load_feedback([file], "prompts", max_rejected=1.0).groups
+        except PreferablyError as error:
+            unread.append(f"{file}, which cannot be read for prompts ({str(error).rstrip('.')})")
+    return found
 
 
 def _runs_since(model: str, against: str) -> Iterator[Path]:
