@@ -265,7 +265,8 @@ def test_questions_to_a_judge_are_counted_and_priced(tmp_path, tiny_model_direct
 
     judge, trained = costs("judge.yaml", pairs=[str(tmp_path / "pairs.jsonl")])
     # Four answers make 6 pairs; 240 replies of 100 tokens, at 2 a million.
-    assert judge.asked == ("240 questions at most (10 prompts x 6 pairs x 2 orders x 2 rounds), 0.048 by its prices")
+    counted = "10 prompts x 6 pairs x 2 orders x 2 rounds"
+    assert judge.asked == f"240 questions at most to judge new answers ({counted}), 0.048 by its prices"
     assert trained.training == "DPO" and trained.seconds > 0 and trained.memory > 1e6 and not trained.error
     assert trained.why.startswith("a round of 61 pairs at most")  # with the one that is there
     monkeypatch.setattr("preferably.pipeline.expected._planned", lambda method, *rest: Cost(method))
@@ -285,6 +286,11 @@ def test_what_labels_tell():
     # Of 6 it would take 0.5 + 0.57; of 24 0.5 + 0.29.
     assert labels_tell(60).startswith("the 6 pairs that a run holds out are too few to tell any accuracy from a coin;")
     assert "with 240 pairs they would tell 79%" in labels_tell(60)
+    # Of 8 it would take 0.9953, which no accuracy in whole percent is told by.
+    assert labels_tell(75).startswith("the 8 pairs that a run holds out are too few to tell any accuracy from a coin;")
+    assert labels_tell(10).startswith("the 1 pair that a run holds out is too few to tell any accuracy from a coin;")
+    assert "with 40 pairs they would still be too few. In" in labels_tell(10)
+    assert "100%" not in "".join(map(labels_tell, range(1, 200)))
 
 
 FILES = {

@@ -68,8 +68,7 @@ def _learnt(run: Path) -> tuple[list[Group], list[str]]:
 
 
 def _all_prompts(files: Sequence[str | Path], unread: list[str]) -> list[Group]:
-    """The prompts in files and stores. `unread` is told which cannot be read, and why: no audit that is done is lost for
-    that."""
+    """The prompts in files and stores. `unread` is told which cannot be read, and why: that ends no audit."""
     found: list[Group] = []
     for file in files:
         if not is_store(file) and not Path(file).exists():

@@ -22,10 +22,12 @@ from preferably.pipeline.plan import Source
 from preferably.pipeline.road_file import ROUNDS, SAMPLES, asked_anew
 from preferably.pipeline.situation import Situation
 from preferably.pipeline.stand_ins import AT_LEAST, REWARD, drawn, told_apart
+from preferably.reporting.figures import plural
 from preferably.statistics.planning import points_seen
 
 JUDGED = ("dpo-own", "rlaif")  # roads on which new answers are judged
 HELD_OUT = 0.1  # the share of pairs that a run holds out
+ALL = "100%"  # an accuracy that nothing has to be told from
 NAMED = {"reward": "the reward model", "ppo": "PPO", "rloo": "RLOO", "dpo": "DPO", "kto": "KTO", "sft": "SFT"}
 
 
@@ -120,7 +122,8 @@ def _asked(road: str, judge: str, answers: Sequence[Group], model: str) -> Cost:
     judges, pairs = read_judges(judge), pairs_of(answers)
     tokenizer, *_ = load_tokenizer(model_directory(model))
     count, how = counted(len(answers), SAMPLES, 2, ROUNDS if road == "dpo-own" else 1, len(judges))
-    asked = f"{count * len(judges):,} questions at most ({how}){price(count, pairs, judges, tokenizer)}"
+    asked = f"{count * len(judges):,} questions at most to judge new answers ({how})"
+    asked += price(count, pairs, judges, tokenizer)
     return Cost("the judge", why="how soon it answers is not known before", asked=asked)
 
 
@@ -153,11 +156,12 @@ def _planned(
 
 def labels_tell(pairs: int) -> str:
     """What so many pairs can tell of a model trained on them, and what more would, in words."""
-    held = max(1, round(HELD_OUT * pairs))
-    now, then = (min(1.0, 0.5 + points_seen(n)) for n in (held, 4 * held))
-    tells = "are too few to tell any accuracy" if now == 1.0 else f"tell an accuracy of {now:.0%}"
+    held, more = (max(1, round(HELD_OUT * many)) for many in (pairs, 4 * pairs))
+    now, then = (f"{min(1.0, 0.5 + points_seen(n)):.0%}" for n in (held, more))
+    few = f"{'is' if held == 1 else 'are'} too few to tell any accuracy"
     return (
-        f"the {held:,} pairs that a run holds out {tells} from a coin; with {4 * pairs:,} pairs "
-        f"they would tell {then:.0%}. In the quickstart's world each doubling from 100 to 800 labels brought a trained "
-        "reward model 2 to 3 points (selection.json)"
+        f"the {plural(held, 'pair')} that a run holds out {few if now == ALL else f'tell an accuracy of {now}'} from a "
+        f"coin; with {4 * pairs:,} pairs they would {'still be too few' if then == ALL else f'tell {then}'}. In the "
+        "quickstart's world each doubling from 100 to 800 labels brought a trained reward model 2 to 3 points "
+        "(selection.json)"
     )
