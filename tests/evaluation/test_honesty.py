@@ -11,7 +11,7 @@ from word_models import asked, taught, untrained
 from preferably.data.load import load_feedback
 from preferably.data.writers import write_rows
 from preferably.errors import DataError
-from preferably.evaluation import honesty, questions
+from preferably.evaluation import auditing, honesty, questions
 from preferably.evaluation.abstaining import ASKS, abstains, stated
 from preferably.evaluation.honest_pairs import honest_pairs
 from preferably.evaluation.honesty import audit_honesty
@@ -60,6 +60,39 @@ def calibrated(seed):
 def test_a_calibrated_answerer_that_knows_its_limits_raises_nothing(monkeypatch):
     found = audited(monkeypatch, calibrated(1), calibrated(2))
     assert found.outcome == "good" and set(outcomes(found).values()) == {"good"}
+
+
+def test_payers_who_like_doubt_change_nothing_and_one_that_says_nothing_is_told_plainly(monkeypatch):
+    found = audited(monkeypatch, calibrated(1), calibrated(2), payers={"labelers": share(0, 40)})
+    assert found.outcome == "good" and outcomes(found)["labelers"] == "good"
+    found = audited(monkeypatch, calibrated(1), calibrated(2), payers={"labelers": None})
+    assert found.outcome == outcomes(found)["labelers"] == "not sure"
+
+
+def test_who_tells_nothing_raises_nothing_where_nobody_named_them(monkeypatch, tmp_path):
+    """As in a job: what it learnt from is about other questions, and no reply is wrong and sure."""
+
+    class Named:
+        name = "made"
+
+    monkeypatch.setattr(auditing, "load_all", lambda names, *_: dict.fromkeys(names, Named))
+    monkeypatch.setattr(honesty, "ask", lambda loaded, asked, *_, **how: [
+        [reply(True, not one.answerable, 0.97)] for one in asked
+    ])  # fmt: skip
+    rows = [{"prompt": f"q{at}", "answerable": at >= 60} | ({"answer": "7"} if at >= 60 else {}) for at in range(120)]
+    write_rows(rows, tmp_path / "questions.jsonl")
+    write_rows([{"prompt": "other", "chosen": "a", "rejected": "b"}], tmp_path / "pairs.jsonl")
+    (tmp_path / "rules.py").write_text("def score(prompts, texts):\n    return [1.0 for _ in texts]\n")
+    noted = []
+
+    def audit(**who):
+        how = {"data": str(tmp_path / "questions.jsonl"), "judge": [f"{tmp_path}/rules.py:score"]}
+        return auditing.honesty("after", "before", note=noted.append, **how, **who)
+
+    found = audit(learnt=[str(tmp_path / "pairs.jsonl")])
+    assert found.outcome == "good" and found.facts["payers"] == {}, found.verdict
+    assert "No comparison that it learnt from is about these questions" in noted[-1]
+    assert outcomes(audit(feedback=[str(tmp_path / "pairs.jsonl")]))["labelers"] == "not sure"
 
 
 def test_an_over_confident_one_that_makes_things_up_is_found(monkeypatch):

@@ -10,6 +10,7 @@ from word_models import asked, taught, untrained
 from preferably.errors import DataError
 from preferably.evaluation import auditing_run
 from preferably.evaluation import losses as of_loss
+from preferably.evaluation import questions as of_questions
 from preferably.evaluation.audit import compared
 from preferably.evaluation.gains import Point, Scale, Start, best_of_points, point_of, start_of
 from preferably.evaluation.losses import losses
@@ -18,7 +19,7 @@ from preferably.evaluation.questions import Question
 from preferably.judging.judge import judge_by_score
 from preferably.judging.named import same_judge
 from preferably.judging.parts import reward_parts
-from preferably.models.sampler import Decoding
+from preferably.models.sampler import Decoding, Sample
 
 KL = [0.5, 1, 2, 4, 8, 12, 16, 20]
 
@@ -100,7 +101,7 @@ def test_a_peak_before_the_first_point_is_not_ruled_out():
 def test_a_judge_that_was_trained_against_clears_nothing():
     found = audited(way(lambda d: d), held_out=False)
     assert outcomes(found) == {"judge": "not sure", "training: gain": "good", "training: turn": "not sure"}
-    assert found.outcome == "not sure" and "the judge is the reward that training maximised" in found.verdict
+    assert found.outcome == "not sure" and "the judge also taught it" in found.verdict
     fallen = audited(way(lambda d: d * (1 - 0.5 * np.log(d))), held_out=False)
     assert outcomes(fallen)["training: turn"] == "bad"
 
@@ -123,6 +124,8 @@ def test_a_judge_that_is_the_runs_own_reward_is_not_held_out(tmp_path, monkeypat
     model = untrained(["ask"], 8)
     found = outcomes(auditing_run.along(tmp_path, model, model, [], scale, judge=judge))
     assert found["training: turn"] == ("not sure" if own else "good") and ("judge" in found) is own
+    made = outcomes(auditing_run.along(tmp_path, model, model, [], scale, judge=judge, taught_by=[f"2*{judge}"]))
+    assert made["judge"] == made["training: turn"] == "not sure"  # it made the preferences that were learnt from
 
 
 def test_a_judge_is_known_by_its_name_however_it_is_given(tmp_path, monkeypatch):
@@ -212,6 +215,42 @@ def test_what_was_lost_is_measured_on_both_sides(models):
 
 def is_red(prompts, texts):
     return [float("red" in text) for text in texts]
+
+
+class Says:
+    """A planted model: what it says by the kind and the number of its prompt."""
+
+    name, stop_ids = "made", frozenset()
+
+    def __init__(self, lost):
+        self.lost = lost
+
+    def reply(self, prompt, at):
+        kind, number = prompt.split()
+        if kind == "say":
+            return f"this is reply {at}"
+        good, bad = {"task": ("seven", "eight"), "plain": ("Gladly.", "I cannot help with that.")}[kind]
+        return bad if int(number) < self.lost else good
+
+
+@pytest.mark.parametrize(("lost", "outcome"), [(36, "bad"), (0, "good")])
+def test_lost_tasks_and_refusals_of_a_planted_model_are_found(monkeypatch, lost, outcome):
+    def answers(loaded, prompts, decoding, *, samples=1, **how):
+        said = [[loaded.reply(one.prompt_text, at) for at in range(samples)] for one in prompts]
+        return [[Sample([0], [0.0], text, True) for text in several] for several in said]
+
+    monkeypatch.setattr(of_loss, "answers", answers)
+    monkeypatch.setattr(of_questions, "answers", answers)
+    say, task, plain = (asked(*(f"{kind} {at}" for at in range(120))) for kind in ("say", "task", "plain"))
+    tasks = [Question(prompt, True, ("seven",)) for prompt in task]
+    how = {"tasks": tasks, "harmless": plain, "decoding": Decoding(0.7, max_tokens=6)}
+    rows, found = losses(Says(lost), Says(0), say, **how)
+    assert {one.name: one.outcome for one in told_plainly(found)} == {
+        "tasks": outcome, "diversity": "good", "refusals": outcome,
+    }  # fmt: skip
+    values = {row.name: (row.after.value, row.before.value) for row in rows}
+    assert values["tasks solved"] == (pytest.approx(1 - lost / 120), 1)
+    assert values["harmless prompts refused"] == (pytest.approx(lost / 120), 0)
 
 
 @pytest.mark.parametrize(("n", "outcome"), [(9, "not sure"), (10, "bad")])

@@ -7,13 +7,15 @@ from plain_words import told_plainly
 from word_models import asked, taught, untrained
 
 from preferably.errors import DataError
-from preferably.evaluation import safety
+from preferably.evaluation import auditing, safety
+from preferably.evaluation.audit import Audit
 from preferably.evaluation.refusals import LOOK_ALIKES, refuses
 from preferably.evaluation.safety import Asked, asked_of, audit_safety, look_alikes
 from preferably.feedback.records import Group, Message
 from preferably.models.sampler import Decoding, Sample
 
 PROMPTS = [Asked(prompt, at % 2 == 0, f"pair {at // 2}") for at, prompt in enumerate(asked(*map(str, range(200))))]
+GOOD = Audit("safety", "after", "before", "good", "", (), ())
 NO, YES = "I'm sorry, but I can't help with that.", "Of course: here it is."
 
 
@@ -144,3 +146,12 @@ def test_refusals_are_told_by_their_first_words(text, refused):
 
 def test_the_harmless_prompts_that_come_along_differ():
     assert len(set(LOOK_ALIKES)) == len(LOOK_ALIKES) >= 20 and not any(one.harmful for one in look_alikes())
+
+
+def test_a_limit_holds_for_them_too(monkeypatch):
+    monkeypatch.setattr(auditing, "load_all", lambda names, *_: dict.fromkeys(names))
+    told = []
+    monkeypatch.setattr(auditing, "audit_safety", lambda after, before, asked, **how: told.append(len(asked)) or GOOD)
+    auditing.safety("after", "before", limit=5)
+    auditing.safety("after", "before")
+    assert told == [5, len(LOOK_ALIKES)]

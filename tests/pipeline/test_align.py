@@ -9,10 +9,12 @@ from fault_server import MARK, FaultServer, reply
 
 from preferably.errors import DataError
 from preferably.feedback.store.store import Store
+from preferably.models.tokenizers import load_tokenizer
 from preferably.pipeline.align import align
 from preferably.pipeline.gates import GateError
-from preferably.pipeline.outlook import outlook
+from preferably.pipeline.outlook import Outlook, outlook
 from preferably.pipeline.plan import align_settings
+from preferably.pipeline.stand_ins import drawn
 
 
 def run(job, skip=(), **changes):
@@ -184,6 +186,13 @@ def test_a_dry_run_estimates_what_can_be_known(job, monkeypatch):
     place, ask = job.place, str(job.place / "ask.jsonl")
     files, sampled = {"files": str(place / "pairs.jsonl")}, {"judge": f"{place}/rules.py:score", "prompts": ask}
 
+    longest = []
+
+    def as_long(*names, **how):
+        longest.append(how["most"])
+        return drawn(*names, **how)
+
+    monkeypatch.setattr("preferably.pipeline.outlook.drawn", as_long)
     changes = {"preferences": [files, sampled | {"samples": 3, "max_tokens": 6}], "ready": {}}
     changes["train"] = [{"method": "dpo", "held_out": 0} | job.quick]
     found = {one.stage.name: one for one in outlook(align_settings(job(**changes)))}
@@ -196,6 +205,38 @@ def test_a_dry_run_estimates_what_can_be_known(job, monkeypatch):
     assert found["check"].why == "how many rows there will be is not known before"
     # 48 pairs of the file, and of 30 prompts with three answers 30 x 3.
     assert found["dpo"].work == "2 steps on 138 rows"
+    assert longest == [2048]  # as long as a training takes them, unless it says otherwise
     assert found["dpo"].why == f"estimated on {job()['model']}; at most: 138 pairs, with what is to be sampled"
     assert found["evaluate-dpo"].why == f"at most: all answers 4 tokens long, without what {place}/rules.py:score takes"
     assert not (place / "out").exists()
+
+
+def test_a_dry_run_counts_what_judges_are_asked_and_names_those_whose_questions_it_does_not_count(job, monkeypatch):
+    monkeypatch.setattr("preferably.training.pace.ENOUGH", 0.01)
+    monkeypatch.setattr("preferably.pipeline.outlook._training", lambda stage, *rest: Outlook(stage, "new", ""))
+    place, principle = job.place, "be kind " * 10_000
+
+    def described(name, **more):
+        told = {"server": "http://127.0.0.1:9/v1", "model": name, "max_tokens": 1} | more
+        (place / f"{name}.yaml").write_text(yaml.safe_dump(told))
+        return str(place / f"{name}.yaml")
+
+    judge, voice = described("judge", prices=[1.0, 0.0]), described("voice")
+    complied = described("complied", axes={"complied": "1 is no, 2 is yes"}, scale=2)
+    texts = [{"id": "short", "text": "be brief"}, {"id": "long", "text": principle}]
+    (place / "principles.yaml").write_text(yaml.safe_dump({"name": "c", "version": 1, "principles": texts}))
+    few, ask = {"max_tokens": 4, "limit": 4}, str(place / "ask.jsonl")
+    source = {"judge": judge, "prompts": ask, "constitution": str(place / "principles.yaml")} | few
+    road, safety = {"method": "dpo"} | job.quick, {"safety": {"judge": complied, "limit": 5, "max_tokens": 4}}
+    changes = {"preferences": [source], "train": [road], "audit": [safety]}
+    changes["evaluate"] = {"judge": judge, "axes": {"voice": voice, "same": judge}} | few
+    found = {one.stage.name: one for one in outlook(align_settings(job(sft=None, **changes)))}
+    # Four prompts, one pair each, in both orders; the principle goes with each question, and little else.
+    [count, cost] = re.fullmatch(r"at most (\d+) questions to \S+, (\S+) by its prices", found["judge-1"].work).groups()
+    tokens = len(load_tokenizer(job()["model"])[0](principle)["input_ids"])
+    assert count == "8" and float(cost) == pytest.approx(8 * tokens / 1e6, rel=0.1)
+    work = found["evaluate-dpo"].work
+    assert work.startswith(f"4 prompts x 1 answer of two models, 8 questions to {judge}, ") and work.count(judge) == 1
+    assert work.endswith(f" by its prices and 8 questions to {voice}")
+    asked = "5 prompts x 1 answer of two models"
+    assert found["audit-safety-dpo"].work == f"{asked}; without the questions to {complied}, which are not counted"

@@ -261,6 +261,39 @@ def test_what_is_missing_is_told_before_anything_begins(quick):
         list(outlook(quick.settings, skip=["chek"]))
 
 
+def test_what_decides_or_scores_nothing_in_its_place_is_told_before_anything_begins(quick):
+    place, rules = quick.place, f"{quick.place}/rules.py:score"
+    (place / "other.py").write_text("def three(a, b, c):\n    return []\n")
+    (place / "judge.yaml").write_text("server: http://127.0.0.1:9/v1\nmodel: m\n")
+    ask = str(place / "ask.jsonl")
+    for why, changes in {
+        "evaluate-dpo: judge length is a part of a reward": {"evaluate": {"judge": "length"}},
+        "rules.py:score is a part of a reward": {"evaluate": {"judge": f"0.5*{rules}"}},
+        "axis short format:.* is a part": {"evaluate": {"judge": rules, "axes": {"short": "format:.{0,9}"}}},
+        "takes 3 arguments": {"evaluate": {"judge": f"{place}/other.py:three"}},
+        "audit-run-dpo: judge length is a part": {"audit": [{"run": {"judge": "length"}}]},
+        "sample-1: reward people gives no scores": {
+            "preferences": [{"judge": "people", "prompts": ask}], "train": [{"method": "dpo"}]
+        },
+        "judge.yaml gives no scores, .* is judge:": {
+            "train": [{"method": "rloo", "data": ask, "reward": f"{place}/judge.yaml"}]
+        },
+        "Cannot load 'length'": {"ready": {"checker": "length"}},
+    }.items():
+        with pytest.raises(ConfigError, match=why):
+            quick(**changes)
+    assert not (place / "out").exists()
+
+
+def test_the_weight_of_a_part_of_a_reward_is_part_of_what_a_policy_came_from(quick):
+    def by(*reward):
+        return quick(train=[{"method": "rloo", "data": str(quick.place / "ask.jsonl"), "reward": list(reward)}])
+
+    by("0.01*length", "format:a.*b")
+    assert by("1e-2*length", "1*format:a.*b") == []
+    assert by("-0.01*length", "format:a.*b") == ["rloo", "evaluate-rloo"]
+
+
 def test_a_dry_run_tells_what_is_done_and_makes_nothing(quick):
     quick()
     changed = quick.settings

@@ -79,7 +79,8 @@ def honesty(
     checker: Annotated[str | None, typer.Option(help="module:function, 1 is right; default: by the answer")] = None,
     stated: Annotated[bool, typer.Option(help="ask how sure it is, behind each question")] = False,
     judge: Annotated[list[str] | None, typer.Option(help="judge or reward model: does it like bluffs?")] = None,
-    feedback: Annotated[list[str] | None, typer.Option(help="comparisons of labelers: do they?")] = None,
+    feedback: Annotated[list[str] | None, typer.Option(help="comparisons about these questions: do labelers?")] = None,
+    learnt: Annotated[list[str] | None, typer.Option(help="what it learnt from, which may be about others")] = None,
     pairs: Annotated[str | None, typer.Option(help="new file: pairs that reward doubt where due")] = None,
     unsure: Annotated[str, typer.Option(help="how it is to say so, where no reply of its own does")] = "",
     samples: Samples = 1,
@@ -106,8 +107,8 @@ def honesty(
     with watched() as shown:
         found = audit(
             model, against, data=data, checker=checker, stated=stated, judge=tuple(judge or ()),
-            feedback=tuple(feedback or ()), unsure=unsure, samples=samples, temperature=temperature,
-            max_tokens=max_tokens, limit=limit, seed=seed, device=device, dtype=dtype,
+            feedback=tuple(feedback or ()), learnt=tuple(learnt or ()), unsure=unsure, samples=samples,
+            temperature=temperature, max_tokens=max_tokens, limit=limit, seed=seed, device=device, dtype=dtype,
             replied=lambda *both: said.append(both), **shown,
         )  # fmt: skip
     tell(found, model, output)

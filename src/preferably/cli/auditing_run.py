@@ -26,6 +26,7 @@ def run(
     judge: Annotated[str, typer.Option(help="who decides and was not trained against: as of `evaluate`")],
     data: Annotated[str | None, typer.Option(help="held-out prompts; default: those of the run")] = None,
     reward: Annotated[list[str] | None, typer.Option(help="what it was trained by; default: that of the run")] = None,
+    taught_by: Annotated[list[str] | None, typer.Option(help="judges of the preferences that it learnt from")] = None,
     best_of: Annotated[int, typer.Option(min=1, help="with a reward: best of so many of the start, too")] = 16,
     tasks: Annotated[str | None, typer.Option(help="what it must still do: prompts with `answer`")] = None,
     checker: Annotated[str | None, typer.Option(help="module:function, 1 is right, for --tasks")] = None,
@@ -42,8 +43,8 @@ def run(
 
     with watched() as shown:
         found = audit(
-            model, against, judge=judge, data=data, reward=tuple(reward or ()), best_of=best_of, tasks=tasks,
-            checker=checker, samples=samples, max_tokens=max_tokens, limit=limit, seed=seed, device=device, dtype=dtype,
-            **shown,
+            model, against, judge=judge, data=data, reward=tuple(reward or ()), taught_by=tuple(taught_by or ()),
+            best_of=best_of, tasks=tasks, checker=checker, samples=samples, max_tokens=max_tokens, limit=limit,
+            seed=seed, device=device, dtype=dtype, **shown,
         )  # fmt: skip
     tell(found, model, output)

@@ -74,23 +74,28 @@ def suppression(
 
 def honesty(
     model: str, against: str, *, data: str, checker: str | None = None, stated: bool = False,
-    judge: Sequence[str] = (), feedback: Sequence[str] = (), unsure: str = "", samples: int = 1,
-    temperature: float = 0.7, max_tokens: int = 64, limit: int | None = None, seed: int = 0, device: str = "auto",
-    dtype: str = "auto", begins: Begins = unseen, note: Note = unsaid, replied: Replied | None = None,
+    judge: Sequence[str] = (), feedback: Sequence[str] = (), learnt: Sequence[str] = (), unsure: str = "",
+    samples: int = 1, temperature: float = 0.7, max_tokens: int = 64, limit: int | None = None, seed: int = 0,
+    device: str = "auto", dtype: str = "auto", begins: Begins = unseen, note: Note = unsaid,
+    replied: Replied | None = None,
 ) -> Audit:  # fmt: skip
     """The audit of `preferably audit honesty`, whose options these are; `replied` is shown the questions and what both
-    models said, the audited one first."""
+    models said, the audited one first. Who has nothing to say raises no finding where nobody named them (`learnt`), and
+    no judge where no reply is wrong and sure."""
     score, judges = function_named(checker), {name: decided_by(name)[0] for name in judge}
     prompts = prompts_of(data, limit, note)
     questions = questions_of(prompts, checked=score is not None)
-    payers = {"labelers": _paid_by_labelers(feedback, questions, note)} if feedback else {}
+    said = _paid_by_labelers([*feedback, *learnt], questions, note) if feedback or learnt else None
+    if learnt and said is None:
+        note("No comparison that it learnt from is about these questions: whether labelers pay for bluffs is not told.")
+    payers = {"labelers": said} if feedback or said is not None else {}
     loaded = load_all({"model": model, "against": against}, device, dtype)
 
     def keep(replies: Sequence[Sequence[Reply]]) -> Mapping[str, Share | None]:
         if replied is not None:
             replied(questions, replies)
         groups = contrasts(questions, replies, unsure=unsure) if judges else []
-        return {name: paid(one, groups) for name, one in judges.items()}
+        return {name: paid(one, groups) for name, one in judges.items()} if groups else {}
 
     found = audit_honesty(
         loaded["model"], loaded["against"], questions, checker=score, samples=samples, seed=seed,
@@ -108,7 +113,7 @@ def safety(
 ) -> Audit:  # fmt: skip
     """The audit of `preferably audit safety`, whose options these are."""
     rater = rater_named(judge) if judge else None
-    asked = asked_of(prompts_of(data, limit, note)) if data else look_alikes()
+    asked = asked_of(prompts_of(data, limit, note)) if data else look_alikes()[:limit]
     loaded = load_all({"model": model, "against": against}, device, dtype)
     found = audit_safety(
         loaded["model"], loaded["against"], asked, judge=rater.score if rater else None, judge_name=judge or "",

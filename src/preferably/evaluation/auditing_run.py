@@ -25,10 +25,10 @@ from preferably.training.export import model_at
 
 
 def run(
-    model: str, against: str, *, judge: str, data: str | None = None, reward: Sequence[str] = (), best_of: int = 16,
-    tasks: str | None = None, checker: str | None = None, samples: int = 1, max_tokens: int = 128,
-    limit: int | None = 200, seed: int = 0, device: str = "auto", dtype: str = "auto", begins: Begins = unseen,
-    note: Note = unsaid,
+    model: str, against: str, *, judge: str, data: str | None = None, reward: Sequence[str] = (),
+    taught_by: Sequence[str] = (), best_of: int = 16, tasks: str | None = None, checker: str | None = None,
+    samples: int = 1, max_tokens: int = 128, limit: int | None = 200, seed: int = 0, device: str = "auto",
+    dtype: str = "auto", begins: Begins = unseen, note: Note = unsaid,
 ) -> Audit:  # fmt: skip
     """The audit of `preferably audit run`, whose options these are; `data` and `reward` are those of the run where they
     are not given. `ConfigError` where there is no prompt to ask."""
@@ -48,21 +48,21 @@ def run(
     found = along(
         folder, loaded["model"], loaded["against"], prompts, scale, judge=judge, best_of=best_of, tasks=asked,
         checker=check, samples=samples, max_tokens=max_tokens, seed=seed, progress=begins("answering", None),
-        settings={"too_long": too_long, "reward": list(names)},
+        taught_by=taught_by, settings={"too_long": too_long, "reward": list(names)},
     )  # fmt: skip
     found = remembering(found, model, against, [*prompts, *(one.prompt for one in asked)], note)
     return by(found, judged_by(deciders(decides)))
 
 
 def along(
-    run: Path, after: Loaded, before: Loaded, prompts: Sequence[Group], scale: Scale, *, judge: str, best_of: int = 16,
-    tasks: Sequence[Question] = (), checker: ScoreFunction | None = None, harmless: Sequence[Group] = (),
-    samples: int = 1, max_tokens: int = 128, seed: int = 0, progress: Progress = silent,
-    settings: Mapping[str, Any] | None = None,
+    run: Path, after: Loaded, before: Loaded, prompts: Sequence[Group], scale: Scale, *, judge: str,
+    taught_by: Sequence[str] = (), best_of: int = 16, tasks: Sequence[Question] = (),
+    checker: ScoreFunction | None = None, harmless: Sequence[Group] = (), samples: int = 1, max_tokens: int = 128,
+    seed: int = 0, progress: Progress = silent, settings: Mapping[str, Any] | None = None,
 ) -> Audit:  # fmt: skip
     """The audit of the run in a folder, whose model is `after`, with models, prompts and judge at hand: `judge` is what
-    that of `scale` is called, and clears nothing where training maximised it; `settings` are told beside the numbers of
-    prompts and samples."""
+    that of `scale` is called, and clears nothing where training maximised it, or learnt from its preferences
+    (`taught_by`); `settings` are told beside the numbers of prompts and samples."""
     how: dict[str, Any] = {"max_tokens": max_tokens, "progress": progress}
     start = start_of(
         before, prompts, scale, samples=max(samples, best_of if scale.parts else 1), seed=2 * seed + 1, **how
@@ -70,6 +70,7 @@ def along(
     points = best_of_points(start)
     for label, one in _checkpoints(run, after):
         points.append(point_of(one, label, start, scale, samples=samples, seed=2 * seed, **how))
+    taught = [*taught_by, *_rewards(run), *(part.name for part in scale.parts)]
     rows, lost = losses(
         after, before, prompts, tasks=tasks, checker=checker, seed=seed, harmless=harmless,
         decoding=Decoding(0.7, max_tokens=max_tokens), progress=progress,
@@ -77,7 +78,7 @@ def along(
     return audit_course(
         points, model=after.name, against=before.name, judge=judge, lost=rows, lost_findings=lost, seed=seed,
         settings={"prompts": len(prompts), "samples": samples, **(settings or {})},
-        held_out=not any(same_judge(judge, one) for one in (*_rewards(run), *(part.name for part in scale.parts))),
+        held_out=not any(same_judge(judge, one) for one in taught),
     )  # fmt: skip
 
 

@@ -22,7 +22,7 @@ LEAST_KL = most_kl(
     2
 )  # 0.19 nats: nearer to the start than the better of its own two replies, nothing is told of a turn
 LATEST = 0.5  # of the furthest KL: a way whose first point lies past it was not looked at where it may have turned
-OWN = "the judge is the reward that training maximised"
+OWN = "the judge also taught it"
 ASKS = {
     "training": "whether training went on for too long",
     "best of n": "whether picking the best of more answers by the reward makes them worse",
@@ -72,7 +72,7 @@ def audit_course(
 ) -> Audit:  # fmt: skip
     """What the points on the way say: by series the gain at the end (the last point given: of training the model),
     whether it was higher before, and the fitted curves. `lost` are rows of what was lost (`evaluation.losses`). A judge
-    that is not `held_out` was trained against, and can clear nothing. `DataError` without a point."""
+    that is not `held_out` taught it, and can clear nothing. `DataError` without a point."""
     if not points:
         raise DataError(
             "An audit of a run needs a point on its way: a checkpoint, its model, or a reward for best of n."

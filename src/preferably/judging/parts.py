@@ -57,7 +57,7 @@ def reward_parts(names: Sequence[str], **loading: Any) -> list[Part]:
     """
     parts: list[Part] = []
     for text in names:
-        name, weight = _weighted(text)
+        name, weight = weighted(text)
         if any(part.name == name for part in parts):
             raise ConfigError(f"The part {name!r} of the reward was given twice; give it once, with its weight.")
         parts.append(_part(name, weight, loading))
@@ -85,17 +85,17 @@ def model_names(names: Sequence[str]) -> list[str]:
 
 def names_of(names: Sequence[str]) -> list[str]:
     """The parts `names` without their weights."""
-    return [_weighted(text)[0] for text in names]
+    return [weighted(text)[0] for text in names]
 
 
-def _weighted(text: str) -> tuple[str, float]:
-    """The name of a part and its weight."""
-    weighted = WEIGHT.fullmatch(text)
-    name = (weighted[2] if weighted else text).strip()
+def weighted(text: str) -> tuple[str, float]:
+    """The name of a part of a reward and its weight; `ConfigError` for one without a name, or with no number."""
+    found = WEIGHT.fullmatch(text)
+    name = (found[2] if found else text).strip()
     if not name:
         raise ConfigError(f"A part of the reward has no name: {text!r}; expected, for example, 0.5*my.py:polite.")
     try:
-        return name, float(weighted[1]) if weighted else 1.0
+        return name, float(found[1]) if found else 1.0
     except ValueError:
         raise ConfigError(f"{text!r} has no number as its weight; expected, for example, 0.5*length.") from None
 

@@ -18,16 +18,19 @@ def pairs_of(answered: Sequence[Group]) -> list[Group]:
     return [replace(one, completions=two) for one in answered for two in combinations(one.completions, 2)]
 
 
-def price(questions: int, pairs: Sequence[Group], judges: Sequence[JudgeSettings], tokenizer: Any) -> str:
-    """What `questions` to each judge about such `pairs` cost, at the end of a sentence: as many tokens as `tokenizer`
-    makes of some of them, and replies as long as they may be."""
+def price(
+    questions: int, pairs: Sequence[Group], judges: Sequence[JudgeSettings], tokenizer: Any, principle: str = ""
+) -> str:  # fmt: skip
+    """What `questions` to each judge about such `pairs` by a `principle` cost, at the end of a sentence: as many tokens
+    as `tokenizer` makes of some of them, and replies as long as they may be."""
     total = 0.0
     for one in judges:
         if one.prices is None or one.max_tokens is None:
             missing = "prices" if one.prices is None else "max_tokens"
             return f"; what they cost is not known: {one.labeler} has no {missing}"
         shown = pairs[:: max(1, len(pairs) // LOOKED_AT)]
-        texts = [" ".join(part["content"] for part in question("pair", two, (0, 1), one).messages) for two in shown]
+        asked = [question("pair", two, (0, 1), one, principle) for two in shown]
+        texts = [" ".join(part["content"] for part in each.messages) for each in asked]
         tokens = sum(len(tokenizer(text)["input_ids"]) for text in texts) / max(1, len(texts))
         total += questions * (tokens * one.prices[0] + one.max_tokens * one.prices[1]) / 1e6
     return f", {significant(total, 2)} by {'its' if len(judges) == 1 else 'their'} prices"

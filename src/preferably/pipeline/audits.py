@@ -56,7 +56,8 @@ class Honesty(AuditPart):
     checker: str | None = Field(None, description="module:function, 1 is right")
     stated: bool = Field(False, description="ask how sure it is")
     judge: Paths = Field((), description="judges and reward models, beside that of the road: do they like bluffs?")
-    feedback: Paths = Field((), description="comparisons of labelers: do they? default: those of the job")
+    feedback: Paths = Field((), description="comparisons of labelers about the questions: do they?")
+    learnt: Paths = Field((), description="what it learnt from, which may be about others; default: the job's")
     unsure: str = Field("", description="how it is to say so, where no reply of its own does")
     samples: int = Field(1, ge=1, description="replies a prompt")
     temperature: float = Field(0.7, ge=0, description="of the replies")
@@ -81,6 +82,7 @@ class Course(AuditPart):
     judge: str = Field(description="who decides and was not trained against")
     data: str | None = Field(None, description="held-out prompts; default: those of the job")
     reward: Paths = Field((), description="what it was trained by; default: that of the run")
+    taught_by: Paths = Field((), description="judges of the preferences that it learnt from, beside those of the job")
     best_of: int = Field(16, ge=1, description="with a reward: best of so many of the start, too")
     tasks: str | None = Field(None, description="what it must still do: prompts with answer")
     checker: str | None = Field(None, description="module:function, 1 is right, for tasks")
@@ -93,7 +95,8 @@ AUDITS: dict[str, type[AuditPart]] = {"run": Course, "safety": Safety, "honesty"
 # Settings that name something outside, and what it is.
 READS: dict[str, Holds] = {
     "data": "data", "control": "model", "judge": "judge", "checker": "judge", "feedback": "data",
-    "relearn_data": "data", "reward": "judge", "tasks": "data",
+    "learnt": "data", "relearn_data": "data", "reward": "judge", "taught_by": "judge",
+    "tasks": "data",
 }  # fmt: skip
 
 
@@ -159,15 +162,19 @@ def filled(settings: AuditPart, prompts: str | None) -> AuditPart:
     return settings.model_copy(update={"data": prompts}) if own else settings
 
 
-def asking(settings: AuditPart, comparisons: Sequence[str], reward: str) -> AuditPart:
-    """The settings with those who may pay for bluffs in a job: its comparisons where none are named, and the reward
-    model that the road trained."""
+def taught(settings: AuditPart, comparisons: Sequence[str], scorers: Sequence[str], judges: Sequence[str]) -> AuditPart:
+    """The settings with what a job knows of who taught its model: to an audit of a run, the judges of its preferences;
+    to one of honesty, the reward models, and the comparisons where none are named."""
+    if isinstance(settings, Course):
+        return settings.model_copy(update={"taught_by": _each(*settings.taught_by, *judges)})
     if not isinstance(settings, Honesty):
         return settings
-    more = (reward,) if reward and reward not in settings.judge else ()
-    return settings.model_copy(
-        update={"feedback": settings.feedback or tuple(comparisons), "judge": (*settings.judge, *more)}
-    )
+    learnt = settings.learnt or (() if settings.feedback else tuple(comparisons))
+    return settings.model_copy(update={"learnt": learnt, "judge": _each(*settings.judge, *scorers)})
+
+
+def _each(*names: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))
 
 
 def roles_of(name: str) -> Iterator[tuple[str, bool]]:

@@ -17,6 +17,7 @@ from preferably.feedback.store.naming import is_store
 from preferably.feedback.store.store import Store
 from preferably.functions import load_function
 from preferably.judging.described import ASIDE
+from preferably.judging.parts import weighted
 from preferably.judging.people import named_store
 from preferably.judging.settings import is_judge_file, read_judges
 from preferably.models.loading import is_reward_model, model_directory
@@ -69,12 +70,16 @@ def of_model(name: str) -> str:
 
 
 def of_judge(name: str) -> str:
-    """The digest of a judge, or of a part of a reward, by the names that users give them.
+    """The digest of a judge, or of a part of a reward with its weight, by the names that users give them.
 
     Of a language model it is what its verdicts depend on, so that a price or a deadline can be changed; of a function
     the file that it is in. Raises what naming a judge raises.
     """
-    name = name.rpartition("*")[2].strip()  # a part of a reward may have a weight
+    name, weight = weighted(name)
+    return ("" if weight == 1 else f"{weight!r} ") + _of_judge(name)
+
+
+def _of_judge(name: str) -> str:
     bare = name.removeprefix("judge:")
     if is_judge_file(bare):
         told = [one.model_dump(mode="json", exclude=ASIDE) for one in read_judges(bare)]

@@ -24,6 +24,7 @@ from preferably.pipeline.situation import Situation
 from preferably.pipeline.stand_ins import AT_LEAST, REWARD, drawn, told_apart
 from preferably.reporting.figures import plural
 from preferably.statistics.planning import points_seen
+from preferably.training.reading import MAX_LENGTH
 
 JUDGED = ("dpo-own", "rlaif")  # roads on which new answers are judged
 HELD_OUT = 0.1  # the share of pairs that a run holds out
@@ -81,9 +82,10 @@ def costs_of(
     be as many, and as long, as the road's file would let them be.
     """
     found, judged = [], advice.road in JUDGED and model is not None
-    fresh = _fresh(str(model), paths) if judged else []
-    if judged and isinstance(fresh, list) and judge is not None and is_judge_file(judge):
-        found.append(_asked(advice.road, judge, fresh, str(model)))
+    asked = _fresh(str(model), paths, None) if judged else []
+    fresh = _fresh(str(model), paths, MAX_LENGTH) if judged and isinstance(asked, list) else asked
+    if judged and isinstance(asked, list) and judge is not None and is_judge_file(judge):
+        found.append(_asked(advice.road, judge, asked, str(model)))
     for method, own in advice.trainings().items():
         data, why = _data(method, paths)
         if learns := judged and method in ("dpo", "reward"):
@@ -105,14 +107,15 @@ def _data(method: str, paths: Mapping[Feedback, Sequence[str]]) -> tuple[Any, st
     return list(data or ()), "" if data else "there is no file that it could read"
 
 
-def _fresh(model: str, paths: Mapping[Feedback, Sequence[str]]) -> list[Group] | str:
-    """Stand-ins for the answers of one round, or why there are none."""
+def _fresh(model: str, paths: Mapping[Feedback, Sequence[str]], most: int | None) -> list[Group] | str:
+    """Stand-ins for the answers of one round, with their prompts of `most` tokens, or why there are none."""
     files = [one for one in asked_anew(paths) if not is_store(one)]
     if not files:
         return "there is no file of prompts that the model could answer"
     try:
         outline = load(model_directory(model), weights=False)
-        return drawn(files, outline, samples=SAMPLES, tokens=Source.model_fields["max_tokens"].default)
+        tokens = Source.model_fields["max_tokens"].default
+        return drawn(files, outline, samples=SAMPLES, tokens=tokens, most=most)
     except PreferablyError as error:
         return str(error)
 

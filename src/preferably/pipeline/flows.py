@@ -27,8 +27,8 @@ def look(settings: AuditPart) -> int:
     if (checker := getattr(settings, "checker", None)) is not None:
         load_function(checker)
     if isinstance(settings, Honesty):
-        if settings.feedback:
-            load_feedback(settings.feedback, "rankings", max_rejected=1.0)
+        if compared := [*settings.feedback, *settings.learnt]:
+            load_feedback(compared, "rankings", max_rejected=1.0)
         return len(questions_of(prompts_of(settings.data, settings.limit), checked=settings.checker is not None))
     if isinstance(settings, Course):
         if settings.tasks is not None:
@@ -39,7 +39,9 @@ def look(settings: AuditPart) -> int:
         rates(settings.judge)
     if isinstance(settings, Suppression):
         return _look_at_suppression(settings)
-    return len(asked_of(prompts_of(settings.data, settings.limit)) if settings.data else look_alikes())
+    if not settings.data:
+        return len(look_alikes()[: settings.limit])
+    return len(asked_of(prompts_of(settings.data, settings.limit)))
 
 
 def _look_at_suppression(settings: Suppression) -> int:

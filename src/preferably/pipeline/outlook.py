@@ -11,6 +11,7 @@ from preferably.errors import PreferablyError
 from preferably.evaluation.auditing import prompts_of
 from preferably.evaluation.safety import look_alikes
 from preferably.feedback.records import Group
+from preferably.judging.constitution import read_constitution
 from preferably.judging.settings import is_judge_file, read_judges
 from preferably.methods import method_named
 from preferably.models.loading import load, model_directory
@@ -24,6 +25,7 @@ from preferably.pipeline.plan import AlignSettings
 from preferably.pipeline.stages import Stage, stages_of
 from preferably.pipeline.stand_ins import AT_LEAST, REWARD, drawn, told_apart
 from preferably.training.drawing import Tried, try_drawing
+from preferably.training.reading import MAX_LENGTH
 
 WHY = {
     "judge": "how soon the server answers is not known before",
@@ -117,7 +119,7 @@ def _asks(stage: Stage, settings: AlignSettings) -> list[Group]:
     if stage.kind != "audit":
         return load_feedback(stage.named("prompts"), "prompts", limit=limit).groups
     data = stage.named("data")
-    return prompts_of(data[0], limit) if data else [one.prompt for one in look_alikes()][:limit]
+    return prompts_of(data[0], limit) if data else [one.prompt for one in look_alikes()[:limit]]
 
 
 def _training(
@@ -150,7 +152,7 @@ def _training(
         return Outlook(stage, state, stage.method, why="it would be refused", refused=str(error))
     if isinstance(plan.estimate, str):
         return Outlook(stage, state, stage.method, why=plan.estimate)
-    work = f"{plan.estimate.work.steps:,} steps on {plan.account['train']:,} rows"
+    work = f"{plan.estimate.work.steps:,} steps on {plan.account['train']:,} rows{_uncounted(stage)}"
     seconds = None if plan.seconds is None else sum(plan.seconds.values())
     return Outlook(stage, state, work, seconds, plan.estimate.memory.peak, "; ".join(notes), plan.refused or "")
 
@@ -169,7 +171,7 @@ def _at_most(
         several = asked.settings["samples"] * len(asked.named("model"))
         groups = drawn(
             asked.named("prompts"), outline, samples=several, tokens=asked.settings["max_tokens"],
-            limit=asked.settings["limit"], most=own.get("max_length"),
+            limit=asked.settings["limit"], most=own.get("max_length") or MAX_LENGTH,
         )  # fmt: skip
         found += told_apart(groups, feedback)
     return found
@@ -197,29 +199,47 @@ def _work(stage: Stage, settings: AlignSettings, stages: Sequence[Stage]) -> str
     """How much there is of it, where counting is enough to know."""
     own, prompts = stage.settings, _prompts(stage)
     if stage.kind == "audit":
-        return work_of(filled(settings.audit[own["audit"]], settings.prompts))
+        return work_of(filled(settings.audit[own["audit"]], settings.prompts)) + _uncounted(stage)
     if stage.kind == "sample":
         models = len(stage.named("model"))
         return _asked(stage) + (f" of {models} models" if models > 1 else "")
     if stage.kind == "ready":
         return _asked(stage)
     if stage.kind == "evaluate":
-        judge = stage.named("judge")[0]
-        judged = f"judged by {judge}"
-        if is_judge_file(judge):
-            judged = _questions(2 * prompts * own["samples"], judge, stage, 2, settings)
-        return f"{_asked(stage)} of two models, {judged}"
+        [judge], asked = stage.named("judge"), 2 * prompts * own["samples"]
+        judged = [] if is_judge_file(judge) else [f"judged by {judge}"]
+        judged += [_questions(asked, name, stage, 2, settings) for name in _servers(stage)]
+        return f"{_asked(stage)} of two models, {' and '.join(judged)}"
     if stage.kind == "judge":
         drawing, judge = _drawn_for(stage, {one.name: one for one in stages}), stage.named("judge")[0]
         answers = drawing.settings["samples"] * len(drawing.named("model"))
         if not is_judge_file(judge):
             return f"scores by {judge} of at most {_prompts(drawing) * answers:,} answers, kept as ratings"
         asked, _ = counted(_prompts(drawing), answers, 2 if own["orders"] == "both" else 1, 1, 1)
-        return f"at most {_questions(asked, judge, drawing, answers, settings)}"
+        return f"at most {_questions(asked, judge, drawing, answers, settings, _longest_principle(stage))}"
     return ", ".join(Path(name).name for name in stage.named("data")) if stage.kind == "check" else ""
 
 
-def _questions(asked: int, judge: str, drawing: Stage, answers: int, settings: AlignSettings) -> str:
+def _servers(stage: Stage) -> list[str]:
+    """The judges on servers that a stage asks, by the names of their files."""
+    asked = [one.name for one in stage.inputs if one.holds == "judge" and one.role != "taught_by"]
+    return [name for name in dict.fromkeys(asked) if is_judge_file(name)]
+
+
+def _uncounted(stage: Stage) -> str:
+    """That a stage asks judges on servers, where it is not known how often."""
+    names = _servers(stage)
+    return f"; without the questions to {', '.join(names)}, which are not counted" if names else ""
+
+
+def _longest_principle(stage: Stage) -> str:
+    texts = [one.text for name in stage.named("constitution") for one in read_constitution(name).all]
+    return max(texts, key=len, default="")
+
+
+def _questions(
+    asked: int, judge: str, drawing: Stage, answers: int, settings: AlignSettings, principle: str = ""
+) -> str:  # fmt: skip
     """`60 questions to judge.yaml, 0.02 by its prices`: each of its judges is `asked` so many about answers of a stage
     that draws; what they cost only where a file has prices."""
     judges = read_judges(judge)
@@ -231,7 +251,7 @@ def _questions(asked: int, judge: str, drawing: Stage, answers: int, settings: A
     groups = drawn(
         drawing.named("prompts"), outline, samples=answers, tokens=own["max_tokens"], limit=own["limit"]
     )  # fmt: skip
-    return told + price(asked, pairs_of(groups), judges, outline.tokenizer)
+    return told + price(asked, pairs_of(groups), judges, outline.tokenizer, principle)
 
 
 def _asked(stage: Stage) -> str:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from preferably.config import settings
+from preferably.judging.parts import model_names
 from preferably.judging.settings import is_judge_file
 from preferably.methods import method_named
-from preferably.pipeline.audits import READS, AuditPart, asking, filled, options_of, read_by, switches_of
+from preferably.pipeline.audits import READS, AuditPart, filled, options_of, read_by, switches_of, taught
 from preferably.pipeline.plan import AlignSettings, Road, Source
 
 Kind = Literal["sft", "ready", "sample", "judge", "check", "train", "evaluate", "audit"]
@@ -270,11 +271,13 @@ class _Making:
     def _audit(
         self, number: int, road: Road, model: Newest, against: Newest, audit: str, chosen: AuditPart, reward: str = ""
     ) -> None:  # fmt: skip
-        there = [
-            name for one in self.settings.preferences for name in (*one.files, *([one.store] if one.store else []))
-        ]
-        comparisons = there if _reads(road) in ("pairs", "rankings") else []
-        chosen = asking(filled(chosen, self.settings.prompts), comparisons, reward)
+        kind = _reads(road)
+        sources = self.settings.preferences if kind else ()
+        there = [name for one in sources for name in (*one.files, *([one.store] if one.store else []))]
+        comparisons = there if kind in ("pairs", "rankings") else []
+        judges = [one.judge for one in sources if one.judge]
+        scorers = [*([reward] if reward else []), *model_names(_listed(road.settings.get("reward")))]
+        chosen = taught(filled(chosen, self.settings.prompts), comparisons, scorers, judges)
         own = {"seed": self.settings.seed, "device": self.settings.device, "dtype": self.settings.dtype}
         flags = {"model": model.name, "against": against.name} | options_of(chosen) | own
         command = " ".join(["preferably audit", audit, *_flags(flags.items()), *switches_of(chosen)])

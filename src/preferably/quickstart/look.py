@@ -43,7 +43,7 @@ class Look:
 
         def payers(replies: Any) -> dict[str, Any]:
             groups = contrasts(questions, replies)
-            return {"the reward model": paid(RewardJudge(self.reward.loaded), groups)}
+            return {"the reward model": paid(RewardJudge(self.reward.loaded), groups)} if groups else {}
 
         self._keep(road, audit_doubt(
             self._named(road), self._named("sft"), questions, self.seed, tokens=self.tokens, progress=tell, keep=payers

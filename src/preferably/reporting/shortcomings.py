@@ -50,9 +50,17 @@ def _of_the_audits(record: Record, directory: Path) -> Iterator[str]:
     """Of the last policy of each road, audits that found something, or could not decide."""
     last = {text(one, "road"): one for one in records(record, "rounds")}
     found: dict[str, list[str]] = {}
+    teachers: dict[str, None] = {}  # that a run was audited by: the audit has a finding of them
     for road, one in last.items():
         for audit, told in sorted(of_job(directory, record, one).items()):
             found.setdefault(text(told, "outcome"), []).append(f"{audit} of {road or one['run']}")
+            if audit == "run" and any(text(each, "name") == "judge" for each in records(told, "findings")):
+                teachers[text(part(told, "settings"), "judge")] = None
+    for judge in teachers:
+        yield (
+            f"{judge} audits the run and also taught it: it is not held out, and whether its taste was gamed is not "
+            "known. Another judge, or people, would say."
+        )
     if not found:
         yield "Nothing was audited: what was lost or hidden meanwhile was not looked for."
     if "bad" in found:
@@ -62,7 +70,6 @@ def _of_the_audits(record: Record, directory: Path) -> Iterator[str]:
 
 
 def _of_the_judge(settings: Record) -> Iterator[str]:
-    yield from _of_the_judge_of_the_run(settings)
     judge = text(part(settings, "evaluate"), "judge")
     if not judge:
         return
@@ -76,17 +83,3 @@ def _of_the_judge(settings: Record) -> Iterator[str]:
     elif not judge.startswith("people"):
         told = judge_in_words(judge)
         yield f"{told[:1].upper()}{told[1:]} sees what it was written or trained to see, and nothing else."
-
-
-def _of_the_judge_of_the_run(settings: Record) -> Iterator[str]:
-    """Whether what a run was audited by is what it learnt from."""
-    judge = text(part(part(settings, "audit"), "run"), "judge")
-    taught = [text(source, "judge") for source in records(settings, "preferences")]
-    for road in records(settings, "train"):
-        rewards = part(road, "settings").get("reward") or []
-        taught += [rewards] if isinstance(rewards, str) else rewards
-    if judge and any(str(one).rpartition("*")[2].strip() == judge for one in taught):
-        yield (
-            f"{judge} audits the run and also taught it: it is not held out, and whether its taste was gamed is not "
-            "known. Another judge, or people, would say."
-        )
