@@ -112,23 +112,6 @@ def test_the_command_that_is_printed_audits_as_the_stage_does(audited, monkeypat
         assert (model, against, {**everything, **given}) == (*by_hand[:2], {**everything, **by_hand[2]})
 
 
-def test_a_job_tells_its_audits_who_taught_the_model(audited):
-    place, rules = audited.place, f"{audited.place}/rules.py:score"
-    pairs, ask = str(place / "pairs.jsonl"), str(place / "ask.jsonl")
-    honesty = audited.found["honesty"] | {"feedback": []}
-    sources = [{"files": pairs}, {"judge": rules, "prompts": ask}]
-
-    def told(road):
-        values = audited(honesty=honesty) | {"preferences": sources, "train": [road]}
-        stages = [one for one in stages_of(align_settings(values)) if one.kind == "audit"]
-        run, honest = (next(one for one in stages if one.settings["audit"] == name) for name in ("run", "honesty"))
-        return run.named("taught_by"), honest.named("learnt"), honest.named("feedback"), honest.named("judge")
-
-    assert told({"method": "dpo"}) == ([rules], [pairs], [], [rules])
-    ppo = {"method": "ppo", "reward": ["0.5*runs/rm", "length"], "data": ask}
-    assert told(ppo) == ([], [], [], [rules, "runs/rm"])
-
-
 @pytest.mark.parametrize(
     ("audit", "why"),
     [

@@ -84,21 +84,36 @@ def test_a_job_whose_run_is_audited_keeps_checkpoints_along_which_it_can_be():
 
 
 def test_who_may_pay_for_bluffs_in_a_job_is_asked():
-    """The comparisons that there are, and the reward model of a road that trained one; the user's own words stand."""
+    """The comparisons that it learnt from, and reward models of its road; the user's own words stand."""
     audited = FULL | {"audit": [{"honesty": {"data": "q.jsonl", "judge": "judge.yaml"}}]}
     stages = {stage.name: stage for stage in stages_of(align_settings(audited))}
     dpo, ppo = stages["audit-honesty-dpo"], stages["audit-honesty-ppo"]
-    assert dpo.named("feedback") == ppo.named("feedback") == ["a.jsonl", "b.jsonl", "preferably.db"]
+    assert dpo.named("learnt") == ppo.named("learnt") == ["a.jsonl", "b.jsonl", "preferably.db"]
+    assert dpo.named("feedback") == []
     assert dpo.named("judge") == ["judge.yaml"] and ppo.named("judge") == ["judge.yaml", "out/ppo-reward"]
     assert "ppo-reward" in ppo.needs and "--judge out/ppo-reward" in ppo.command
     own = {"data": "q.jsonl", "judge": "out/ppo-reward", "feedback": "mine.jsonl"}  # made by an earlier stage
     found = {one.name: one for one in stages_of(align_settings(FULL | {"audit": [{"honesty": own}]}))}
     ppo = found["audit-honesty-ppo"]
     assert ppo.named("feedback") == ["mine.jsonl"] and ppo.named("judge") == ["out/ppo-reward"]
+    assert ppo.named("learnt") == []
     assert "ppo-reward" in ppo.needs
     labels = FULL | {"train": {"method": "kto"}, "audit": [{"honesty": {"data": "q.jsonl"}}]}
     [kto] = [one for one in stages_of(align_settings(labels)) if one.kind == "audit"]
-    assert kto.named("feedback") == []
+    assert kto.named("learnt") == kto.named("feedback") == []
+    there = {"method": "ppo", "reward": ["0.5*runs/rm", "length", "judge:judge.yaml"], "data": "ask.jsonl"}
+    [ppo] = [one for one in stages_of(align_settings(labels | {"train": there})) if one.kind == "audit"]
+    assert ppo.named("judge") == ["runs/rm"] and ppo.named("learnt") == []
+
+
+def test_an_audit_of_a_run_is_told_who_judged_what_the_run_learnt_from():
+    audited = FULL | {"audit": [{"run": {"judge": "r.py:f"}}]}
+    stages = {stage.name: stage for stage in stages_of(align_settings(audited))}
+    assert stages["audit-run-dpo"].named("taught_by") == ["judge.yaml", "rules.py:score"]
+    assert stages["audit-run-ppo"].named("taught_by") == ["judge.yaml", "rules.py:score"]
+    there = {"method": "ppo", "reward": "runs/rm", "data": "ask.jsonl"}
+    [ppo] = [one for one in stages_of(align_settings(audited | {"train": there})) if one.kind == "audit"]
+    assert ppo.named("taught_by") == []
 
 
 @pytest.mark.parametrize("name", ["sft", "dpo", "ppo-reward", "ppo"])
