@@ -96,6 +96,17 @@ def test_only_audits_that_a_job_has_done_are_told(job):
     assert "Suppression · dpo" not in seen and "Honesty · dpo" not in seen
 
 
+def test_a_judge_that_also_taught_the_run_it_audits_is_among_the_limits(job):
+    folder, record = job
+    limit = "audits the run and also taught it: it is not held out"
+    assert limit not in text_of(render_alignment(folder, record).read_text())
+    findings = [{"name": "judge", "outcome": "not sure", "words": "not held out", "plain": "another would say"}]
+    found = {"outcome": "not sure", "findings": findings, "tables": [], "settings": {"judge": "./rules.py:score"}}
+    (folder / "round-2/dpo/evaluation/audit_run.json").write_text(json.dumps(found))
+    seen = text_of(render_alignment(folder, record | {"stages": [audit_of("run")]}).read_text())
+    assert f"./rules.py:score {limit}" in seen
+
+
 def test_audits_of_the_last_round_stand_in_full_each_chart_once(job):
     folder, record = job
     page = render_alignment(folder, record).read_text()
