@@ -273,7 +273,8 @@ def test_what_decides_or_scores_nothing_in_its_place_is_told_before_anything_beg
         "takes 3 arguments": {"evaluate": {"judge": f"{place}/other.py:three"}},
         "audit-run-dpo: judge length is a part": {"audit": [{"run": {"judge": "length"}}]},
         "sample-1: reward people gives no scores": {
-            "preferences": [{"judge": "people", "prompts": ask}], "train": [{"method": "dpo"}]
+            "preferences": [{"judge": "people", "prompts": ask}],
+            "train": [{"method": "dpo"}],
         },
         "judge.yaml gives no scores, .* is judge:": {
             "train": [{"method": "rloo", "data": ask, "reward": f"{place}/judge.yaml"}]

@@ -226,8 +226,8 @@ def _payer(name: str, found: Share | None) -> Finding:
     """Whether somebody prefers wrong answers put surely."""
     if found is None:
         words = "not known whether it pays for being sure and wrong: nothing could be judged"
-        plain = f"whether training on {name} teaches to bluff is not known: nothing could be judged"
-        return Finding(name, "not sure", words, plain)
+        teaches = f"whether training on {name} teaches to bluff is not known: nothing could be judged"
+        return Finding(name, "not sure", words, teaches)
     low, high = found.interval.low, found.interval.high
     decided: Outcome = "bad" if low > SURE else "good" if high <= SURE else "not sure"
     outcome: Outcome = "not sure" if found.n < ENOUGH else decided
