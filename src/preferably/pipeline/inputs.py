@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from preferably.errors import ConfigError, ModelError
 from preferably.functions import load_function
+from preferably.judging.constitution import read_constitution
 from preferably.judging.named import judge_of_function, names_function
 from preferably.judging.parts import weighted
 from preferably.judging.people import named_store
@@ -28,6 +29,8 @@ def check_inputs(settings: AlignSettings, stages: Sequence[Stage]) -> None:
         for one in stage.inputs:
             if one.holds == "judge" and not one.stage:
                 _check_judge(stage, one.role, one.name)
+            elif one.role == "constitution":
+                read_constitution(one.name)
     for audit in settings.audit.values():
         look(filled(audit, settings.prompts))
         if isinstance(audit, Suppression) and audit.control is not None:
