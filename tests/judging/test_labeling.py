@@ -144,7 +144,6 @@ def test_a_question_that_is_asked_anew_and_answered_otherwise_keeps_its_first_ve
             assert store.counts()["judgments"] == other.counts()["judgments"] == 6
 
 
-
 def test_where_asking_ends_early_what_came_is_kept(store):
     groups = [group(f"a{n:02}", f"bbb{n:02}") for n in range(6)]
     with FaultServer(answer=longest) as server:

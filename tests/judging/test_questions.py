@@ -128,7 +128,6 @@ def test_a_reason_that_no_database_can_hold_is_kept_without_what_is_broken():
     assert fault_of(Entry(one.group, read.judgments[0], "x", "model", rationale=read.reason)) is None
 
 
-
 def test_another_wording_is_another_guideline():
     names = {
         guideline("pair", settings()), guideline("rating", settings()), guideline("pair", settings(rubric="x")),

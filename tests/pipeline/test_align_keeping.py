@@ -261,7 +261,8 @@ def test_rows_at_fault_that_are_drawn_close_the_gate_before_they_are_judged_what
     def drawn(model, *, output, **how):
         answers = [["a", "b"], ["a", "b"], ["a", "b"], ["a", " "]]
         ratings = [[0.0, None], *[[0.0, 1.0]] * 3]
-        job.rows(output, [{"prompt": f"ask {at}", "completions": answers[at], "ratings": ratings[at]} for at in range(4)])
+        rows = enumerate(zip(answers, ratings, strict=True))
+        job.rows(output, [{"prompt": f"ask {at}", "completions": two, "ratings": scores} for at, (two, scores) in rows])
         return Sampled(4, 0, 0, 1, 0, 0.5, None)
 
     monkeypatch.setattr(doing.api, "sample", drawn)
@@ -302,7 +303,6 @@ def test_verdicts_that_say_something_else_are_other_data_and_another_name_is_ano
     again = quick.settings.model_dump(mode="json")["preferences"]
     again[1]["judge"] = f"{quick.place}/./rules.py:score"
     assert quick(preferences=again) == STAGES[2:]
-
 
 
 def test_what_is_missing_is_told_before_anything_begins(quick):

@@ -185,7 +185,6 @@ def test_rows_at_fault_are_as_many_as_the_gate_or_without_one_the_trainings_let_
     assert allowed(check=None, train=[own, looser]) == {0.4}
 
 
-
 def test_labels_come_from_files_and_from_verdicts():
     kto = FULL | {"train": {"method": "kto"}}
     judged = {"judge": "judge.yaml", "prompts": "ask.jsonl"}

@@ -59,7 +59,6 @@ def test_replies_that_are_kept_elsewhere_are_known_and_a_place_that_is_not_there
     assert KeptReplies(tmp_path / "one.db").known(["a"]) == {} and not (tmp_path / "none.db").exists()
 
 
-
 def test_people_judge_and_their_votes_come_back(place):
     groups, judge = [group(n) for n in range(2)], PeopleJudge(place)
     with pytest.raises(WaitingError, match="0 of 2"):

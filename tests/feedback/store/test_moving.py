@@ -181,7 +181,6 @@ def test_somebody_who_is_erased_while_it_is_read_is_told_or_not_seen(store, said
     assert [line.get("labeler") for line in lines_of(store)] == [None, "somebody", "somebody", None]
 
 
-
 @pytest.mark.parametrize(
     "line", [{}, {"group": "x"}, {"content": 1, "group": "x"}, [], {"judgment": "a", "group": "b"}]
 )

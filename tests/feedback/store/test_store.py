@@ -108,7 +108,6 @@ def test_of_a_model_the_first_answer_to_a_question_stays(store, said, pair):
     assert store.counts() == {"items": 1, "judgments": 1, "superseded": 0}
 
 
-
 def test_a_correction_takes_the_place_of_what_it_corrects_and_both_are_kept(store, said):
     first = said(0)
     second = said(1, supersedes=first.id)
