@@ -100,7 +100,6 @@ def test_what_was_answered_where_the_judges_file_says_is_not_paid_for_again_in_a
         assert "30 had been answered before" in flat(found.output) and len(server.seen) == 60
 
 
-
 def test_audit_says_what_the_judge_is_worth(folder):
     with FaultServer(answer=fair) as server:
         found = preferably("judge", "audit", "pairs.jsonl", "--server", server.url, "--model", "big",
@@ -196,7 +195,6 @@ def test_rows_at_fault_are_let_pass_by_request_and_the_seed_of_an_order_is_kept(
         assert preferably(*asked, *more, "--max-rejected", 0.143).exit_code == 0
     with Store(folder / "preferably.db") as store:
         assert [one.seed for one in store.entries()] == [7] * 6
-
 
 
 def test_a_reward_model_writes_them_too(folder, tiny_model_directory):
