@@ -103,7 +103,7 @@ def said(stages: Iterable[Record]) -> Iterator[tuple[str, list[tuple[str, str]],
             counted = [(state, count(finite(judge, state))) for state in states if state in judge]
             why = text(judge, "why")
             named = f"{text(one, 'name')}: {judge_in_words(text(judge, 'labeler'))}"
-            yield named, counted, [f"No verdict, most often: {why}."] if why else []
+            yield named, counted, [f"Not ok, most often: {why}."] if why else []
 
 
 def _record(value: object) -> Record:
