@@ -90,6 +90,16 @@ def test_what_failed_is_told_and_leaves_with_an_error(folder):
         assert "judge: 56; judge-v2: 2" in flat(found.output)  # the model was changed on the way
 
 
+def test_what_was_answered_where_the_judges_file_says_is_not_paid_for_again_in_another_store(folder):
+    with FaultServer(answer=fair) as server:
+        told = f"server: {server.url}\nmodel: big\nschema: no\nlogprobs: no\nreplies: replies.db\n"
+        (folder / "judge.yaml").write_text(told, encoding="utf-8")
+        judge = judge_of("judge.yaml")
+        judge([one.group for one in comparable(["pairs.jsonl"])[0]])  # each as it stands
+        found = preferably("judge", "run", "pairs.jsonl", "--judge", "judge.yaml", "--store", "other.db")
+        assert "30 had been answered before" in flat(found.output) and len(server.seen) == 60
+
+
 def test_audit_says_what_the_judge_is_worth(folder):
     with FaultServer(answer=fair) as server:
         found = preferably("judge", "audit", "pairs.jsonl", "--server", server.url, "--model", "big",
@@ -170,6 +180,21 @@ def test_a_rule_writes_the_same_records_as_a_language_model(folder):
     )
     assert {one.judgment.order for one in both} == {(0, 1), (1, 0)} and learnt
     assert len({one.guideline for one in kept}) == 2
+
+
+def test_rows_at_fault_are_let_pass_by_request_and_the_seed_of_an_order_is_kept(folder):
+    from preferably.errors import DataError
+
+    (folder / "rules.py").write_text(RULES, encoding="utf-8")
+    (folder / "some.jsonl").write_text("".join(json.dumps(row) + "\n" for row in [*ROWS[:6], {"prompt": "x"}]))
+    for command in (("run", "some.jsonl"), ("audit", "some.jsonl")):
+        asked = ("judge", *command, "--judge", "judge:rules.py:first", "--seed", 7)
+        with pytest.raises(DataError, match="1 of 7 rows .* --max-rejected 0.143"):
+            preferably(*asked)
+        more = ("--orders", "random") if command[0] == "run" else ()
+        assert preferably(*asked, *more, "--max-rejected", 0.143).exit_code == 0
+    with Store(folder / "preferably.db") as store:
+        assert [one.seed for one in store.entries()] == [7] * 6
 
 
 def test_a_reward_model_writes_them_too(folder, tiny_model_directory):

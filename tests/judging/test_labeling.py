@@ -13,12 +13,14 @@ from itertools import pairwise
 
 import pytest
 from fault_server import AGAIN, MARK, ODD, FaultServer, reply, verdict
+from sqlalchemy import delete
 
 from preferably.errors import ConfigError
 from preferably.feedback.records import Completion, Group, Message, Preference, Ranking, Rating
 from preferably.feedback.store.erasing import sign_anew
 from preferably.feedback.store.kept_replies import KeptReplies
 from preferably.feedback.store.store import Store
+from preferably.feedback.store.tables import replies
 from preferably.feedback.views import pairs
 from preferably.judging.constitution import Principle, read_constitution, revised, rows_of
 from preferably.judging.labeling import label
@@ -119,6 +121,27 @@ def test_verdicts_are_kept_in_the_order_of_the_questions_whichever_reply_comes_f
         came = [body for body in server.seen if not body.fault]
     assert [chosen(one) for one in store.entries()] == [f"bbb{n:02}" for n in range(20) for _ in range(2)]
     assert len(came) == 40 and len(server.seen) > 40
+
+
+def test_a_question_that_is_asked_anew_and_answered_otherwise_keeps_its_first_verdict(store, tmp_path):
+    """The replies are gone, and the server is not of the same mind: nothing is refused, and nothing made up."""
+    groups = [group(f"a{n}", f"bb{n}") for n in range(3)]
+    with FaultServer(answer=longest) as server:
+        label(judge(server, store), groups[:2], store)
+        before = list(store.entries())
+        with store.writing() as connection:
+            connection.execute(delete(replies))
+        server.answer = lambda body: reply(json.dumps({"mark": shown(body)[0], "better": "A"}))
+        told = label(judge(server, store), groups, store)
+        assert told.cached == 0 and len(server.seen) == 4 + 6
+        kept = list(store.entries())
+        assert kept[:4] == before and len(kept) == 6
+        with Store(tmp_path / "other.db") as other:  # what the same judge said elsewhere goes together with it
+            label(judge(server, other), groups, other)
+            found = list(other.entries())
+            store.say(found)
+            other.say([*kept, *found])
+            assert store.counts()["judgments"] == other.counts()["judgments"] == 6
 
 
 def test_where_asking_ends_early_what_came_is_kept(store):

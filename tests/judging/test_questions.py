@@ -5,6 +5,8 @@ import json
 import pytest
 
 from preferably.feedback.records import Completion, Group, Message, Preference, Ranking, Rating
+from preferably.feedback.store.checking import fault_of
+from preferably.feedback.store.entry import Entry
 from preferably.judging.questions import guideline, question, read_answer
 from preferably.judging.settings import judge_settings
 
@@ -115,6 +117,15 @@ def test_reasons_come_before_the_verdict():
     assert list(one.schema["properties"]) == ["mark", "reason", "better"]
     read = read_answer(one, said(one, reason="It is right.", better="A"), "m")
     assert read.reason == "It is right." and read.judgments[0].choice == 0
+
+
+def test_a_reason_that_no_database_can_hold_is_kept_without_what_is_broken():
+    one = asked(reasons=True)
+    text = said(one, reason="fine \ud83d and \0 so", better="A")
+    assert "\\ud83d" in text and "\\u0000" in text
+    read = read_answer(one, text, "m")
+    assert read.reason == "fine \ufffd and \ufffd so" and read.judgments[0].choice == 0
+    assert fault_of(Entry(one.group, read.judgments[0], "x", "model", rationale=read.reason)) is None
 
 
 def test_another_wording_is_another_guideline():

@@ -5,16 +5,23 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from page_text import text_of
 
 from preferably.errors import CheckpointError, ConfigError, DataError
+from preferably.evaluation.best_of import Sampled
+from preferably.feedback.records import Completion, Group, Message, Preference
+from preferably.feedback.store.entry import Entry
+from preferably.feedback.store.store import Store
 from preferably.pipeline import doing
 from preferably.pipeline.align import align
 from preferably.pipeline.contents import of_store
+from preferably.pipeline.gates import GateError
 from preferably.pipeline.outlook import outlook
 from preferably.pipeline.plan import align_settings
 from preferably.pipeline.stages import stages_of
 
 STAGES = ["sft", "sample-2", "judge-2", "check", "dpo", "evaluate-dpo", "kto", "evaluate-kto"]
+DRAWS = doing.DOES["sample"]
 
 
 def told(stage):
@@ -246,6 +253,56 @@ def test_a_stage_that_failed_is_told_by_name_and_the_job_goes_on_from_it(quick, 
     assert "This job has not finished" in (quick.place / "out" / "report.html").read_text()
     monkeypatch.setitem(doing.DOES, "check", check)
     assert quick() == STAGES[3:]
+
+
+def test_rows_at_fault_that_are_drawn_close_the_gate_before_they_are_judged_whatever_was_skipped_before(
+    quick, job, monkeypatch
+):
+    def drawn(model, *, output, **how):
+        answers = [["a", "b"], ["a", "b"], ["a", "b"], ["a", " "]]
+        ratings = [[0.0, None], *[[0.0, 1.0]] * 3]
+        rows = enumerate(zip(answers, ratings, strict=True))
+        job.rows(output, [{"prompt": f"ask {at}", "completions": two, "ratings": scores} for at, (two, scores) in rows])
+        return Sampled(4, 0, 0, 1, 0, 0.5, None)
+
+    monkeypatch.setattr(doing.api, "sample", drawn)
+    monkeypatch.setitem(doing.DOES, "sample", DRAWS)
+    told = (
+        r"The check gate is closed. sample-2: 1 of 4 rows \(25.0%\) are at fault \(empty 1\), more than max_rejected "
+        r"0.01 allows; first: samples.jsonl:4 .* --skip-gate check"
+    )
+    with pytest.raises(GateError, match=told):
+        quick()
+    assert not (quick.place / "out" / "judge-2").exists()
+    watch = job.watch()
+    made = align(quick.settings, watcher=watch, skip=["check"])
+    assert watch.gates == [("check", True)] and watch.did[0] == "judge-2"
+    figures = {entry.stage.name: entry.kept.figures for entry in made.account.entries}
+    judged = {"labeler": f"{quick.place}/rules.py:score", "asked": 8, "ok": 7, "failed": 1, "judged_by": None}
+    assert figures["judge-2"]["judges"] == [judged]
+    counted = {"read": 4, "used": 3, "deduplicated": 0, "rejected": {"empty": 1}}
+    assert figures["sample-2"]["accounting"].items() >= counted.items()
+    seen = text_of(made.report.read_text())
+    assert "sample-2 rows read 4 used 3 duplicates 0 rejected 1 At fault, the first: samples.jsonl:4" in seen
+    assert "The check gate at sample-2 was closed and was skipped." in seen
+    with pytest.raises(GateError, match="at fault"):  # that it was skipped once is no reason to pass
+        quick()
+    assert quick(check={"gate": "warn"}) == []
+    assert [(one["stage"], one["went_on"]) for one in quick.made.account.gates] == [("sample-2", "warns")]
+    assert quick(check={"max_rejected": 0.25}) == ["check"] and not quick.made.account.gates
+
+
+def test_verdicts_that_say_something_else_are_other_data_and_another_name_is_another_labeler(quick, tmp_path):
+    pair = Group((Message("user", "q"),), tuple(Completion((Message("assistant", text),)) for text in "ab"))
+    for name, choice in (("one.db", 0), ("other.db", 1), ("same.db", 0)):
+        with Store(tmp_path / name) as store:
+            store.say([Entry(pair, Preference(choice, labeler="ada"), "the id")])
+    one, other, same = (of_store(tmp_path / name) for name in ("one.db", "other.db", "same.db"))
+    assert one == same != other
+    quick()
+    again = quick.settings.model_dump(mode="json")["preferences"]
+    again[1]["judge"] = f"{quick.place}/./rules.py:score"
+    assert quick(preferences=again) == STAGES[2:]
 
 
 def test_what_is_missing_is_told_before_anything_begins(quick):

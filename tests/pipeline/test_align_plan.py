@@ -169,6 +169,22 @@ def test_what_cannot_be_used_is_told_with_its_place(changes, why):
         align_settings({name: value for name, value in (FULL | changes).items() if value is not None})
 
 
+def test_rows_at_fault_are_as_many_as_the_gate_or_without_one_the_trainings_let_pass():
+    def allowed(lenient=False, **changes):
+        stages = stages_of(align_settings(FULL | changes), lenient=lenient)
+        judges = [one for one in stages if one.kind == "judge"]
+        assert all(f"--max-rejected {one.free['max_rejected']} --store" in one.command for one in judges)
+        return {one.free["max_rejected"] for one in judges}
+
+    assert allowed() == {0.01} and allowed(check={"max_rejected": 0.2}) == {0.2}
+    assert allowed(check={"gate": "warn"}) == allowed(lenient=True) == {1.0}
+    assert allowed(check=None) == {0.01}
+    loose, looser = {"method": "dpo", "max_rejected": "3e-1"}, {"reward": {"max_rejected": 0.4}, "ppo": {}}
+    assert allowed(check=None, train=loose) == allowed(check=None, train=[loose, looser]) == {0.3}
+    own = loose | {"name": "own", "data": "mine.jsonl", "max_rejected": 0.0}  # it does not read them
+    assert allowed(check=None, train=[own, looser]) == {0.4}
+
+
 def test_labels_come_from_files_and_from_verdicts():
     kto = FULL | {"train": {"method": "kto"}}
     judged = {"judge": "judge.yaml", "prompts": "ask.jsonl"}

@@ -202,5 +202,11 @@ def test_labels_that_no_gate_looked_at_are_told_and_what_people_took(job):
     seen = text_of(render_alignment(folder, record | {"stages": stages}).read_text())
     assert "pairs compared 80 one was preferred 70 ties 6 could not tell 4 agree with the truth 90%" in seen
     assert "No preferences were checked" not in seen and "No gate looked at them" in seen
+    asked = {"labeler": "big", "asked": 60, "ok": 50, "invalid": 6, "refused": 1, "failed": 3, "why": "cut off"}
+    scored = {"labeler": "/home/me/rules.py:score", "asked": 8, "ok": 7, "failed": 1}
+    judges = [{"name": "judge-1", "kind": "judge", "folder": ".", "figures": {"judges": [asked, scored]}}]
+    told = text_of(render_alignment(folder, record | {"stages": stages + judges}).read_text())
+    assert "judge-1: big asked 60 ok 50 invalid 6 refused 1 failed 3 Not ok, most often: cut off." in told
+    assert "judge-1: a function of yours (rules.py:score) asked 8 ok 7 failed 1" in told
     assert "1 min 15 s of computing and 1 h 30 min of people's time." in seen, "a source counts once"
     assert "1 h 30 min of people's time, in 75 answers of which" in seen and "ben desk" in seen

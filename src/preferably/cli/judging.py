@@ -34,6 +34,7 @@ Model = Annotated[str | None, typer.Option(help="without --judge: the model, as 
 KeyEnv = Annotated[str, typer.Option(help="without --judge: the variable that holds the server's key")]
 Limit = Annotated[int | None, typer.Option(min=1, help="ask about so many groups at most")]
 Seed = Annotated[int, typer.Option(help="of what chance decides: orders, principles, which pairs are audited")]
+MaxRejected = Annotated[float, typer.Option(help="the share of rows at fault from which nothing is asked")]
 
 
 @app.command("run")
@@ -48,6 +49,7 @@ def run(
     orders: Annotated[str, typer.Option(help="both, or random for one of them, at half the price")] = "both",
     limit: Limit = None,
     seed: Seed = 0,
+    max_rejected: MaxRejected = 0.01,
 ) -> None:
     """Let a language model, a reward model or a rule judge completions; what it says goes into the store, beside what
     people say.
@@ -59,9 +61,9 @@ def run(
     if judge is not None and not is_judge_file(judge):
         if server is not None or model is not None or key_env:
             raise ConfigError("Give either --judge, or --server and --model with --key-env where it needs a key.")
-        _decide(data, judge, store, ask, orders, limit, seed)
+        _decide(data, judge, store, ask, orders, limit, seed, max_rejected)
         return
-    _label(data, _settings(judge, server, model, key_env), store, ask, orders, limit, seed)
+    _label(data, _settings(judge, server, model, key_env), store, ask, orders, limit, seed, max_rejected)
 
 
 @app.command("constitution")
@@ -80,6 +82,7 @@ def constitution(
     orders: Annotated[str, typer.Option(help="of pairs: both, or random for one of them")] = "both",
     limit: Limit = None,
     seed: Seed = 0,
+    max_rejected: MaxRejected = 0.01,
 ) -> None:
     """Judge by principles. With --output, each reply is criticised and written anew, as data for SFT and as pairs;
     without it, pairs are compared, each by one principle that its label carries."""
@@ -87,9 +90,9 @@ def constitution(
 
     principles, settings = read_constitution(file).all, _settings(judge, server, model, key_env)
     if output is None:
-        _label(data, settings, store, "pair", orders, limit, seed, principles)
+        _label(data, settings, store, "pair", orders, limit, seed, max_rejected, principles)
         return
-    _revise(data, settings, store, principles, output, rounds, limit, seed)
+    _revise(data, settings, store, principles, output, rounds, limit, seed, max_rejected)
 
 
 @app.command("audit")
@@ -105,6 +108,7 @@ def audit(
     output: Annotated[Path | None, typer.Option(help="write everything to this JSON file")] = None,
     limit: Annotated[int, typer.Option(min=1, help="pairs asked about")] = 200,
     seed: Seed = 0,
+    max_rejected: MaxRejected = 0.01,
 ) -> None:
     """What is a judge worth? Agreement with people, what it leans to, what it falls for, and a verdict in words."""
     from preferably.cli.watching import watching
@@ -121,9 +125,10 @@ def audit(
         raise ConfigError(f"{output} cannot be written, as its directory is not there; make it first.")
     console = Console(highlight=False)
     described = [] if judge is not None and not is_judge_file(judge) else _settings(judge, server, model, key_env)
-    judged, accounting = comparable(data, people=True, keep=_reference(described))
+    judged, accounting = comparable(data, people=True, keep=_reference(described), max_rejected=max_rejected)
     console.print(Text(accounting.describe()), soft_wrap=True)
-    one: Any = judge_from(described, KeptReplies(store)) if described else judge_of(str(judge))
+    replies = KeptReplies(store, *(each.replies for each in described))
+    one: Any = judge_from(described, replies) if described else judge_of(str(judge))
     name = one.__name__ if described else str(judge)
     with watching() as watch:
         task = watch.stage("asking")
@@ -142,7 +147,7 @@ def audit(
 
 def _label(
     data: Sequence[str], settings: "Sequence[JudgeSettings]", store: str, ask: str, orders: str, limit: int | None,
-    seed: int, principles: Any = (),
+    seed: int, max_rejected: float, principles: Any = (),
 ) -> None:  # fmt: skip
     from preferably.cli.watching import watching
     from preferably.data.comparable import comparable
@@ -154,13 +159,15 @@ def _label(
     _known(ask, orders)
     console = Console(highlight=False)
     least = 1 if ask == "rating" else 2
-    judged, accounting = comparable(data, least=least, keep=_reference(settings), limit=limit)
+    judged, accounting = comparable(
+        data, least=least, keep=_reference(settings), limit=limit, max_rejected=max_rejected
+    )
     console.print(Text(accounting.describe()), soft_wrap=True)
     groups = [one.group for one in judged]
     failed = 0
     with Store(store) as opened:
         for one in settings:
-            judge = LanguageJudge(one, KeptReplies(opened))
+            judge = LanguageJudge(one, KeptReplies(opened, one.replies))
             with watching() as watch:
                 task = watch.stage(f"asking {one.labeler}")
                 told = label(
@@ -175,7 +182,8 @@ def _label(
 
 
 def _decide(
-    data: Sequence[str], name: str, store: str, ask: str, orders: str, limit: int | None, seed: int
+    data: Sequence[str], name: str, store: str, ask: str, orders: str, limit: int | None, seed: int,
+    max_rejected: float,
 ) -> None:  # fmt: skip
     """A reward model or a function judges, and its verdicts are kept."""
     from preferably.cli.watching import watching
@@ -188,7 +196,7 @@ def _decide(
         raise ConfigError(f"--ask {ask} is for language models; {name} compares pairs.")
     console = Console(highlight=False)
     labeler = labeler_named(name)
-    judged, accounting = comparable(data, limit=limit)
+    judged, accounting = comparable(data, limit=limit, max_rejected=max_rejected)
     console.print(Text(accounting.describe()), soft_wrap=True)
     with Store(store) as opened:
         with watching() as watch:
@@ -220,7 +228,7 @@ def _print_store(console: Console, store: "Store") -> None:
 
 def _revise(
     data: Sequence[str], settings: "Sequence[JudgeSettings]", store: str, principles: Any, output: Path, rounds: int,
-    limit: int | None, seed: int,
+    limit: int | None, seed: int, max_rejected: float,
 ) -> None:  # fmt: skip
     from preferably.cli.watching import watching
     from preferably.data.load import load_feedback
@@ -235,9 +243,9 @@ def _revise(
     if len(settings) > 1:
         raise ConfigError("Replies are revised by one model; give a file without a panel.")
     console = Console(highlight=False)
-    loaded = load_feedback(data, "demonstrations", limit=limit)
+    loaded = load_feedback(data, "demonstrations", limit=limit, max_rejected=max_rejected)
     console.print(Text(loaded.accounting.describe()), soft_wrap=True)
-    judge = LanguageJudge(settings[0], KeptReplies(store))
+    judge = LanguageJudge(settings[0], KeptReplies(store, settings[0].replies))
     with watching() as watch:
         task = watch.stage("revising")
         made = revised(

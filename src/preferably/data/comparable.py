@@ -27,6 +27,19 @@ def comparable(
     `keep` names a column that stays with its group (`Group.columns`); `people` leaves out of stores what models and
     rules said (a file does not say who judged: it is taken for people's). Raises `DataError` as `load_feedback` does.
     """
+    found, accounting = read_comparable(paths, least=least, keep=keep, limit=limit, people=people)
+    if accounting.read:
+        accounting.enforce(max_rejected)
+    if not found:
+        whom = " that people judged" if people else ""
+        raise DataError(f"There are no {least} completions or more of one prompt{whom}, so there is nothing to judge.")
+    return found, accounting
+
+
+def read_comparable(
+    paths: Sequence[str | Path], *, least: int = 2, keep: str = "", limit: int | None = None, people: bool = False
+) -> tuple[list[Judged], Accounting]:
+    """The same, whatever became of the rows: for whoever looks at what can be judged."""
     accounting = Accounting()
     found: dict[str, Judged] = {}
     for name in filter(is_store, map(str, paths)):
@@ -41,11 +54,6 @@ def comparable(
             _take(read, place, least, found, accounting)
         if limit is not None and len(found) >= limit:
             break
-    if accounting.read:
-        accounting.enforce(max_rejected)
-    if not found:
-        whom = " that people judged" if people else ""
-        raise DataError(f"There are no {least} completions or more of one prompt{whom}, so there is nothing to judge.")
     return list(found.values())[:limit], accounting
 
 

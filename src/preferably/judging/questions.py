@@ -20,6 +20,7 @@ from preferably.judging.settings import JudgeSettings
 
 VERSION = "1"  # of the words below: another wording is another guideline
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+BROKEN = re.compile("[\0\ud800-\udfff]")  # what no database holds, and JSON can say
 Kind = Literal["pair", "rating", "ranking"]
 
 FAIR = (
@@ -160,11 +161,12 @@ def read_answer(question: Question, text: str, labeler: str) -> Read:
         return nothing(question, labeler, "invalid", "several verdicts that differ")
     answer = found[-1]
     reason = answer.get("reason")
+    reason = BROKEN.sub("\N{REPLACEMENT CHARACTER}", reason) if isinstance(reason, str) else ""
     made = _judgments(question, answer, labeler)
     if isinstance(made, str):
         return nothing(question, labeler, "invalid", made)
     places = [match.start(1) for match in re.finditer(r'"better"\s*:\s*"(\w+)"', text)]
-    return Read(made, reason if isinstance(reason, str) else "", places[-1] if len(places) == 1 else -1)
+    return Read(made, reason, places[-1] if len(places) == 1 else -1)
 
 
 def nothing(question: Question, labeler: str, state: Literal["invalid", "refused", "failed"], why: str) -> Read:

@@ -82,7 +82,7 @@ def decide(
         said = _asked(labeler, [wanted[name] for name in some])
         store.say([
             Entry(replace(wanted[name][0], columns=""), one, name, kind_of(labeler.judge), shown=labeler.ordered,
-                  guideline=labeler.guideline)
+                  seed=seed if labeler.ordered and orders == "random" else None, guideline=labeler.guideline)
             for name, one in zip(some, said, strict=True) if one.state != "failed"
         ])  # fmt: skip
         kept |= dict(zip(some, said, strict=True))

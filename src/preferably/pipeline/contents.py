@@ -55,9 +55,11 @@ def of_data(name: str) -> str:
 
 
 def of_store(name: str | Path) -> str:
-    """The digest of all judgments in a store, by their ids; `DataError` where it cannot be opened."""
+    """The digest of all judgments in a store: what each is about, and what it says. `DataError` where the store cannot
+    be opened."""
+    says = ("id", "item", "kind", "verdict", "state", "shown", "supersedes")  # an erased name changes none
     with Store(name, create=False) as store:
-        return _joined("store", (entry.id for entry in store.entries()))
+        return _joined("store", (str([row[column] for column in says]) for rows in store.pages() for row in rows))
 
 
 def of_model(name: str) -> str:

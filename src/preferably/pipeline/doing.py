@@ -1,15 +1,18 @@
 """What each kind of stage does: one call of what users call. It gives the figures that the job's account holds."""
 
+import json
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from random import Random
 from typing import Any, Protocol
 
 from preferably import api
+from preferably.data.accounting import SHOWN
 from preferably.data.check import check_files
-from preferably.data.comparable import comparable
-from preferably.data.importing import rows_in
+from preferably.data.comparable import comparable, read_comparable
+from preferably.data.importing import read_rows_in, rows_in
 from preferably.errors import DataError
 from preferably.evaluation.auditing import kept
 from preferably.evaluation.side_by_side import side_by_side
@@ -17,7 +20,7 @@ from preferably.feedback.store.kept_replies import KeptReplies
 from preferably.feedback.store.store import Store
 from preferably.judging.constitution import read_constitution
 from preferably.judging.described import deciders, judged_by
-from preferably.judging.labeling import Labeled, label
+from preferably.judging.labeling import Labeled, label, pairs_shown
 from preferably.judging.llm import LanguageJudge
 from preferably.judging.settings import JudgeSettings, is_judge_file, read_judges
 from preferably.methods import method_named
@@ -101,9 +104,19 @@ def _sample(stage: Stage, watcher: Watcher) -> Figures:
     starting, progress = watcher.counting(stage.name)
     how = dict(stage.settings) | {"data": prompts, "output": output, "starting": starting, "progress": progress}
     if others:
-        replies = KeptReplies(_kept_where(others))
-        return asdict(side_by_side([newest, *others], replies=replies, **how))
-    return asdict(api.sample(newest, reward=stage.named("reward"), **how))
+        drawn: Any = side_by_side([newest, *others], replies=KeptReplies(_kept_where(others)), **how)
+    else:
+        drawn = api.sample(newest, reward=stage.named("reward"), **how)
+    return asdict(drawn) | {"accounting": _accounting(stage, output)}
+
+
+def _accounting(stage: Stage, rows: Path) -> Figures:
+    """What becomes of the rows that were drawn where they are judged; `rejects` are the first that are at fault. No
+    stage behind that one sees these, so their gate is here."""
+    account = read_rows_in([rows])[1] if stage.named("reward") else read_comparable([rows])[1]
+    counted = account.as_json()
+    told = {name: counted[name] for name in ("read", "used", "deduplicated", "rejected")}
+    return told | {"rejects": [str(replace(one, file=rows.name)) for one in account.faults[:SHOWN]]}
 
 
 def _kept_where(models: list[str]) -> str:
@@ -121,7 +134,7 @@ def _judge(stage: Stage, watcher: Watcher) -> Figures:
                 return {"judges": [_scored(stage, judge, rows, store)]}
             told = [_labeled(stage, one, rows, store, principles, watcher) for one in read_judges(judge)]
         except DataError as error:
-            raise DataError(str(error).replace("--max-rejected ", "check: max_rejected: ")) from error
+            raise DataError(str(error).replace("--max-rejected ", "train: max_rejected: ")) from error
     worst = max(told, key=lambda one: one["failed"] / max(one["asked"], 1))
     if worst["failed"] > stage.free["max_failed"] * worst["asked"]:
         raise DataError(
@@ -134,22 +147,23 @@ def _judge(stage: Stage, watcher: Watcher) -> Figures:
 
 def _scored(stage: Stage, judge: str, rows: str, store: Store) -> Figures:
     """Keep the scores that a function or a reward model gave to what was drawn, as ratings by it."""
-    entries, account = rows_in(
+    entries, _ = rows_in(
         [rows], labeler=judge, labeler_kind=stage.settings["kind"], max_rejected=stage.free["max_rejected"]
     )
     store.say(entries)
-    counted = account.as_json()
-    told = {name: counted[name] for name in ("read", "used", "deduplicated", "rejected")}
-    return {"labeler": judge, "asked": len(entries), "ok": len(entries), "rows": told, "judged_by": None}
+    with open(rows, encoding="utf-8") as file:
+        scores = [score for line in file for score in json.loads(line)["ratings"]]
+    failed = scores.count(None)  # it could not tell
+    return {"labeler": judge, "asked": len(scores), "ok": len(scores) - failed, "failed": failed, "judged_by": None}
 
 
 def _labeled(
     stage: Stage, one: JudgeSettings, rows: str, store: Store, principles: Any, watcher: Watcher
 ) -> Figures:  # fmt: skip
     judged, _ = comparable([rows], keep=one.reference, max_rejected=stage.free["max_rejected"])
-    judge = LanguageJudge(one, KeptReplies(one.replies))
+    judge = LanguageJudge(one, KeptReplies(one.replies, store))
     starting, progress = watcher.counting(f"{stage.name}: {one.labeler}")
-    starting(len(judged) * (2 if stage.settings["orders"] == "both" else 1))
+    starting(sum(len(pairs_shown(each.group, stage.settings["orders"], Random(0))) for each in judged))
     found: Labeled = label(
         judge, [each.group for each in judged], store, orders=stage.settings["orders"], principles=principles,
         seed=stage.settings["seed"], progress=progress,

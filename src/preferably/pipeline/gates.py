@@ -1,11 +1,14 @@
-"""The two gates: a model that cannot do the task yet, and preferences that are not fit to be trained on."""
+"""The two gates: a model that cannot do the task yet, and preferences that are not fit to be trained on: where answers
+are drawn for them, and where all of them are checked."""
 
 import json
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from preferably.data.accounting import NO_FAULT
 from preferably.errors import ConfigError, PreferablyError
+from preferably.pipeline.keeping import read_kept
 from preferably.pipeline.plan import AlignSettings, Check
 from preferably.pipeline.stages import FINDINGS, Stage
 
@@ -45,6 +48,10 @@ def closed(stage: Stage, settings: AlignSettings) -> Closed | None:
             return None
         return Closed("ready", stage.name, (found["verdict"],),
                       "Fine-tune more, with demonstrations of the whole task, or look with other limits.")  # fmt: skip
+    if stage.kind == "sample" and settings.check is not None:
+        reasons = tuple(_at_fault(read_kept(stage).figures.get("accounting"), settings.check))
+        advice = "Have the model answer otherwise (sft, temperature, max_tokens), or change max_rejected of check."
+        return Closed("check", stage.name, reasons, advice) if reasons else None
     if stage.kind == "check" and settings.check is not None:
         told = json.loads((stage.folder / FINDINGS).read_text(encoding="utf-8"))["findings"]
         reasons = tuple(why for found in told.values() for why in _wrong(found, settings.check))
@@ -59,6 +66,20 @@ def stops(stage: Stage, settings: AlignSettings) -> bool:
     """Whether the gate of this stage stops the job, rather than warning."""
     gate = settings.ready if stage.kind == "ready" else settings.check
     return gate is not None and gate.gate == "stop"
+
+
+def _at_fault(counted: dict[str, Any] | None, limits: Check) -> Iterator[str]:
+    """Of rows that were drawn: those at fault come into no store, so the check of that does not see them."""
+    if counted is None:  # drawn by an earlier version
+        return
+    codes = {code: count for code, count in counted["rejected"].items() if code not in NO_FAULT}
+    faults, read = sum(codes.values()), counted["read"]
+    if faults > limits.max_rejected * read:
+        named = ", ".join(f"{code} {count}" for code, count in codes.items())
+        yield (
+            f"{faults} of {read} rows ({faults / read:.1%}) are at fault ({named}), more than max_rejected "
+            f"{limits.max_rejected:g} allows; first: {counted['rejects'][0]}"
+        )
 
 
 def _wrong(found: dict[str, Any], limits: Check) -> Iterator[str]:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from preferably.errors import CheckpointError
 from preferably.evaluation.auditing import name_of
+from preferably.judging.settings import is_judge_file, read_judges
 from preferably.pipeline.contents import of_data, of_file, of_judge, of_model, of_store
 from preferably.pipeline.stages import FINDINGS, JUDGMENTS, LABELERS, Input, Stage
 from preferably.training.disk import sync, telling
@@ -61,14 +62,23 @@ def keep(stage: Stage, kept: Kept) -> None:
 
 def digest_of(stage: Stage, outputs: Mapping[str, str]) -> str:
     """The digest of all that decides what a stage makes: its settings, the contents of what it reads from outside, and
-    the `outputs` of the stages that it needs. Names of files and folders are no part of it."""
+    the `outputs` of the stages that it needs. Names of files and folders are no part of it, but for that by which a
+    function or a reward model is a labeler."""
     read = [[one.role, outputs[one.stage] if one.stage else _contents(one)] for one in stage.inputs]
-    told = json.dumps([stage.kind, stage.method, stage.settings, read], sort_keys=True, default=str)
+    whole: list[Any] = [stage.kind, stage.method, stage.settings, read]
+    if stage.kind == "judge":  # two names for one judge would be two labelers in one store
+        whole.append([name for judge in stage.named("judge") for name in _labelers(judge)])
+    told = json.dumps(whole, sort_keys=True, default=str)
     return sha256(told.encode()).hexdigest()
 
 
 def _contents(one: Input) -> str:
     return READERS[one.holds](one.name)
+
+
+def _labelers(judge: str) -> list[str]:
+    """The names by which a judge is in a store."""
+    return [one.labeler for one in read_judges(judge)] if is_judge_file(judge) else [judge]
 
 
 def products_of(stage: Stage) -> tuple[str, ...]:

@@ -144,12 +144,16 @@ class _Making:
         self.made.append(made)
         return made
 
-    def _let_pass(self) -> float:
-        """The share of rows at fault that is no reason to stop."""
+    def _let_pass(self, road: str = "") -> float:
+        """The share of rows at fault that is no reason to stop: by the gate, or without one by the strictest of the
+        trainings that read them."""
         check = self.settings.check
-        if check is None:
-            return MAX_REJECTED
-        return 1.0 if self.lenient or check.gate == "warn" else check.max_rejected
+        if check is not None:
+            return 1.0 if self.lenient or check.gate == "warn" else check.max_rejected
+        reading = [one for one in self.settings.train if road in ("", one.name) and _reads(one)]
+        own = [one.settings if one.reward is None else one.reward for one in reading]
+        limits = (float(one.get("max_rejected", MAX_REJECTED)) for one in own if not one.get("data"))
+        return min(limits, default=MAX_REJECTED)
 
     def _prompts(self) -> Input:
         return Input("prompts", str(self.settings.prompts), "data")
@@ -238,6 +242,7 @@ class _Making:
     def _judged(self, number: int, source: Source, rows: Input, ending: str, road: str, seed: int) -> Input:
         inputs = [rows, Input("judge", str(source.judge), "judge")]
         own: dict[str, Any] = {"orders": source.orders, "seed": seed}
+        free = {"max_failed": source.max_failed, "max_rejected": self._let_pass(road)}
         what, told = "judge run", {"judge": source.judge} | own
         if source.constitution is not None:
             inputs.append(Input("constitution", source.constitution, "file"))
@@ -245,11 +250,11 @@ class _Making:
         elif not is_judge_file(str(source.judge)):  # it scored the answers when they were drawn
             kind = "rule" if RULE.search(str(source.judge)) else "model"
             own, what = {"kind": kind}, "label import"
-            told = {"labeler": source.judge, "labeler_kind": kind, "max_rejected": self._let_pass()}
+            told = {"labeler": source.judge, "labeler_kind": kind}
+        told |= {"max_rejected": free["max_rejected"]}
         command = " ".join(
             ["preferably", what, shlex.quote(rows.name), *_flags(told.items()), f"--store {{folder}}/{JUDGMENTS}"]
         )
-        free = {"max_failed": source.max_failed, "max_rejected": self._let_pass()}
         made = self._add(f"judge-{ending}", number, "judge", own, inputs, command, road=road, free=free)
         return Input("data", str(made.folder / JUDGMENTS), "data", made.name)
 

@@ -94,8 +94,8 @@ def render_alignment(directory: Path, record: Record) -> Path:
         "trained": trained,
         "scored": any(row.score != NONE for _, _, row in trained),
         "warnings": [(one["name"], [warning_of(line) for line in run.warnings]) for one, run in runs if run.warnings],
-        "data": [*said(_stages(record, "judge")), *_data(directory, record)],
-        "checked": bool(_stages(record, "check")),
+        "data": [*_drawn(record), *said(_stages(record, "judge")), *_data(directory, record)],
+        "checked": bool(_stages(record, "check") or record.get("gates")),
         "crowds": crowds(records(record, "stages")), "judges": judges(records(record, "stages")),
         "readiness": list(_readiness(directory, record)),
         "audited": [policy for policy in last.values() if policy.audits],
@@ -175,16 +175,22 @@ def _stages(record: Record, kind: str) -> list[Record]:
     return [one for one in records(record, "stages") if one["kind"] == kind and one["state"] == "done"]
 
 
+def _drawn(record: Record) -> Iterator[tuple[str, list[tuple[str, str]], list[str]]]:
+    """Of what was drawn to be judged: its title, what was counted, and what is at fault."""
+    for one in _stages(record, "sample"):
+        if rows := part(part(one, "figures"), "accounting"):
+            first = rows.get("rejects")
+            told = "; ".join(map(str, first)) if isinstance(first, list) else ""
+            yield text(one, "name"), _rows(rows), [f"At fault, the first: {told}."] if told else []
+
+
 def _data(directory: Path, record: Record) -> Iterator[tuple[str, list[tuple[str, str]], list[str]]]:
     """Of each check: its title, what it counted, and what it remarked on."""
     for one in _stages(record, "check"):
         for kind, found in read_findings(directory / one["folder"]).items():
             rows = part(found, "rows")
-            rejected = sum(value for value in part(rows, "rejected").values() if isinstance(value, int))
             counted = [
-                ("rows read", count(finite(rows, "read"))), ("used", count(finite(rows, "used"))),
-                ("duplicates", count(finite(rows, "deduplicated"))), ("rejected", count(rejected)),
-                (kind, count(finite(found, "groups"))),
+                *_rows(rows), (kind, count(finite(found, "groups"))),
                 ("prompts", count(finite(part(found, "prompts"), "distinct"))),
             ]  # fmt: skip
             longer = finite(part(part(found, "lengths"), "longer"), "value")
@@ -195,6 +201,15 @@ def _data(directory: Path, record: Record) -> Iterator[tuple[str, list[tuple[str
             counted += [("two labelers agree", percent(agree, 0))] if agree is not None else []
             title = text(one, "name") if kind == "pairs" else f"{text(one, 'name')}: {kind}"
             yield title, counted, [text(remark, "text") for remark in records(found, "remarks")]
+
+
+def _rows(rows: Record) -> list[tuple[str, str]]:
+    """What became of rows, as they are accounted for."""
+    rejected = sum(value for value in part(rows, "rejected").values() if isinstance(value, int))
+    return [
+        ("rows read", count(finite(rows, "read"))), ("used", count(finite(rows, "used"))),
+        ("duplicates", count(finite(rows, "deduplicated"))), ("rejected", count(rejected)),
+    ]  # fmt: skip
 
 
 def _outcomes(policies: Sequence[Made]) -> list[tuple[str, str, list[tuple[Made, str]]]]:

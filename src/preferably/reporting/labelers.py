@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from preferably.reporting.figures import NONE, count, percent, plural, significant
+from preferably.reporting.judges import judge_in_words
 from preferably.reporting.run_files import Record, finite, interval_of, part, read_object, records, text
 
 SHOWN = 12  # labelers; the file has all
@@ -87,7 +88,8 @@ def _worked(sources: Iterable[Record]) -> Iterator[tuple[str, Worked]]:
 
 
 def said(stages: Iterable[Record]) -> Iterator[tuple[str, list[tuple[str, str]], list[str]]]:
-    """What was counted where comparisons were made and who made them is known: the title, figures and no remark."""
+    """What was counted where comparisons were made and who made them is known: the title, figures, and why some are
+    missing. Of a job one of each judge."""
     names = {"compared": "pairs compared", "labeled": "one was preferred", "tie": "ties", "unsure": "could not tell"}
     for one in stages:
         own = part(one, "figures")
@@ -96,6 +98,12 @@ def said(stages: Iterable[Record]) -> Iterator[tuple[str, list[tuple[str, str]],
             counted.append(("agree with the truth", percent(right, 0)))
         if counted:
             yield text(one, "name"), counted, []
+        for judge in records(own, "judges"):
+            states = ("asked", "ok", "invalid", "refused", "failed")
+            counted = [(state, count(finite(judge, state))) for state in states if state in judge]
+            why = text(judge, "why")
+            named = f"{text(one, 'name')}: {judge_in_words(text(judge, 'labeler'))}"
+            yield named, counted, [f"Not ok, most often: {why}."] if why else []
 
 
 def _record(value: object) -> Record:

@@ -51,6 +51,14 @@ def test_replies_are_kept_once(place):
     assert KeptReplies(place).known(["a", "b"]) == {"a": {"said": "\u0000 1"}}
 
 
+def test_replies_that_are_kept_elsewhere_are_known_and_a_place_that_is_not_there_is_not_made(place, tmp_path):
+    one, two = KeptReplies(tmp_path / "one.db", place, tmp_path / "none.db"), KeptReplies(place)
+    for kept, key, body in ((two, "a", 1), (two, "b", 2), (one, "b", 3)):
+        kept.put(key, {"said": body})
+    assert one.known(["a", "b", "c"]) == {"a": {"said": 1}, "b": {"said": 3}}
+    assert KeptReplies(tmp_path / "one.db").known(["a"]) == {} and not (tmp_path / "none.db").exists()
+
+
 def test_people_judge_and_their_votes_come_back(place):
     groups, judge = [group(n) for n in range(2)], PeopleJudge(place)
     with pytest.raises(WaitingError, match="0 of 2"):

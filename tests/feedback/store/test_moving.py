@@ -12,6 +12,7 @@ from preferably.feedback.records import Label, Rating
 from preferably.feedback.store import labeling_tables as labels
 from preferably.feedback.store import opening, tables
 from preferably.feedback.store.entry import Entry
+from preferably.feedback.store.erasing import sign_anew
 from preferably.feedback.store.moving import TABLES, copy_store, entries_of, fingerprint, lines_of
 from preferably.feedback.store.store import Store
 
@@ -161,6 +162,23 @@ def test_who_exports_or_reads_holds_up_no_writer(reading, tmp_path, said, monkey
         found = list(reading(one))
         assert len(writes) == 3 and other.counts()["judgments"] == 10
         assert len(found) == {lines_of: 1 + 7 + 1, Store.entries: 7, Store.records: 1}[reading]
+
+
+def test_somebody_who_is_erased_while_it_is_read_is_told_or_not_seen(store, said, monkeypatch):
+    """Else an export would hold a correction by another one than what it corrects, which no store takes in."""
+    monkeypatch.setattr("preferably.feedback.store.store.PAGE", 1)
+    first = said(0)
+    store.say([first, said(1, supersedes=first.id)])
+    lines = lines_of(store)
+    seen = [next(lines), next(lines)]  # the group, and the first judgment
+    with store.writing() as connection:
+        assert sign_anew(connection, "ada", "somebody") == 2
+    if store.engine.dialect.name == "sqlite":
+        with pytest.raises(DataError, match="was erased while it was read; read it again"):
+            list(lines)
+    else:
+        assert [line.get("labeler") for line in [*seen, *lines]] == [None, "ada", "ada", None]
+    assert [line.get("labeler") for line in lines_of(store)] == [None, "somebody", "somebody", None]
 
 
 @pytest.mark.parametrize(

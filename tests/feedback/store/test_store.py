@@ -92,6 +92,22 @@ def test_an_id_with_another_content_is_refused_and_nothing_of_the_call_kept(stor
     assert store.say([entry, entry]) == [1, 1] and store.counts()["judgments"] == 1
 
 
+def test_of_a_model_the_first_answer_to_a_question_stays(store, said, pair):
+    """Its id is that of the question; about another group, or by somebody else, it is none of these."""
+    first = said(0, "big", labeler_kind="model", rationale="so")
+    again = dataclasses.replace(first, judgment=Preference("tie", 0.1, "big"), rationale="")
+    assert store.say([first]) == store.say([again]) == [1] and store.say([again, first]) == [1, 1]
+    assert [one.rationale for one in store.entries()] == ["so"]
+    for other in (
+        dataclasses.replace(again, group=pair("Another?")),
+        dataclasses.replace(again, judgment=Preference(0, labeler="small")),
+        dataclasses.replace(again, labeler_kind="rule"),
+    ):
+        with pytest.raises(DataError, match="is there already and says something else"):
+            store.say([other])
+    assert store.counts() == {"items": 1, "judgments": 1, "superseded": 0}
+
+
 def test_a_correction_takes_the_place_of_what_it_corrects_and_both_are_kept(store, said):
     first = said(0)
     second = said(1, supersedes=first.id)

@@ -40,9 +40,9 @@ def digest_of(content: Any) -> str:
 
 
 def digest_of_sent(sent: dict[str, Any]) -> str:
-    """The digest of a judgment as it was sent. The seed of a model is no part of it: the same question asked again in
-    the same order is the same judgment, whatever the order was drawn with."""
-    return digest_of(sent | {"seed": None} if sent["labeler_kind"] == "model" else sent)
+    """The digest of a judgment as it was sent. The seed of a model or a rule is no part of it: the same question asked
+    again in the same order is the same judgment, whatever the order was drawn with."""
+    return digest_of(sent if sent["labeler_kind"] == "human" else sent | {"seed": None})
 
 
 def group_content(group: Group) -> tuple[dict[str, Any], list[int]]:

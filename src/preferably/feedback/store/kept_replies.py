@@ -10,6 +10,7 @@ from weakref import finalize
 
 from sqlalchemy import select
 
+from preferably.feedback.store.opening import file_of
 from preferably.feedback.store.store import Store
 from preferably.feedback.store.tables import replies
 
@@ -17,26 +18,39 @@ from preferably.feedback.store.tables import replies
 class KeptReplies:
     """Bodies of replies by the keys of their requests, in a store. Raises `DataError` as the store does.
 
-    A store that is named is opened when it is first needed, and closed with this.
+    What is not there is looked for in the `others`, of which a file may not be there yet. A store that is named is
+    opened when it is first needed, and closed with this.
     """
 
-    def __init__(self, store: Store | str | Path) -> None:
-        self.place = store
+    def __init__(self, store: Store | str | Path, *others: Store | str | Path) -> None:
+        self.place, self.others = store, others
 
     @cached_property
     def store(self) -> Store:
         """The store."""
-        if isinstance(self.place, Store):
-            return self.place
-        opened = Store(self.place)
+        return self._opened(self.place)
+
+    @cached_property
+    def _elsewhere(self) -> list[Store]:
+        places = (one for one in dict.fromkeys(self.others) if str(one) != self.store.place)
+        return [self._opened(one) for one in places if isinstance(one, Store) or _is_there(one)]
+
+    def _opened(self, place: Store | str | Path) -> Store:
+        if isinstance(place, Store):
+            return place
+        opened = Store(place)
         finalize(self, opened.close)
         return opened
 
     def known(self, keys: Sequence[str]) -> dict[str, Any]:
         """The bodies kept for some thousand requests at most, of those that there are."""
-        with self.store.snapshot() as connection:
-            found = connection.execute(select(replies.c.id, replies.c.body).where(replies.c.id.in_(keys))).all()
-        return {key: json.loads(body) for key, body in found}
+        found: dict[str, Any] = {}
+        for store in (self.store, *self._elsewhere):
+            wanted = replies.c.id.in_([key for key in keys if key not in found])
+            with store.snapshot() as connection:
+                some = connection.execute(select(replies.c.id, replies.c.body).where(wanted)).all()
+            found |= {key: json.loads(body) for key, body in some}
+        return found
 
     def put(self, key: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """Keep one, unless there is one already; what is kept, once it is on the disk."""
@@ -47,3 +61,8 @@ class KeptReplies:
             kept = connection.execute(select(replies.c.body).where(replies.c.id == key)).scalar_one()
         found: Mapping[str, Any] = json.loads(kept)
         return found
+
+
+def _is_there(place: str | Path) -> bool:
+    file = file_of(place)
+    return file is None or file.exists()

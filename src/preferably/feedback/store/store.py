@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
@@ -60,9 +60,10 @@ class Store:
         """Keep judgments, all of them or none, and return their numbers once they are on the disk.
 
         One whose id is there already, with the same content, is not kept twice and gives its number: after an error of
-        the connection, say them again. Raises `DataError` for a judgment that does not fit its group, an id that is
-        there with another content, a correction of what is not there, is somebody else's or about another group, or is
-        corrected already; and where the database fails.
+        the connection, say them again. So does one of a model's, whatever it says: the first answer to a question
+        stays, also where a server that is asked anew answers otherwise. Raises `DataError` for a judgment that does not
+        fit its group, an id that is there with another content, a correction of what is not there, is somebody else's
+        or about another group, or is corrected already; and where the database fails.
         """
         with self.writing() as connection:
             return self.say_in(connection, entries)
@@ -76,7 +77,7 @@ class Store:
             if fault := fault_of(entry):
                 raise DataError(f"The judgment {entry.id!r:.80} {fault}.")
             row, content = _row_of(entry)
-            if by_id.setdefault(row["id"], row)["digest"] != row["digest"]:
+            if _contradicts(by_id.setdefault(row["id"], row), row):
                 raise DataError(f"Two judgments in one call have the id {entry.id!r} and say different things.")
             sent.append(row["id"])
             contents[row["item"]] = content
@@ -87,7 +88,7 @@ class Store:
         self.insert(connection, judgments, rows)
         known = {found["id"]: found for found in _found(connection, [row["id"] for row in rows])}
         for row in rows:
-            if known[row["id"]]["digest"] != row["digest"]:
+            if _contradicts(known[row["id"]], row):
                 raise DataError(
                     f"The judgment {row['id']!r} is there already and says something else; "
                     "a correction has an id of its own and names the one it supersedes."
@@ -101,17 +102,29 @@ class Store:
             yield from map(_entry_of, rows)
 
     def pages(self, *, superseded: bool = True) -> Iterator[Sequence[RowMapping]]:
-        """The rows that `entries` are made of, with the content of their groups, some at a time. Nothing is held from
-        one page to the next: what is there by then never changes, but for the names of those who are erased."""
-        with self.snapshot() as connection:
-            top = connection.execute(select(func.max(judgments.c.number))).scalar_one() or 0
-        last = 0
-        while last < top:
-            query = _everything(superseded, top).where(judgments.c.number > last).limit(PAGE)
-            with self.snapshot() as connection:
-                rows = connection.execute(query).mappings().all()
-            yield rows
-            last = rows[-1]["number"] if rows else top
+        """The rows that `entries` are made of, with the content of their groups, some at a time. PostgreSQL shows one
+        moment to whoever reads, which holds up nobody. Of SQLite nothing is held from one page to the next: what is
+        there by then never changes, but for the name of somebody who is erased, which is a `DataError` at the end."""
+        together = self.engine.dialect.name == "postgresql"
+        held: AbstractContextManager[Connection | None] = self.snapshot() if together else nullcontext()
+        with held as one:
+
+            def reading() -> AbstractContextManager[Connection]:
+                return self.snapshot() if one is None else nullcontext(one)
+
+            with reading() as connection:
+                top = connection.execute(select(func.max(judgments.c.number))).scalar_one() or 0
+                names = _names(connection, top)
+            last = 0
+            while last < top:
+                query = _everything(superseded, top).where(judgments.c.number > last).limit(PAGE)
+                with reading() as connection:
+                    rows = connection.execute(query).mappings().all()
+                yield rows
+                last = rows[-1]["number"] if rows else top
+            with reading() as connection:
+                if _names(connection, top) != names:
+                    raise DataError(f"A labeler of the store {self.name} was erased while it was read; read it again.")
 
     def judged(self) -> list[Judged]:
         """Every group with what was said of it and not corrected, in the order in which they were first judged."""
@@ -220,6 +233,11 @@ def _everything(superseded: bool, top: int | None = None) -> Select[Any]:
     return query if superseded else query.where(~exists(select(later.c.number).where(corrected)))
 
 
+def _names(connection: Connection, top: int) -> set[str]:
+    """Who said the judgments up to the number `top`."""
+    return set(connection.execute(select(judgments.c.labeler).distinct().where(judgments.c.number <= top)).scalars())
+
+
 def _row_of(entry: Entry) -> tuple[dict[str, Any], str]:
     """The row of a judgment, and the content of its group."""
     content, places = group_content(entry.group)
@@ -251,9 +269,15 @@ def _entry_of(row: RowMapping) -> Entry:
     return Entry(group_of(json.loads(row["content"])), _judgment_of(row), shown=shown, **about)
 
 
+def _contradicts(kept: Mapping[Any, Any], row: Mapping[str, Any]) -> bool:
+    """Whether what was sent is not what is kept by the same id; the id of a model's verdict is that of its question."""
+    same = ("item", "labeler", "labeler_kind") if row["labeler_kind"] == "model" else ("digest",)
+    return any(kept[name] != row[name] for name in same)
+
+
 def _found(connection: Connection, ids: Sequence[str]) -> list[RowMapping]:
     """The judgments with these ids that are there."""
-    columns = (judgments.c.id, judgments.c.number, judgments.c.digest, judgments.c.item, judgments.c.labeler)
+    columns = [judgments.c[name] for name in ("id", "number", "digest", "item", "labeler", "labeler_kind")]
     found: list[RowMapping] = []
     for start in range(0, len(ids), MANY):
         some = judgments.c.id.in_(ids[start : start + MANY])
