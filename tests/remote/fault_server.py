@@ -248,6 +248,9 @@ BROKEN = {
     "error": lambda asked: {"error": {"message": "overloaded"}},
     "list": lambda asked: [1, 2],
     "nomessage": lambda asked: {"choices": [{"index": 0}]},
+    # Streams, for which nobody asked: one that ends before it says so, and one with an error in it.
+    "stream": lambda asked: b"data: " + json.dumps(good(asked)).encode() + b"\n\n",
+    "streamed-error": lambda asked: b'data: {"error": {"message": "overloaded"}}\n\ndata: [DONE]\n\n',
 }
 # Bodies that go on behind their Content-Length, which ends within the reply, or with it: there stands a bit more, or
 # all of another reply, for which nobody asked.

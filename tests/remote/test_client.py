@@ -1,7 +1,9 @@
 """The client against a real server on 127.0.0.1 that fails in every way that is known."""
 
 import json
+import socket
 import time
+from contextlib import ExitStack
 
 import pytest
 from fault_server import AGAIN, ODD, FaultServer, reply, verdict
@@ -188,6 +190,20 @@ def test_a_server_that_is_not_there_is_told_at_once():
         asked = client(server)
     with pytest.raises(RemoteError, match="cannot be connected to"):
         asked.ask([said(1)])
+
+
+def test_a_server_that_takes_no_connection_is_given_up_in_time():
+    """Its queue of connections is full, so that one more is neither taken nor refused."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, ExitStack() as waits:
+        for _ in range(4):
+            one = waits.enter_context(socket.socket())
+            one.setblocking(False)
+            one.connect_ex(full.getsockname())
+        asked = Client(Server(f"http://127.0.0.1:{full.getsockname()[1]}/v1", timeout=0.2, deadline=1.0))
+        began = time.monotonic()
+        with pytest.raises(RemoteError, match="cannot be connected to|in time"):
+            asked.ask([said(1)])
+        assert time.monotonic() - began < 5
 
 
 def test_a_server_that_comes_back_is_asked_on(quick):

@@ -1,8 +1,10 @@
 """What reads a store and writes to it beside the store's own calls does the same in either database."""
 
 import json
+from collections import Counter
 
 import pytest
+from fault_server import FaultServer
 from labelers import answer, group, person
 from typer.testing import CliRunner
 
@@ -13,7 +15,11 @@ from preferably.feedback.records import Completion, Group, Message, Origin, Pref
 from preferably.feedback.store.entry import Entry
 from preferably.feedback.store.kept_replies import KeptReplies
 from preferably.feedback.store.store import Store
+from preferably.judging.labeling import label
+from preferably.judging.llm import LanguageJudge
 from preferably.judging.people import PeopleJudge, WaitingError
+from preferably.judging.settings import judge_settings
+from preferably.judging.verdicts import decide, labeler_named
 from preferably.labeling.project import Project
 from preferably.labeling.queue import Queue
 
@@ -57,6 +63,29 @@ def test_replies_that_are_kept_elsewhere_are_known_and_a_place_that_is_not_there
         kept.put(key, {"said": body})
     assert one.known(["a", "b", "c"]) == {"a": {"said": 1}, "b": {"said": 3}}
     assert KeptReplies(tmp_path / "one.db").known(["a"]) == {} and not (tmp_path / "none.db").exists()
+
+
+def test_a_language_model_and_a_rule_write_what_a_training_reads(place, tmp_path, tiny_model_directory, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rules.py").write_text("def short(prompts, texts):\n    return [-float(len(text)) for text in texts]\n")
+    made = [tuple(Completion((Message("assistant", text),)) for text in (f"a{n}", f"bb{n}")) for n in range(6)]
+    groups = [Group((Message("user", f"question {n}"),), completions) for n, completions in enumerate(made)]
+    rule = labeler_named("rules.py:short")
+    with FaultServer() as server, Store(place) as store:
+        settings = judge_settings({"server": server.url, "model": "m", "schema": "no", "logprobs": "no"})
+        for cached in (0, 12):  # the second time asks for nothing
+            judge = LanguageJudge(settings, KeptReplies(store))
+            told = label(judge, groups, store)
+            assert (told.asked, told.states["ok"], told.cached, len(server.seen)) == (12, 12, cached, 12)
+            assert decide(rule, groups, store).states["ok"] == 6
+        kinds = Counter(entry.labeler_kind for entry in store.entries())
+    assert kinds == {"model": 12, "rule": 6}
+    run = preferably.train(
+        "dpo", model=tiny_model_directory, data=str(place), output=tmp_path / "run", max_steps=1, batch_size=2,
+        sample_prompts=0, held_out=0, device="cpu",
+    )  # fmt: skip
+    read = load_feedback([place], "pairs").accounting
+    assert (run.path / "model").is_dir() and read.read == 18 and read.used >= 6
 
 
 def test_people_judge_and_their_votes_come_back(place):
