@@ -280,6 +280,7 @@ def test_rows_at_fault_that_are_drawn_close_the_gate_before_they_are_judged_what
     figures = {entry.stage.name: entry.kept.figures for entry in made.account.entries}
     judged = {"labeler": f"{quick.place}/rules.py:score", "asked": 8, "ok": 7, "failed": 1, "judged_by": None}
     assert figures["judge-2"]["judges"] == [judged]
+    assert watch.notes == [f"judge-2: {quick.place}/rules.py:score gave no score to 1 of 8 answers."]
     counted = {"read": 4, "used": 3, "deduplicated": 0, "rejected": {"empty": 1}}
     assert figures["sample-2"]["accounting"].items() >= counted.items()
     seen = text_of(made.report.read_text())

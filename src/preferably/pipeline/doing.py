@@ -131,7 +131,10 @@ def _judge(stage: Stage, watcher: Watcher) -> Figures:
     with Store(stage.folder / JUDGMENTS) as store:
         try:
             if not is_judge_file(judge):
-                return {"judges": [_scored(stage, judge, rows, store)]}
+                told = [_scored(stage, judge, rows, store)]
+                if failed := told[0]["failed"]:
+                    watcher.note(f"{stage.name}: {judge} gave no score to {failed} of {told[0]['asked']} answers.")
+                return {"judges": told}
             told = [_labeled(stage, one, rows, store, principles, watcher) for one in read_judges(judge)]
         except DataError as error:
             raise DataError(str(error).replace("--max-rejected ", "train: max_rejected: ")) from error
