@@ -6,7 +6,6 @@ import pytest
 from typer.testing import CliRunner
 
 from preferably.cli.main import app
-from preferably.cli.main import main as preferably_main
 
 
 @pytest.fixture
@@ -49,13 +48,11 @@ def test_suppression_prints_a_verdict_and_keeps_the_audit_with_the_run(place, ti
         (["--judge", "nothing"], "expected module:function"),
     ],
 )
-def test_mistakes_are_told(place, tiny_model_directory, options, told, monkeypatch, capsys):
+def test_mistakes_are_told(command, place, tiny_model_directory, options, told):
     data = rows("prompts.jsonl", {"prompt": "a? ", "unwanted": "zebra"})
     models = ["--model", str(tiny_model_directory), "--against", str(tiny_model_directory)]
-    monkeypatch.setattr("sys.argv", ["preferably", "audit", "suppression", *models, "--data", data, *options])
-    with pytest.raises(SystemExit):
-        preferably_main()
-    assert told in capsys.readouterr().err
+    done = command(place, "audit", "suppression", *models, "--data", data, *options)
+    assert done.returncode and told in done.stderr
 
 
 RULES = "def vowels(prompts, texts):\n    return [float(sum(c in 'aeiou' for c in text)) for text in texts]\n"

@@ -1,28 +1,16 @@
-"""`preferably board` and `suite` as a user types them, in this process: another would import torch for each."""
+"""`preferably board` and `suite` as a user types them."""
 
 import json
-import sys
-from types import SimpleNamespace
+from functools import partial
 
 import pytest
 from transformers import LlamaConfig, LlamaForSequenceClassification
 
-from preferably.cli.main import main
-
 
 @pytest.fixture
-def command(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["preferably", *map(str, arguments)])
-        with pytest.raises(SystemExit) as left:
-            main()
-        said = capsys.readouterr()
-        return SimpleNamespace(returncode=left.value.code or 0, stdout=said.out, stderr=said.err)
-
-    return run
+def command(command, tmp_path):
+    """In the folder of the test."""
+    return partial(command, tmp_path)
 
 
 def lines(path, *rows):

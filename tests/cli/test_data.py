@@ -1,31 +1,20 @@
-"""`preferably data`, as a user types it. In this process: main() reads sys.argv and leaves by SystemExit."""
+"""`preferably data`, as a user types it."""
 
 import json
-import sys
 
 import pytest
-
-from preferably.cli.main import main
 
 P = {"prompt": "question", "chosen": "yes", "rejected": "no no"}
 CHOICE = {"prompt": "p", "completions": ["a", "b"]}
 
 
 @pytest.fixture
-def run(monkeypatch, capsys, tmp_path):
+def run(command, tmp_path):
     """`run(*arguments)`: the exit code, standard output and standard error, in a folder of its own, 80 columns wide."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "80")
 
     def typed(*arguments):
-        monkeypatch.setattr(sys, "argv", ["preferably", "data", *map(str, arguments)])
-        try:
-            main()
-            code = 0
-        except SystemExit as end:
-            code = end.code or 0
-        said = capsys.readouterr()
-        return code, said.out, said.err
+        done = command(tmp_path, "data", *arguments, columns=80)
+        return done.returncode, done.stdout, done.stderr
 
     return typed
 
