@@ -27,12 +27,20 @@ def prompt_text(group: Group) -> str:
 def prompt_key(text: str) -> str:
     """`text` up to case, width, composition, whitespace and punctuation; the same for near-equal prompts."""
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    kept = "".join(character if _means(character) else " " for character in folded)
-    return " ".join(kept.split()) or " ".join(folded.split())
+    return " ".join(folded.translate(_WITHOUT_PUNCTUATION).split()) or " ".join(folded.split())
 
 
-def _means(character: str) -> bool:
-    return character in MEANING or not unicodedata.category(character).startswith("P")
+class _WithoutPunctuation(dict[int, str]):
+    """For `str.translate`: a character that says something stays, another is a space; each is looked at once."""
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        says = character in MEANING or not unicodedata.category(character).startswith("P")
+        self[code] = character if says else " "
+        return self[code]
+
+
+_WITHOUT_PUNCTUATION = _WithoutPunctuation()
 
 
 def cluster_prompts(texts: Sequence[str], alike: float = ALIKE) -> list[int]:
@@ -44,7 +52,7 @@ def cluster_prompts(texts: Sequence[str], alike: float = ALIKE) -> list[int]:
     first: dict[str, int] = {}
     same = [first.setdefault(prompt_key(text), index) for index, text in enumerate(texts)]
     members = list(first.values())
-    parent = _joined(_shingles(list(first)), alike)
+    parent = _joined([shingles.tolist() for shingles in _shingles(list(first))], alike)
     cluster = {member: members[_root(parent, number)] for number, member in enumerate(members)}
     return [cluster[index] for index in same]
 
@@ -64,7 +72,7 @@ def cluster_texts(texts: Sequence[str], alike: float = ALIKE) -> list[int]:
     leader = list(range(len(sets)))
     meeting: dict[int, list[int]] = {}
     for index, (mine, own) in enumerate(zip(ranked, sets, strict=True)):
-        rarest = mine[: len(mine) - math.ceil(alike * len(mine) - 1e-9) + 1] if mine else []
+        rarest = _rarest(mine, alike)
         for other in dict.fromkeys(other for shingle in rarest for other in meeting.get(shingle, ())):
             shared = len(own & sets[other])
             if shared >= alike * (len(own) + len(sets[other]) - shared):
@@ -75,6 +83,12 @@ def cluster_texts(texts: Sequence[str], alike: float = ALIKE) -> list[int]:
                 meeting.setdefault(shingle, []).append(index)
     cluster = {member: members[leader[number]] for number, member in enumerate(members)}
     return [cluster[index] for index in same]
+
+
+def _rarest(members: list[int], alike: float) -> list[int]:
+    """The |x| - ceil(t |x|) + 1 rarest of the members x of a set: sets of similarity t share one of these, as the rest
+    is too few to reach t."""
+    return members[: len(members) - math.ceil(alike * len(members) - 1e-9) + 1] if members else []
 
 
 def _root(parent: list[int], index: int) -> int:
@@ -106,22 +120,24 @@ def _shingles(keys: list[str], boilerplate: float = BOILERPLATE) -> list[NDArray
     return [np.sort(shingles[shingles < common]) for shingles in ranked]
 
 
-def _joined(sets: list[NDArray[np.int64]], alike: float) -> list[int]:
-    """A forest over the sets in which those that are alike have the same root: the smallest index among them.
+def _joined(ranked: list[list[int]], alike: float) -> list[int]:
+    """A forest over sets, each with its rarest members first, in which those that are alike have the same root: the
+    smallest index among them.
 
-    Two sets of similarity t share one of the |x| - ceil(t |x|) + 1 rarest members of each, as the rest is too few to
-    reach t. Only sets that meet in those are compared, so the work grows with the number of texts, not its square.
+    Only sets that meet in their rarest members are compared, as the rest is too few to be alike by: the work grows
+    with the number of texts, not its square.
     """
+    sets = [frozenset(members) for members in ranked]
     parent = list(range(len(sets)))
     meeting: dict[int, list[int]] = {}
     for index in sorted(parent, key=lambda number: len(sets[number])):  # so that `index` is the larger of the two
-        mine = sets[index]
-        rarest = mine[: len(mine) - math.ceil(alike * len(mine) - 1e-9) + 1].tolist() if len(mine) else []
+        mine, own = ranked[index], sets[index]
+        rarest = _rarest(mine, alike)
         for other in dict.fromkeys(other for shingle in rarest for other in meeting.get(shingle, ())):
             one, two = _root(parent, index), _root(parent, other)
             if one == two or len(sets[other]) < alike * len(mine):
                 continue
-            shared = len(np.intersect1d(mine, sets[other], assume_unique=True))
+            shared = len(own & sets[other])
             if shared >= alike * (len(mine) + len(sets[other]) - shared):
                 parent[max(one, two)] = min(one, two)
         for shingle in rarest:

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedTokenizerBase
-from transformers.cache_utils import DynamicLayer
 
 from preferably.errors import ConfigError
+from preferably.models.cache import RoomyLayer, roomy_cache
 from preferably.models.policy import Policy
 
 # Rows are dropped from the batch once this share of them is done: a smaller one copies the cache more often.
@@ -139,7 +139,7 @@ class _Live:
     @property
     def grows(self) -> bool:
         """Whether rows can join: layers that forget what lies behind their window cannot be aligned any more."""
-        return all(type(layer) is DynamicLayer for layer in self.cache.layers)
+        return all(isinstance(layer, RoomyLayer) for layer in self.cache.layers)
 
     def joined(self, more: "_Live") -> "_Live":
         """Both, padded on the left to the same number of columns."""
@@ -195,7 +195,7 @@ def _read(
         tokens[row, width - len(prompt) :] = torch.tensor(prompt)
         seen[row, width - len(prompt) :] = 1
     tokens, seen = tokens.to(device), seen.to(device)
-    cache = DynamicCache(config=policy.inner.config)
+    cache = roomy_cache(policy.inner.config)
     positions = (seen.cumsum(1) - 1).clamp(min=0)
     logits = _step(policy, tokens, seen, positions, cache)
     rows = torch.tensor([i * samples + k for i in indices for k in range(samples)], device=device)
