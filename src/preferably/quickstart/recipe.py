@@ -15,7 +15,7 @@ class Recipe:
     asked: int = 3000  # prompts that the SFT model answers for comparison
     pairs: int = 3  # comparisons a prompt, each of two new samples
     pair_temperature: float = 0.8
-    dpo_epochs: float = 1.3
+    dpo_epochs: float = 1.1
     dpo_learning_rate: float = 5e-4
     beta: float = 0.25
     nll_weight: float = 1.0
@@ -26,9 +26,9 @@ class Recipe:
     ppo_prompts: int = 1600
     ppo_batch_size: int = 64  # prompts an iteration
     ppo_samples: int = 2  # a prompt
-    ppo_epochs: int = 2
+    ppo_epochs: int = 1
     ppo_minibatches: int = 4
-    ppo_learning_rate: float = 2e-4
+    ppo_learning_rate: float = 3e-4
     kl_coef: float = 0.2  # of the spread of the reward, for a nat
     prompts: int = 1000  # held out
     samples: int = 2  # a prompt, at the headline's temperature

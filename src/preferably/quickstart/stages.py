@@ -113,7 +113,7 @@ def dpo_stage(
 ) -> Run:
     """Direct preference optimization on the pairs."""
     chosen = settings({
-        "method": "dpo", "model": str(output.with_name("sft")), "output": str(output), "seed": seed, "held_out": 0.08,
+        "method": "dpo", "model": str(output.with_name("sft")), "output": str(output), "seed": seed, "held_out": 0.05,
         "learning_rate": recipe.dpo_learning_rate, "batch_size": recipe.batch_size, "epochs": recipe.dpo_epochs,
         "beta": recipe.beta, "nll_weight": recipe.nll_weight, "sample_tokens": recipe.max_tokens,
     })  # fmt: skip
@@ -126,7 +126,7 @@ def reward_stage(
 ) -> Run:  # fmt: skip
     """A reward model from the comparisons, ties among them. `before` is shown it as it begins."""
     chosen = settings({
-        "method": "reward", "model": str(start), "output": str(output), "seed": seed, "held_out": 0.08,
+        "method": "reward", "model": str(start), "output": str(output), "seed": seed, "held_out": 0.05,
         "learning_rate": recipe.reward_learning_rate, "batch_size": recipe.reward_batch_size,
         "epochs": recipe.reward_epochs, "weight_decay": 0.1,
     })  # fmt: skip
@@ -142,7 +142,7 @@ def ppo_stage(
         "reward": (str(reward),), "learning_rate": recipe.ppo_learning_rate, "batch_size": recipe.ppo_batch_size,
         "samples_per_prompt": recipe.ppo_samples, "update_epochs": recipe.ppo_epochs,
         "minibatches": recipe.ppo_minibatches, "kl_coef": recipe.kl_coef, "sample_tokens": recipe.max_tokens,
-        "keep": keep, "warmup": 0.1,  # the published seeds began so (bench/results/quickstart.json)
+        "keep": keep,
     })  # fmt: skip
     return train(chosen, groups=asked(sample_prompts(recipe.ppo_prompts, seed + 2)), progress=progress)
 
