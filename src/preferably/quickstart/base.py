@@ -13,7 +13,7 @@ from preferably.models.policy import Policy
 
 VOCABULARY = 1024
 CONTEXT = 256
-WIDTH, LAYERS, HEADS = 160, 2, 4
+WIDTH, LAYERS, HEADS = 128, 3, 4
 
 
 def train_tokenizer(texts: Sequence[str]) -> PreTrainedTokenizerFast:
@@ -34,8 +34,8 @@ def train_tokenizer(texts: Sequence[str]) -> PreTrainedTokenizerFast:
 
 
 def untrained(tokenizer: PreTrainedTokenizerFast, seed: int, device: torch.device) -> Loaded:
-    """A Llama of 0.7 million random weights whose heads share keys and values: sampling has less to copy. Two wide layers
-    learn this world as well as four of 128, for two thirds of the computing (bench/LOG.md)."""
+    """A Llama of 0.65 million random weights whose heads share keys and values: sampling has less to copy. Three layers
+    learn this world as well as four, for three quarters of the computing (bench/LOG.md)."""
     torch.manual_seed(seed)
     config = LlamaConfig(
         vocab_size=VOCABULARY, hidden_size=WIDTH, intermediate_size=8 * WIDTH // 3, num_hidden_layers=LAYERS,
