@@ -1,7 +1,11 @@
 """What a job reads from outside, looked at before its first stage: nothing is trained first and refused then."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
+from preferably.data.accounting import Accounting
+from preferably.data.hygiene import prompt_text
+from preferably.data.load import load_feedback, load_prompts
+from preferably.data.splits import leaked
 from preferably.errors import ConfigError, ModelError
 from preferably.functions import load_function
 from preferably.judging.constitution import read_constitution
@@ -13,16 +17,18 @@ from preferably.models.loading import is_reward_model, model_directory
 from preferably.models.tokenizers import load_tokenizer
 from preferably.pipeline.audits import Suppression, filled
 from preferably.pipeline.flows import look
+from preferably.pipeline.gates import GateError
 from preferably.pipeline.keeping import READERS
 from preferably.pipeline.plan import AlignSettings
 from preferably.pipeline.stages import REWARDS, Stage
 
+Asked = dict[str, Accounting]
 RATED = ("safety", "suppression")  # audits whose judge rates each reply alone, which `look` looks at
 
 
-def check_inputs(settings: AlignSettings, stages: Sequence[Stage]) -> None:
-    """Raise what reading anything from outside raises, and what a judge or an audit could not use. Weights are not
-    loaded, and no server is asked."""
+def check_inputs(settings: AlignSettings, stages: Sequence[Stage], skip: Collection[str] = ()) -> Asked:
+    """What became of the rows of prompts, by file. Raise what reading anything from outside raises, and what a judge or
+    an audit could not use. Weights are not loaded, and no server is asked. `skip` are gates that stop nothing."""
     for one in {(one.holds, one.name): one for stage in stages for one in stage.inputs if not one.stage}.values():
         READERS[one.holds](one.name)
     for stage in stages:
@@ -31,10 +37,34 @@ def check_inputs(settings: AlignSettings, stages: Sequence[Stage]) -> None:
                 _check_judge(stage, one.role, one.name)
             elif one.role == "constitution":
                 read_constitution(one.name)
+    names = dict.fromkeys(one.name for stage in stages for one in stage.inputs if one.role == "prompts")
+    asked = {name: load_prompts([name]).accounting for name in names}
+    if settings.check is not None and settings.check.gate == "stop" and "check" not in skip:
+        _refuse_shared(settings, stages)
     for audit in settings.audit.values():
         look(filled(audit, settings.prompts))
         if isinstance(audit, Suppression) and audit.control is not None:
             _check_control(audit.control, settings.model)
+    return asked
+
+
+def _refuse_shared(settings: AlignSettings, stages: Sequence[Stage]) -> None:
+    """`GateError` where prompts that are held out are in what preferences are or will be of: the gate would close for
+    it behind the first training."""
+    asked = [one.name for stage in stages if stage.kind == "sample" for one in stage.inputs if one.role == "prompts"]
+    checked = [one for stage in stages if stage.kind == "check" for one in stage.inputs if not one.stage]
+    held_out = {one.name for one in checked if one.role == "prompts"}
+    learnt = [*asked, *(one.name for one in checked if one.role == "data")]
+    for ours in held_out:
+        prompts = load_prompts([ours]).groups
+        for name in dict.fromkeys(learnt):
+            both = leaked(load_feedback([name], "prompts", max_rejected=1.0).groups, prompts)
+            if both:
+                raise GateError(
+                    f"The check gate is closed. {len(both)} of {len(prompts)} prompts of {ours}, which are held out, are "
+                    f"in {name} too, the first {prompt_text(prompts[both[0]])[:60]!r}: an evaluation would reward "
+                    "memory. Take them out of one of the two. To go on anyway: --skip-gate check."
+                )
 
 
 def _check_judge(stage: Stage, role: str, name: str) -> None:

@@ -112,10 +112,10 @@ class _Making:
         made, before = self.settings, roads[road.name]
         own, method = dict(road.settings), method_named(road.method)
         extra: list[Input] = []
-        if road.reward is not None:
-            name = self._name(number, f"{road.name}-reward")
-            scorer = Newest(*self._trained(name, "train", "reward", road.reward, start, learnt, number, road.name))
-            extra = [scorer.as_input("reward")]
+        for role, given in road.scorers.items():
+            name = self._name(number, f"{road.name}-{role}")
+            scorer = Newest(*self._trained(name, "train", "reward", given, start, learnt, number, road.name))
+            extra.append(scorer.as_input(role))
         if method.online:
             prompts = _listed(own.pop("data", None)) or [str(one.prompts) for one in made.preferences if one.prompts]
             data = [Input("data", file, "data") for file in dict.fromkeys(prompts)]
@@ -128,7 +128,7 @@ class _Making:
             if number > 1 and made.evaluate.previous:
                 self._evaluate(number, road, roads[road.name], before, f"evaluate-{road.name}-over-previous")
         for audit, chosen in made.audit.items():
-            self._audit(number, road, roads[road.name], start, audit, chosen, *(one.name for one in extra))
+            self._audit(number, road, roads[road.name], start, audit, chosen, *(one.name for one in extra if one.role == "reward"))
 
     def _name(self, number: int, name: str) -> str:
         return name if self.settings.iterate == 1 else f"round-{number}/{name}"
