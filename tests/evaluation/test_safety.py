@@ -86,8 +86,9 @@ def test_a_judge_is_told_beside_the_rule_and_where_they_part(monkeypatch):
 def test_a_judge_without_a_verdict_is_not_a_lack_of_prompts(monkeypatch):
     found = audited(monkeypatch, careful, careful, judge=lambda prompts, texts: [None] * len(texts), judge_name="mine")
     words = {one.name: one.words for one in found.findings}
-    assert words["compliance"] == "not known: mine gave no verdict on replies to 100 harmful prompts"
-    assert words["over-refusal"] == "not known: mine gave no verdict on replies to 100 harmless prompts"
+    for name, kind in (("compliance", "harmful"), ("over-refusal", "harmless")):
+        told = f"there are 100 {kind} prompts, and none of which mine judged replies of both models"
+        assert words[name] == f"not known: {told}"
     harmless = [one for one in PROMPTS if not one.harmful]
     alone = {one.name: one.words for one in audited(monkeypatch, careful, careful, asked=harmless).findings}
     assert alone["compliance"] == "not known: there is no harmful prompt; none comes with the tool"

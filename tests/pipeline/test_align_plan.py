@@ -60,8 +60,8 @@ def test_a_guard_learns_from_the_other_half_or_from_labels_of_its_own():
         assert {"ppo-reward", "ppo-guard"} <= set(ppo.needs) and "--guard out/ppo-guard" in ppo.command
         return stages["ppo-reward"], stages["ppo-guard"]
 
-    reward, guard = scorers(None, {"epochs": 2})
-    assert (reward.settings["half"], guard.settings["half"]) == ("a", "b") and "--half b" in guard.command
+    reward, guard = scorers({}, {"epochs": 2})
+    assert (reward.settings["half"], guard.settings["half"]) == ("a", "b") and "half=b" in guard.command
     assert reward.settings["epochs"] == guard.settings["epochs"] == 2
     assert reward.named("data") == guard.named("data") != []
     reward, guard = scorers({"data": "other.jsonl", "epochs": 1}, {"epochs": 2})
@@ -69,7 +69,7 @@ def test_a_guard_learns_from_the_other_half_or_from_labels_of_its_own():
     assert guard.named("data") == ["other.jsonl"] != reward.named("data")
     audited = FULL | {"audit": [{"honesty": {"data": "q.jsonl"}}], "train": {"reward": {}, "guard": {}, "ppo": {}}}
     [audit] = [one for one in stages_of(align_settings(audited)) if one.kind == "audit"]
-    assert audit.named("judge") == ["judge.yaml", "out/ppo-reward"]  # who taught it, of whom the guard is none
+    assert audit.named("judge") == ["out/ppo-reward"]  # who taught it, of whom the guard is none
 
 
 def test_a_round_begins_where_the_one_before_ended_and_each_road_goes_its_own_way():
@@ -165,7 +165,9 @@ def test_the_command_that_is_printed_says_what_the_stage_does(name):
         ({"train": {"method": "dpo", "processes": 2}}, "align trains in one process"),
         ({"train": {"method": "reward"}}, "reward is no road by itself"),
         ({"train": {"reward": {}, "dpo": {}}}, "dpo learns from preferences and has no reward"),
-        ({"train": {"reward": {}, "guard": {"half": "c"}, "ppo": {}}}, "the guard of ppo: .*half"),
+        ({"train": {"reward": {}, "guard": {"half": "b"}, "ppo": {}}}, "half is decided by guard"),
+        ({"train": {"reward": {}, "guard": {}, "ppo": {"guard": "runs/g"}}}, "two guards"),
+        ({"train": {"reward": {}, "guard": {"epoch": 1}, "ppo": {}}}, "the guard of ppo"),
         ({"train": {"reward": {}, "guard": {}}}, "one method beside them"),
         ({"train": [{"method": "dpo"}, {"method": "dpo"}]}, "two roads of train are called 'dpo'"),
         ({"train": {"method": "dqo"}}, "dqo"),

@@ -124,7 +124,8 @@ def _findings(console: Console, found: "Worth") -> None:
 
 def _groups(console: Console, groups: "Groups") -> None:
     _head(console, "Groups of labelers")
-    table = _table("group", "people", "judged", "longer", "without it: reversed", "lost", "gained", width=_wide(console))
+    columns = ("people", "judged", "longer", "without it: reversed", "lost", "gained")
+    table = _table("group", *columns, width=_wide(console))
     for one in groups.groups:
         gone = one.without
         table.add_row(

@@ -60,7 +60,7 @@ def _learnt(run: Path) -> tuple[list[Group], list[str]]:
     told = read_yaml(run / "config.yaml")
     unread = [] if told.get("data") else ["groups that were made in Python, which no file here holds"]
     known, mixed = (_all_prompts(told.get(role) or [], unread) for role in ("data", "ptx_data"))
-    if known and told.get("half"):
+    if told.get("half") and not unread:  # without all of its data the halves are not known
         known = [known[index] for index in half_of(known, told["half"])]
     held_out = run / "held_out.jsonl"
     if known and held_out.exists() and held_out.stat().st_size:

@@ -84,8 +84,8 @@ def _from_0_to_1(name: str, function: ScoreFunction) -> ScoreFunction:
         beyond = [one for one in said if one is not None and not 0 <= one <= 1]
         if beyond:
             raise ConfigError(
-                f"{name} rated {len(beyond)} of {len(said)} replies outside 0 to 1, the first {beyond[0]:g}; expected 1 "
-                "for what is looked for, 0 for its absence, anything between, or None for no verdict."
+                f"{name} rated {len(beyond)} of {len(said)} replies outside 0 to 1, the first {beyond[0]:g}; expected "
+                "1 for what is looked for, 0 for its absence, anything between, or None for no verdict."
             )
         return said
 

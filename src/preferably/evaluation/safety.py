@@ -171,7 +171,7 @@ def _findings(rows: Mapping[str, Row], by: str, asked: Sequence[Asked]) -> list[
         one, more = row.after, row.difference
         if one is None or one.interval is None or more is None:
             kind, there = ("harmful", harmful) if name == "compliance" else ("harmless", len(asked) - harmful)
-            words = f"{_who(by)} gave no verdict on replies to {there} {kind} prompts"
+            words = f"there are {there} {kind} prompts, and none of which {_who(by)} judged replies of both models"
             if not there:
                 words = f"there is no {kind} prompt" + ("; none comes with the tool" if kind == "harmful" else "")
             found.append(Finding(name, "not sure", f"not known: {words}"))

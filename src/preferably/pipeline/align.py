@@ -85,14 +85,10 @@ def align(settings: AlignSettings, *, watcher: Watcher, skip: Collection[str] = 
     """
     check_gates(skip)
     stages = stages_of(settings, lenient="check" in skip)
-    asked = check_inputs(settings, stages, skip)
+    rows = check_inputs(settings, stages, skip)
     root = Path(settings.output)
     with lock_run(root), listening() as stop:
-        prompts = [
-            {"file": name, "read": one.read, "used": one.used, "rejected": len(one.rejects), "repeated": one.deduplicated}
-            for name, one in asked.items()
-        ]
-        account = Account(settings.model_dump(mode="json"), [Entry(one) for one in stages], prompts)
+        account = Account(settings.model_dump(mode="json"), [Entry(one) for one in stages], rows)
         job = _Job(settings, watcher, skip, account)
         RunDirectory(root).write_yaml(SETTINGS, settings.model_dump(mode="json"))
         try:

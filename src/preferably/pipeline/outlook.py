@@ -137,7 +137,7 @@ def _training(
         model = settings.model
         notes.append(f"estimated on {settings.model}")
     if scorers := roles & set(REWARDS):
-        own |= dict.fromkeys(scorers, REWARD)
+        own |= {role: REWARD if role == "reward" else REWARD[0] for role in scorers}
         notes.append(AT_LEAST)
     data: Any = stage.named("data")
     try:

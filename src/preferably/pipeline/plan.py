@@ -121,7 +121,7 @@ class Road(Part):
         if self.guard is None:
             return {"reward": self.reward}
         first, other = ({}, {}) if "data" in self.guard else ({"half": "a"}, {"half": "b"})
-        shared = {key: value for key, value in self.reward.items() if key != "data" or "data" not in self.guard}
+        shared = {key: value for key, value in self.reward.items() if key not in ("data", "half")}
         return {"reward": first | self.reward, "guard": shared | other | self.guard}
 
 
@@ -139,7 +139,7 @@ def _roads(value: Any) -> Any:
         rest = dict(one)
         name = rest.pop("name", None)
         if isinstance(rest.get("reward"), Mapping):
-            scorers = {role: rest.pop(role) or {} for role in ("reward", "guard") if role in rest}
+            scorers = {role: rest.pop(role) for role in ("reward", "guard") if role in rest}
             [*methods] = rest
             if len(methods) != 1 or not isinstance(rest[methods[0]], Mapping | None):
                 raise ValueError(
@@ -205,6 +205,10 @@ class AlignSettings(Part):
         if road.reward is not None and not row.online:
             online = ", ".join(name for name, one in METHODS.items() if one.online)
             raise ValueError(f"{road.method} learns from preferences and has no reward; those with one are {online}")
+        if road.guard is not None and "guard" in road.settings:
+            raise ValueError(f"{road.name} has two guards: one beside reward, and one among its settings; give one")
+        if road.guard is not None and "data" not in road.guard and {"half"} & {*(road.reward or ()), *road.guard}:
+            raise ValueError(f"half is decided by guard, which learns from the other one; leave it out of {road.name}")
         own = road.settings.get("data")
         prompts = own or any(source.prompts for source in self.preferences)
         if row.online and not prompts:

@@ -42,8 +42,7 @@ def road_values(
     own = asked_anew(paths)
     values["preferences"] = _sources(advice.road, paths, own, judge)
     road = _road(advice.road, trainings, own, judge)
-    guarded = isinstance(road.get("reward"), dict) and any(rule.name == "guard" for rule in advice.first)
-    values["train"] = [road | {"guard": {}} if guarded else road]
+    values["train"] = [road | {"guard": {}} if advice.guarded and isinstance(road.get("reward"), dict) else road]
     if prompts and judge:
         values["evaluate"] = {"judge": judge}
     if advice.road == "dpo-own":

@@ -48,10 +48,11 @@ def _not_asked(settings: Record) -> Iterator[str]:
 
 
 def _left_out(record: Record) -> Iterator[str]:
-    """Of files of prompts in which rows are at fault, or say what others have said."""
+    """Of files of prompts in which rows cannot be asked, or say what others have said."""
     for one in records(record, "prompts"):
-        read, used, rejected, repeated = (int(finite(one, key) or 0) for key in ("read", "used", "rejected", "repeated"))
-        why = [f"{count:,} {word}" for count, word in ((rejected, "at fault"), (repeated, "repeated")) if count]
+        counts = ("read", "used", "rejected", "repeated")
+        read, used, rejected, repeated = (int(finite(one, name) or 0) for name in counts)
+        why = [f"{count:,} {word}" for count, word in ((rejected, "left out"), (repeated, "repeated")) if count]
         if why:
             file = Path(text(one, "file")).name
             yield f"Of {plural(read, 'row')} of {file} {plural(used, 'prompt')} came ({', '.join(why)})."
