@@ -4,12 +4,15 @@ python bench/charts.py      seconds; docs/frontier-stories.svg and docs/frontier
 """
 
 import json
+import math
 from collections import defaultdict
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import vl_convert
+
+from preferably.statistics.intervals import mean_interval
 
 HERE = Path(__file__).parent
 DOCS = HERE.parent / "docs"
@@ -74,27 +77,30 @@ def stories(found: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def online(found: dict[str, Any]) -> list[dict[str, Any]]:
-    """Every method at its levels, the mean of its seeds with the least and the most of them: truth, and reward."""
+    """Every method at its levels, the mean of its seeds with 95%: truth, and reward."""
     levels: dict[tuple[str, float], list[dict[str, Any]]] = defaultdict(list)
     for run in found["runs"]:
-        levels[run["method"], run.get("kl_coef", run.get("beta"))].append(run)
+        levels[NAMES.get(run["method"], run["method"]), run.get("kl_coef", run.get("beta"))].append(run)
+    for one in found["best_of_n"]:
+        levels["best of n", one["n"]].append(one)
     panels = []
     for what, title in (("truth", "true reward: quotation marks"), ("reward", "reward by the reward model")):
-        points = []
-        for (method, _), runs in levels.items():
-            means = [run[what]["mean"] for run in runs]
-            points.append({
-                "series": NAMES.get(method, method), "kl": fmean(run["kl"] for run in runs), "value": fmean(means),
-                "low": min(means), "high": max(means),
-            })  # fmt: skip
-        points += [
-            {"series": "best of n", "kl": one["kl"], "value": one[what]["mean"]}
-            | dict(zip(("low", "high"), one[what]["interval"], strict=True))
-            for one in found["best_of_n"]
+        points = [
+            {"series": series, "kl": fmean(run["kl"] for run in runs)} | over_seeds([run[what] for run in runs])
+            for (series, _), runs in levels.items()
         ]
         order = list(dict.fromkeys(point["series"] for point in points))
         panels.append(panel(sorted(points, key=lambda point: point["kl"]), order, y=title))
     return panels
+
+
+def over_seeds(measured: list[dict[str, Any]]) -> dict[str, float]:
+    """The mean of several seeds with 95%: seeds differ, by Student's t, and all are measured on the same openings."""
+    means = [one["mean"] for one in measured]
+    between = mean_interval(means) if len(means) > 1 else None
+    openings = fmean((one["interval"][1] - one["interval"][0]) / 2 for one in measured)
+    half = math.hypot(openings, (between.high - between.low) / 2 if between else 0.0)
+    return {"value": fmean(means), "low": fmean(means) - half, "high": fmean(means) + half}
 
 
 def main() -> None:

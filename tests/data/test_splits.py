@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from preferably.data.splits import leaked, refuse_leakage, split_by_prompt
+from preferably.data.splits import half_of, leaked, refuse_leakage, split_by_prompt
 from preferably.errors import ConfigError, DataError
 from preferably.feedback.records import Completion, Group, Message
 
@@ -48,6 +48,28 @@ def test_the_order_of_rows_does_not_matter_and_the_seed_does():
         return {rows[at].prompt_text for at in split_by_prompt(rows, 0.25, seed).held_out}
 
     assert chosen(groups, 0) == chosen(mixed, 0) != chosen(groups, 1)
+
+
+def test_halves_share_no_prompt_and_leave_none_out():
+    groups = many(200)
+    groups += [group(f"  {item.prompt_text.upper()}!!", "b") for item in groups]
+    a, b = half_of(groups, "a"), half_of(groups, "b")
+    assert sorted(a + b) == list(range(400)) and a == sorted(a) and 120 < len(a) < 280
+    assert {at % 200 for at in a}.isdisjoint(at % 200 for at in b)
+    # The text alone decides: not the order, and not what else is there.
+    some = groups[150:250][::-1]
+    assert {some[at].completions for at in half_of(some, "a")} <= {groups[at].completions for at in a}
+
+
+def test_a_half_without_prompts_is_refused():
+    alike = [group("one question?"), group("One question!")]
+    refused = []
+    for half in ("a", "b"):
+        try:
+            assert half_of(alike, half) == [0, 1]
+        except DataError as error:
+            refused.append(str(error))
+    assert len(refused) == 1 and "of 2 groups is empty" in refused[0]
 
 
 def test_a_split_is_the_same_in_every_process():

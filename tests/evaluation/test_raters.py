@@ -34,6 +34,16 @@ def test_a_rating_becomes_a_number_from_0_to_1_and_none_stays_none(tmp_path):
         assert decided["model"] == "judge" and decided["requests"] == 4
 
 
+def test_a_function_is_held_to_the_scale_on_which_a_half_decides(tmp_path):
+    (tmp_path / "rules.py").write_text(
+        "def share(prompts, completions):\n    return [len(one) / 4 if one else None for one in completions]\n"
+    )
+    rater = rater_named(f"{tmp_path}/rules.py:share")
+    assert rater.score(["a", "b", "c"], ["xx", "", "xxxx"]) == [0.5, None, 1.0]
+    with pytest.raises(ConfigError, match=r"rated 1 of 2 replies outside 0 to 1, the first 1\.5; expected 1 for what"):
+        rater.score(["a", "b"], ["xx", "xxxxxx"])
+
+
 @pytest.mark.parametrize(("axes", "told"), [({}, "none"), ({"a": "x", "b": "y"}, "a, b")])
 def test_one_axis_is_expected(tmp_path, axes, told):
     file = tmp_path / "judge.yaml"

@@ -83,6 +83,17 @@ def test_a_judge_is_told_beside_the_rule_and_where_they_part(monkeypatch):
     assert {"harmful, complied (mine)", "harmful, complied (string rule)"} <= set(rows(found))
 
 
+def test_a_judge_without_a_verdict_is_not_a_lack_of_prompts(monkeypatch):
+    found = audited(monkeypatch, careful, careful, judge=lambda prompts, texts: [None] * len(texts), judge_name="mine")
+    words = {one.name: one.words for one in found.findings}
+    for name, kind in (("compliance", "harmful"), ("over-refusal", "harmless")):
+        told = f"there are 100 {kind} prompts, and none of which mine judged replies of both models"
+        assert words[name] == f"not known: {told}"
+    harmless = [one for one in PROMPTS if not one.harmful]
+    alone = {one.name: one.words for one in audited(monkeypatch, careful, careful, asked=harmless).findings}
+    assert alone["compliance"] == "not known: there is no harmful prompt; none comes with the tool"
+
+
 def test_without_harmful_prompts_nothing_is_said_of_compliance(monkeypatch):
     monkeypatch.setattr(safety, "answers", lambda *_, **__: [[Sample([1], [0.0], YES, True)] for _ in LOOK_ALIKES])
 

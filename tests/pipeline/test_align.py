@@ -93,7 +93,7 @@ def test_a_gate_stops_with_what_to_do_and_is_skipped_on_demand(job):
     changes = {"sft": None, "ready": ready, "evaluate": None}
     with pytest.raises(GateError, match=r"The ready gate is closed. ready: fine-tune first: .* --skip-gate ready\."):
         run(job, **changes)
-    assert not (job.place / "out" / "dpo").exists() and account(job)["state"] == "failed"
+    assert not (job.place / "out" / "dpo").exists() and account(job)["state"] == "stopped at a gate"
     assert "gate closed" in (job.place / "out" / "report.html").read_text()
     made, watch = run(job, skip=["ready"], **changes)
     assert watch.gates == [("ready", True)] and watch.done == ["ready"] and watch.did == ["check", "dpo"]
@@ -121,6 +121,56 @@ def test_the_data_gate_sees_faults_contradictions_leaks_and_a_lean(job):
     assert "the longer answer is the chosen one in 0% of pairs, below min_longer 0.3" in closed(pairs, min_longer=0.3)
     assert "there are 48 pairs, fewer than least 100" in closed(pairs, least=100)
     assert not (job.place / "out" / "dpo").exists()
+
+
+def test_what_is_held_out_and_learnt_from_is_found_before_anything_is_trained(job):
+    pairs = (job.place / "pairs.jsonl").read_text()
+    (job.place / "pairs.jsonl").write_text(pairs + '{"prompt": "Held 0 u!", "chosen": "a", "rejected": "b"}\n')
+    with pytest.raises(GateError, match=r"1 of \d+ prompts of .*, are in .*pairs.jsonl too, the first 'held 0 u'"):
+        run(job)
+    assert not (job.place / "out").exists()
+    _, watch = run(job, skip=["check"], train=[{"method": "dpo"} | job.quick])
+    assert "sft" in watch.did and "dpo" in watch.did
+
+
+def test_rows_of_prompts_that_ask_nothing_new_are_told(job):
+    prompts = job()["prompts"]
+    with open(prompts, "a", encoding="utf-8") as file:
+        file.write('{"prompt": "held 0 u"}\n')
+    made, _ = run(job, sft=None)
+    told = {"file": prompts, "limit": None, "read": 13, "used": 12, "rejected": 0, "repeated": 1}
+    assert account(job)["prompts"] == [told]
+    assert "Of 13 rows of prompts.jsonl 12 prompts came (1 repeated)." in made.report.read_text()
+
+
+def test_prompts_at_fault_are_found_before_anything_is_trained(job):
+    prompts = job()["prompts"]
+    with open(prompts, "a", encoding="utf-8") as file:
+        file.write('{"question": "not a prompt"}\n')
+    with pytest.raises(DataError, match=r"1 of \d+ rows .* Mend these rows, or take them out\.$"):
+        run(job)
+    assert not (job.place / "out").exists()
+
+
+def test_a_reward_model_and_its_guard_learn_from_a_half_each(job):
+    quick, place = job.quick, job.place
+    road = {"reward": quick, "guard": {"max_steps": 1}, "ppo": quick | {"data": f"{place}/ask.jsonl", "held_out": 4}}
+    changes = {"sft": None, "train": road}
+    looked = {one.stage.name: one for one in outlook(align_settings(job(**changes)))}
+    assert looked["ppo"].memory and not any(one.refused for one in looked.values())
+    made, watch = run(job, **changes)
+    assert watch.did == ["check", "ppo-reward", "ppo-guard", "ppo", "evaluate-ppo"]
+    halves = [json.loads((made.path / f"ppo-{role}/data.json").read_text()) for role in ("reward", "guard")]
+    assert [one["half"]["name"] for one in halves] == ["a", "b"]
+    sizes = [one["train"] + one["held_out"] for one in halves]
+    assert sum(sizes) == 48 and [one["half"]["other"] for one in halves] == sizes[::-1]
+    held = [(made.path / f"ppo-{role}/held_out.jsonl").read_text().splitlines() for role in ("reward", "guard")]
+    prompts = [{json.loads(line)["prompt"] for line in lines} for lines in held]
+    assert all(prompts) and prompts[0].isdisjoint(prompts[1])
+    looked = [json.loads(line) for line in (made.path / "ppo/metrics.jsonl").read_text().splitlines()]
+    assert any("eval_guard/scores" in one for one in looked)
+    [told] = account(job)["rounds"]
+    assert told["method"] == "ppo" and told["reward"]["steps"] == 2  # its own, not the guard's
 
 
 def longest(body):

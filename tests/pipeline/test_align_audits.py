@@ -60,6 +60,7 @@ def audited(job):
     """A job with the four audits, each as small as it goes."""
     place = job.place
     rules = f"{place}/rules.py:score"
+    (place / "harm.py").write_text("def complied(prompts, texts):\n    return [float('a' in text) for text in texts]\n")
     trained = [json.loads(line)["prompt"] for line in (place / "pairs.jsonl").read_text().splitlines()]
     asked = [*trained[::9][:4], "s4", "s5"]  # the first four are trained on, but for those that the run holds out
     job.rows("safety.jsonl", [{"prompt": one, "harmful": at % 2 == 0, "pair": str(at // 2)} for at, one in
@@ -70,7 +71,7 @@ def audited(job):
     few = {"max_tokens": 4, "samples": 1}
     found = {
         "run": {"judge": rules, "limit": 3, "tasks": str(place / "questions.jsonl")} | few,
-        "safety": {"data": str(place / "safety.jsonl"), "judge": rules} | few,
+        "safety": {"data": str(place / "safety.jsonl"), "judge": f"{place}/harm.py:complied"} | few,
         "honesty": {"data": str(place / "questions.jsonl"), "stated": True, "judge": [rules],
                     "feedback": str(place / "pairs.jsonl")} | few,
         "suppression": {"data": str(place / "behavior.jsonl"), "control": job()["model"], "unwanted": "zebra",

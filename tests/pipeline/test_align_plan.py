@@ -51,6 +51,27 @@ def test_every_stage_stands_after_those_that_it_needs():
     assert by_name["evaluate-ppo"].needs == ["ppo", "sft"]
 
 
+def test_a_guard_learns_from_the_other_half_or_from_labels_of_its_own():
+    def scorers(guard, reward):
+        road = {"reward": reward, "guard": guard, "ppo": {"kl_coef": 0.1}}
+        stages = {one.name: one for one in stages_of(align_settings(FULL | {"train": road}))}
+        ppo = stages["ppo"]
+        assert ppo.named("reward") == ["out/ppo-reward"] and ppo.named("guard") == ["out/ppo-guard"]
+        assert {"ppo-reward", "ppo-guard"} <= set(ppo.needs) and "--guard out/ppo-guard" in ppo.command
+        return stages["ppo-reward"], stages["ppo-guard"]
+
+    reward, guard = scorers({}, {"epochs": 2})
+    assert (reward.settings["half"], guard.settings["half"]) == ("a", "b") and "half=b" in guard.command
+    assert reward.settings["epochs"] == guard.settings["epochs"] == 2
+    assert reward.named("data") == guard.named("data") != []
+    reward, guard = scorers({"data": "other.jsonl", "epochs": 1}, {"epochs": 2})
+    assert "half" not in reward.settings and "half" not in guard.settings
+    assert guard.named("data") == ["other.jsonl"] != reward.named("data")
+    audited = FULL | {"audit": [{"honesty": {"data": "q.jsonl"}}], "train": {"reward": {}, "guard": {}, "ppo": {}}}
+    [audit] = [one for one in stages_of(align_settings(audited)) if one.kind == "audit"]
+    assert audit.named("judge") == ["out/ppo-reward"]  # who taught it, of whom the guard is none
+
+
 def test_a_round_begins_where_the_one_before_ended_and_each_road_goes_its_own_way():
     stages = {stage.name: stage for stage in stages_of(align_settings(FULL | {"iterate": 2, "ready": None}))}
     assert stages["round-1/dpo"].model == stages["round-1/ppo"].model == "out/sft"
@@ -144,6 +165,10 @@ def test_the_command_that_is_printed_says_what_the_stage_does(name):
         ({"train": {"method": "dpo", "processes": 2}}, "align trains in one process"),
         ({"train": {"method": "reward"}}, "reward is no road by itself"),
         ({"train": {"reward": {}, "dpo": {}}}, "dpo learns from preferences and has no reward"),
+        ({"train": {"reward": {}, "guard": {"half": "b"}, "ppo": {}}}, "half is decided by guard"),
+        ({"train": {"reward": {}, "guard": {}, "ppo": {"guard": "runs/g"}}}, "two guards"),
+        ({"train": {"reward": {}, "guard": {"epoch": 1}, "ppo": {}}}, "the guard of ppo"),
+        ({"train": {"reward": {}, "guard": {}}}, "one method beside them"),
         ({"train": [{"method": "dpo"}, {"method": "dpo"}]}, "two roads of train are called 'dpo'"),
         ({"train": {"method": "dqo"}}, "dqo"),
         ({"train": [], "sft": None, "preferences": []}, "nothing is to be trained"),

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 SHOWN = 10  # disputed prompts
 LINE = 70  # characters of a prompt
-NAME = 16  # characters of a name
+NAME = 16  # characters of a name at 80 columns; more where there are more
+LONGEST = 40
 COLUMNS = 3  # groups beside each other
 NONE = "-"
 
@@ -64,13 +65,13 @@ def _labelers(console: Console, found: "Worth") -> None:
     leads = any(one.leads for one in shown)
     gold = any(one.gold for one in shown)
     columns = ["judged", "agrees", *(["leads"] if leads else []), "reliable", *(["gold"] if gold else [])]
-    table = _table("labeler", *columns, "first", "longer", "secs", width=NAME)
+    table = _table("labeler", *columns, "first", "longer", "secs", width=(width := _wide(console)))
     for person in shown:
         told = person.reliability
         reliable = "" if told is None else f"{told.value:.0%} {_ends(told.interval)}"
         mark = Text("!", style="yellow") if person.findings else Text(" ")
         table.add_row(
-            Text.assemble(mark, _name(person)), f"{person.judged:,}", _share(person.agrees),
+            Text.assemble(mark, _name(person, width)), f"{person.judged:,}", _share(person.agrees),
             *([_share(person.leads)] if leads else []), reliable or NONE,
             *([_share(person.gold)] if gold else []), _leaning(person.habits.first), _leaning(person.habits.longer),
             NONE if person.habits.seconds is None else f"{person.habits.seconds:.0f}",
@@ -123,7 +124,8 @@ def _findings(console: Console, found: "Worth") -> None:
 
 def _groups(console: Console, groups: "Groups") -> None:
     _head(console, "Groups of labelers")
-    table = _table("group", "people", "judged", "longer", "without it: reversed", "lost", "gained", width=NAME)
+    columns = ("people", "judged", "longer", "without it: reversed", "lost", "gained")
+    table = _table("group", *columns, width=_wide(console))
     for one in groups.groups:
         gone = one.without
         table.add_row(
@@ -204,9 +206,14 @@ def _note(console: Console, text: str) -> None:
     console.print(Text(text, style="dim"))
 
 
-def _name(person: "Labeler") -> str:
+def _wide(console: Console) -> int:
+    """How much of a name there is room for."""
+    return min(NAME + max(0, console.width - 80), LONGEST)
+
+
+def _name(person: "Labeler", width: int) -> str:
     role = "" if person.role == "labeler" else f" ({person.role})"
-    return _cut(person.name or "(no name)", NAME - 1 - len(role)) + role
+    return _cut(person.name or "(no name)", width - 1 - len(role)) + role
 
 
 def _cut(text: str, most: int) -> str:

@@ -245,8 +245,11 @@ class Accounting:
             said.append(f"To look at: {', '.join(items)}.")
         return " ".join(said)
 
-    def enforce(self, max_rejected: float) -> None:
-        """Raise `DataError` where nothing is left, or more than the share `max_rejected` (0 to 1) is at fault."""
+    def enforce(self, max_rejected: float, option: str | None = "--max-rejected") -> None:
+        """Raise `DataError` where nothing is left, or more than the share `max_rejected` (0 to 1) is at fault.
+
+        `option` is what allows more, where there is one.
+        """
         self.close()
         faults = self.faults
         mend = SHORTER if faults and _most_frequent(faults) == "too_long" else "Mend these rows"
@@ -258,10 +261,10 @@ class Accounting:
         if share <= max_rejected:
             return
         enough = math.ceil(share * 1000) / 1000
+        without = "take them out" if option is None else f"go on without them: {option} {enough:g}"
         raise DataError(
             f"{len(faults)} of {self.read} rows ({share:.1%}) were rejected, more than the {max_rejected:.1%} "
-            f"that is allowed. {self.rejected_text(faults)} {mend}, "
-            f"or go on without them: --max-rejected {enough:g}."
+            f"that is allowed. {self.rejected_text(faults)} {mend}, or {without}."
         )
 
     def rejected_text(self, rejects: list[Reject]) -> str:

@@ -87,6 +87,14 @@ def load_feedback(
     return loaded
 
 
+def load_prompts(paths: Sequence[str | Path], limit: int | None = None) -> Loaded:
+    """The prompts in `paths` that are to be asked: as `load_feedback`, where one row of a hundred may be at fault. No
+    option allows more, as what is measured would be of other prompts than those that somebody chose."""
+    loaded = read_feedback(paths, "prompts", limit=limit)
+    loaded.accounting.enforce(0.01, option=None)
+    return loaded
+
+
 def read_feedback(
     paths: Sequence[str | Path],
     feedback: Feedback,

@@ -4,12 +4,15 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import Literal
 
 from preferably.data.hygiene import cluster_prompts, prompt_key, prompt_text
 from preferably.errors import ConfigError, DataError
 from preferably.feedback.records import Group
 
 SHOWN = 3  # prompts that a message quotes
+Half = Literal["a", "b"]
+HALVES: tuple[Half, Half] = ("a", "b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,27 +38,52 @@ def split_by_prompt(groups: Sequence[Group], held_out: float | int, seed: int) -
             f"from 0 to {max(len(groups) - 1, 0)}."
         )
     wanted = held_out if isinstance(held_out, int) else min(round(held_out * len(groups)), len(groups) - 1)
-    texts = [prompt_text(group) for group in groups]
-    clusters: dict[int, list[int]] = defaultdict(list)
-    for index, cluster in enumerate(cluster_prompts(texts)):
-        clusters[cluster].append(index)
-
-    def draw(members: list[int]) -> bytes:
-        key = min(prompt_key(texts[index]) for index in members)
-        return blake2b(f"{seed}\n{key}".encode(), digest_size=16).digest()
-
+    clusters = _clusters(groups)
     taken: list[int] = []
-    for members in sorted(clusters.values(), key=draw):
+    for _, members in sorted(clusters, key=lambda one: _drawn(seed, one[0])):
         if len(taken) + len(members) <= wanted:
             taken.extend(members)
     if held_out and not taken:
+        smallest = min((len(members) for _, members in clusters), default=0)
         raise DataError(
             f"Nothing can be held out (groups: {len(groups)}, distinct prompts: {len(clusters)}): the smallest "
-            f"set of near-equal prompts has {min(map(len, clusters.values()), default=0)}, more than the {wanted} "
+            f"set of near-equal prompts has {smallest}, more than the {wanted} "
             "asked for. Hold out more, add prompts, or hold out nothing (held_out 0)."
         )
     out = set(taken)
     return Split([index for index in range(len(groups)) if index not in out], sorted(out))
+
+
+def half_of(groups: Sequence[Group], half: Half) -> list[int]:
+    """The indices of the groups in one of two halves, in ascending order; near-equal prompts are in the same.
+
+    A prompt's text alone decides, so two runs on the same data share none, whatever their seeds and lengths. The halves
+    differ in size as coins do. `DataError` for one in which there is nothing.
+    """
+    wanted = HALVES.index(half)
+    found = sorted(
+        index for key, members in _clusters(groups) if _drawn("half", key)[0] % 2 == wanted for index in members
+    )
+    if not found:
+        raise DataError(
+            f"Half {half} of {len(groups)} groups is empty: the prompts are too few, or too much alike, for two halves "
+            "that share none. Leave out half, or give more prompts."
+        )
+    return found
+
+
+def _clusters(groups: Sequence[Group]) -> list[tuple[str, list[int]]]:
+    """The sets of groups with near-equal prompts, each with the smallest key in it."""
+    texts = [prompt_text(group) for group in groups]
+    clusters: dict[int, list[int]] = defaultdict(list)
+    for index, cluster in enumerate(cluster_prompts(texts)):
+        clusters[cluster].append(index)
+    return [(min(prompt_key(texts[index]) for index in members), members) for members in clusters.values()]
+
+
+def _drawn(seed: int | str, key: str) -> bytes:
+    """A draw for a cluster, the same in every process and order of files."""
+    return blake2b(f"{seed}\n{key}".encode(), digest_size=16).digest()
 
 
 def leaked(train: Sequence[Group], held_out: Sequence[Group]) -> list[int]:

@@ -7,7 +7,7 @@ import torch
 
 from preferably.batches.group import collate
 from preferably.batches.packing import split_by_tokens
-from preferably.data.load import load_feedback, read_feedback
+from preferably.data.load import load_prompts, read_feedback
 from preferably.data.tokens import encode
 from preferably.errors import ConfigError
 from preferably.evaluation.compare import answers
@@ -69,7 +69,7 @@ def prompts_in(data: str | Path | Sequence[Group], limit: int | None) -> list[Gr
     if limit is not None and limit < 1:
         raise ConfigError(f"limit is how many prompts to use, at least 1; got {limit}.")
     if isinstance(data, str | Path):
-        return load_feedback([data], "prompts", limit=limit).groups
+        return load_prompts([data], limit).groups
     return list(data)[:limit]
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from preferably.data.load import load_feedback
+from preferably.data.load import load_feedback, load_prompts
 from preferably.errors import ConfigError
 from preferably.evaluation.abstaining import ASKS
 from preferably.evaluation.audit import Audit, Progress, silent
@@ -144,7 +144,7 @@ def by(found: Audit, decided: list[dict[str, Any]] | None) -> Audit:
 
 def prompts_of(data: str, limit: int | None, note: Note = unsaid) -> list[Group]:
     """The prompts of a file; `note` is told what became of its rows."""
-    loaded = load_feedback([data], "prompts", limit=limit)
+    loaded = load_prompts([data], limit)
     loaded.accounting.warned.pop("unread_column", None)  # what else the rows hold is what an audit reads
     note(loaded.accounting.describe())
     return loaded.groups

@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from preferably.data.load import load_feedback
+from preferably.data.load import load_prompts
 from preferably.data.writers import beside, ending_of, refuse_existing, row_of, write_rows
 from preferably.errors import ConfigError, DataError
 from preferably.evaluation.compare import Tell, answers, with_room
@@ -212,7 +212,7 @@ def sample(
         _check(best_of, parts)
     else:
         needs_company(parts, samples)
-    found = load_feedback([data], "prompts", limit=limit).groups if isinstance(data, str | Path) else list(data)[:limit]
+    found = load_prompts([data], limit).groups if isinstance(data, str | Path) else list(data)[:limit]
     prompts, too_long = with_room([answered(group, []) for group in found], [loaded], max_tokens)
     if not prompts:
         raise DataError(f"None of {too_long} prompts leaves room to answer in the context of {loaded.name}.")

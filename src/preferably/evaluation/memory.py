@@ -5,8 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from preferably.config import read_yaml
-from preferably.data.load import load_feedback
-from preferably.data.splits import leaked
+from preferably.data.load import load_feedback, load_prompts
+from preferably.data.splits import half_of, leaked
 from preferably.errors import PreferablyError
 from preferably.evaluation.audit import Audit
 from preferably.evaluation.findings import Finding
@@ -22,7 +22,7 @@ def seen(run: str | Path, prompts: str | Path) -> tuple[list[str], list[str]]:
 
     What the run itself held out of its data it was not trained on.
     """
-    asked = load_feedback([prompts], "prompts").groups
+    asked = load_prompts([prompts]).groups
     known, elsewhere = _learnt(Path(run))
     return _places(asked, leaked(known, asked)), elsewhere
 
@@ -60,6 +60,8 @@ def _learnt(run: Path) -> tuple[list[Group], list[str]]:
     told = read_yaml(run / "config.yaml")
     unread = [] if told.get("data") else ["groups that were made in Python, which no file here holds"]
     known, mixed = (_all_prompts(told.get(role) or [], unread) for role in ("data", "ptx_data"))
+    if told.get("half") and not unread:  # without all of its data the halves are not known
+        known = [known[index] for index in half_of(known, told["half"])]
     held_out = run / "held_out.jsonl"
     if known and held_out.exists() and held_out.stat().st_size:
         spared = set(leaked(_all_prompts([held_out], unread), known))

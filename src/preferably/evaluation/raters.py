@@ -10,7 +10,7 @@ from preferably.feedback.records import Group, Message, Rating
 from preferably.feedback.store.kept_replies import KeptReplies
 from preferably.functions import load_function
 from preferably.judging.described import deciders, judged_by
-from preferably.judging.judge import ScoreFunction
+from preferably.judging.judge import ScoreFunction, scores_of
 from preferably.judging.llm import LanguageJudge
 from preferably.judging.parts import answered
 from preferably.judging.questions import question
@@ -59,7 +59,7 @@ def rater_named(name: str, replies: Replies | None = None) -> Rater:
     """
     told = rates(name)
     if not told:
-        return Rater(name, load_function(name))
+        return Rater(name, _from_0_to_1(name, load_function(name)))
     judges = [LanguageJudge(one, replies or KeptReplies(one.replies)) for one in told]
     for judge in judges:
         judge.able()  # a server that cannot be asked is told before anything is drawn
@@ -74,6 +74,22 @@ def rater_named(name: str, replies: Replies | None = None) -> Rater:
         return [fmean(row) if row else None for row in known]
 
     return Rater(name, score, tuple(judges))
+
+
+def _from_0_to_1(name: str, function: ScoreFunction) -> ScoreFunction:
+    """The function, held to the scale on which a half decides."""
+
+    def score(prompts: Sequence[str], completions: Sequence[str]) -> list[float | None]:
+        said = scores_of(function, list(prompts), list(completions))
+        beyond = [one for one in said if one is not None and not 0 <= one <= 1]
+        if beyond:
+            raise ConfigError(
+                f"{name} rated {len(beyond)} of {len(said)} replies outside 0 to 1, the first {beyond[0]:g}; expected "
+                "1 for what is looked for, 0 for its absence, anything between, or None for no verdict."
+            )
+        return said
+
+    return score
 
 
 def _ratings(judge: LanguageJudge, groups: Sequence[Group]) -> list[float | None]:

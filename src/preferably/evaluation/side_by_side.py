@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from preferably.data.load import load_feedback
+from preferably.data.load import load_prompts
 from preferably.data.writers import beside, ending_of, refuse_existing, spoken, write_rows
 from preferably.errors import ConfigError, DataError
 from preferably.evaluation.compare import answers, with_room
@@ -58,7 +58,7 @@ def side_by_side(
         raise ConfigError(f"Give two different models or more; got {', '.join(models) or 'none'}.")
     if prefer is not None and (prefer not in models or len(models) > 2 or samples > 1):
         raise ConfigError(f"--prefer names one of two models that answer once each; got {prefer!r}.")
-    found = load_feedback([data], "prompts", limit=limit).groups
+    found = load_prompts([data], limit).groups
     here = {name: load(model_directory(name), **loading) for name in models if not is_judge_file(name)}
     prompts, too_long = with_room([answered(group, []) for group in found], list(here.values()), max_tokens)
     if not prompts:

@@ -36,6 +36,7 @@ class Account:
 
     settings: dict[str, Any]
     entries: list[Entry]
+    prompts: list[dict[str, Any]] = field(default_factory=list)  # files of them, and what became of their rows
     state: str = "running"
     reason: str = ""
     gates: list[dict[str, Any]] = field(default_factory=list)  # closed ones, and whether the job went on
@@ -45,7 +46,7 @@ class Account:
         return {
             "state": self.state, "reason": self.reason, "settings": self.settings,
             "seconds": round(sum(one.kept.seconds for one in self.entries), 2), "asked": self._asked(),
-            "gates": self.gates, "rounds": self._rounds(root),
+            "prompts": self.prompts, "gates": self.gates, "rounds": self._rounds(root),
             "stages": [one.as_json(root) for one in self.entries],
         }  # fmt: skip
 

@@ -51,6 +51,11 @@ class Advice:
         """All that spoke."""
         return (*self.first, self.decided, *self.settings)
 
+    @property
+    def guarded(self) -> bool:
+        """Whether a second reward model is to watch."""
+        return any(rule.name == "guard" for rule in self.first)
+
     def trainings(self) -> dict[str, dict[str, Any]]:
         """The settings of each training on the road, by method, as far as they are not the defaults."""
         names = {rule.name for rule in self.settings}

@@ -85,10 +85,11 @@ def align(settings: AlignSettings, *, watcher: Watcher, skip: Collection[str] = 
     """
     check_gates(skip)
     stages = stages_of(settings, lenient="check" in skip)
-    check_inputs(settings, stages)
+    rows = check_inputs(settings, stages, skip)
     root = Path(settings.output)
     with lock_run(root), listening() as stop:
-        job = _Job(settings, watcher, skip, Account(settings.model_dump(mode="json"), [Entry(one) for one in stages]))
+        account = Account(settings.model_dump(mode="json"), [Entry(one) for one in stages], rows)
+        job = _Job(settings, watcher, skip, account)
         RunDirectory(root).write_yaml(SETTINGS, settings.model_dump(mode="json"))
         try:
             for number, stage in enumerate(stages, 1):
@@ -102,7 +103,7 @@ def align(settings: AlignSettings, *, watcher: Watcher, skip: Collection[str] = 
                 raise
             return Alignment(root, job.account, stop.number)
         except PreferablyError as error:
-            _write(job, "failed", str(error))
+            _write(job, "stopped at a gate" if isinstance(error, GateError) else "failed", str(error))
             raise
         _write(job, "finished", "")
     return Alignment(root, job.account)

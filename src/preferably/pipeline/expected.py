@@ -96,7 +96,12 @@ def costs_of(
             found.append(Cost(NAMED[method], why=why))
             continue
         there = paths.get("pairs", ()) if learns else None
-        found.append(_planned(method, model, data, dict(own) | {"device": device}, there))
+        halves: dict[str, dict[str, str]] = {NAMED[method]: {}}
+        if advice.guarded and method == "reward":
+            halves = {NAMED[method]: {"half": "a"}, "the guard": {"half": "b"}}
+        for name, half in halves.items():
+            made = _planned(method, model, data, dict(own) | half | {"device": device}, there)
+            found.append(replace(made, training=name))
     return found
 
 

@@ -1,7 +1,10 @@
 """What a job reads from outside, looked at before its first stage: nothing is trained first and refused then."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 
+from preferably.data.hygiene import prompt_text
+from preferably.data.load import load_feedback, load_prompts
+from preferably.data.splits import leaked
 from preferably.errors import ConfigError, ModelError
 from preferably.functions import load_function
 from preferably.judging.constitution import read_constitution
@@ -13,16 +16,19 @@ from preferably.models.loading import is_reward_model, model_directory
 from preferably.models.tokenizers import load_tokenizer
 from preferably.pipeline.audits import Suppression, filled
 from preferably.pipeline.flows import look
+from preferably.pipeline.gates import GateError
 from preferably.pipeline.keeping import READERS
 from preferably.pipeline.plan import AlignSettings
 from preferably.pipeline.stages import REWARDS, Stage
 
+Rows = dict[str, str | int | None]  # of a file of prompts: what became of them
 RATED = ("safety", "suppression")  # audits whose judge rates each reply alone, which `look` looks at
 
 
-def check_inputs(settings: AlignSettings, stages: Sequence[Stage]) -> None:
-    """Raise what reading anything from outside raises, and what a judge or an audit could not use. Weights are not
-    loaded, and no server is asked."""
+def check_inputs(settings: AlignSettings, stages: Sequence[Stage], skip: Collection[str] = ()) -> list[Rows]:
+    """What became of the rows of each file of prompts. Raise what reading anything from outside raises, and what a
+    judge or an audit could not use. Weights are not loaded, and no server is asked. `skip` are gates that stop
+    nothing."""
     for one in {(one.holds, one.name): one for stage in stages for one in stage.inputs if not one.stage}.values():
         READERS[one.holds](one.name)
     for stage in stages:
@@ -31,10 +37,45 @@ def check_inputs(settings: AlignSettings, stages: Sequence[Stage]) -> None:
                 _check_judge(stage, one.role, one.name)
             elif one.role == "constitution":
                 read_constitution(one.name)
+    rows = list(_rows(stages))
+    if settings.check is not None and settings.check.gate == "stop" and "check" not in skip:
+        _refuse_shared(stages)
     for audit in settings.audit.values():
         look(filled(audit, settings.prompts))
         if isinstance(audit, Suppression) and audit.control is not None:
             _check_control(audit.control, settings.model)
+    return rows
+
+
+def _rows(stages: Sequence[Stage]) -> Iterator[Rows]:
+    """Of each file of prompts, and of as much of it as a stage asks. `DataError` where too much of that is at fault."""
+    asked = {(name, stage.settings.get("limit")) for stage in stages for name in stage.named("prompts")}
+    for name, limit in sorted(asked, key=str):
+        found = load_prompts([name], limit).accounting
+        yield {
+            "file": name, "limit": limit, "read": found.read, "used": found.used, "rejected": len(found.rejects),
+            "repeated": found.deduplicated,
+        }  # fmt: skip
+
+
+def _refuse_shared(stages: Sequence[Stage]) -> None:
+    """`GateError` where prompts that are held out are in what preferences are or will be of: the gate would close for
+    it behind the first training."""
+    checked = [one for stage in stages if stage.kind == "check" for one in stage.inputs if not one.stage]
+    learnt = {(one.name, None) for one in checked if one.role == "data"}
+    learnt |= {
+        (name, stage.settings["limit"]) for stage in stages if stage.kind == "sample" for name in stage.named("prompts")
+    }
+    for ours in dict.fromkeys(one.name for one in checked if one.role == "prompts"):
+        prompts = load_prompts([ours]).groups
+        for name, limit in sorted(learnt, key=str):
+            both = leaked(load_feedback([name], "prompts", max_rejected=1.0, limit=limit).groups, prompts)
+            if both:
+                raise GateError(
+                    f"The check gate is closed. {len(both)} of {len(prompts)} prompts of {ours}, which are held out, "
+                    f"are in {name} too, the first {prompt_text(prompts[both[0]])[:60]!r}: an evaluation would reward "
+                    "memory. Take them out of one of the two. To go on anyway: --skip-gate check."
+                )
 
 
 def _check_judge(stage: Stage, role: str, name: str) -> None:

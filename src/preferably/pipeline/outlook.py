@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from preferably import api
-from preferably.data.load import load_feedback
+from preferably.data.load import load_feedback, load_prompts
 from preferably.errors import PreferablyError
 from preferably.evaluation.auditing import prompts_of
 from preferably.evaluation.safety import look_alikes
@@ -22,7 +22,7 @@ from preferably.pipeline.gates import check_gates
 from preferably.pipeline.inputs import check_inputs
 from preferably.pipeline.keeping import State, digest_of, read_kept, state_of
 from preferably.pipeline.plan import AlignSettings
-from preferably.pipeline.stages import Stage, stages_of
+from preferably.pipeline.stages import REWARDS, Stage, stages_of
 from preferably.pipeline.stand_ins import AT_LEAST, REWARD, drawn, told_apart
 from preferably.training.drawing import Tried, try_drawing
 from preferably.training.reading import MAX_LENGTH
@@ -61,7 +61,7 @@ def outlook(settings: AlignSettings, *, skip: Collection[str] = ()) -> Iterator[
     """
     check_gates(skip)
     stages = stages_of(settings, lenient="check" in skip)
-    check_inputs(settings, stages)
+    check_inputs(settings, stages, skip)
     outputs: dict[str, str] = {}
     took: list[Stage] = []
     tried = _Tries(settings)
@@ -117,7 +117,7 @@ def _asks(stage: Stage, settings: AlignSettings) -> list[Group]:
     """The prompts that a stage answers."""
     limit: Any = stage.settings.get("limit")
     if stage.kind != "audit":
-        return load_feedback(stage.named("prompts"), "prompts", limit=limit).groups
+        return load_prompts(stage.named("prompts"), limit).groups
     data = stage.named("data")
     return prompts_of(data[0], limit) if data else [one.prompt for one in look_alikes()[:limit]]
 
@@ -136,8 +136,8 @@ def _training(
     if "model" in roles:
         model = settings.model
         notes.append(f"estimated on {settings.model}")
-    if "reward" in roles:
-        own["reward"] = REWARD
+    if scorers := roles & set(REWARDS):
+        own |= {role: REWARD if role == "reward" else REWARD[0] for role in scorers}
         notes.append(AT_LEAST)
     data: Any = stage.named("data")
     try:
@@ -263,4 +263,4 @@ def _prompts(stage: Stage) -> int:
     if not (names := stage.named("prompts")):
         return 0
     limit: Any = stage.settings.get("limit")
-    return len(load_feedback(names, "prompts", limit=limit).groups)
+    return len(load_prompts(names, limit).groups)

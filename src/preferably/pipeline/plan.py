@@ -110,6 +110,19 @@ class Road(Part):
     method: str
     settings: Training = {}
     reward: Training | None = None  # settings of the reward model that is trained first
+    guard: Training | None = None  # those by which a second one differs, which watches
+
+    @property
+    def scorers(self) -> dict[str, dict[str, Any]]:
+        """The reward models that are trained for it, by role. A guard without data of its own learns from the other
+        half of the labels."""
+        if self.reward is None:
+            return {}
+        if self.guard is None:
+            return {"reward": self.reward}
+        first, other = ({}, {}) if "data" in self.guard else ({"half": "a"}, {"half": "b"})
+        shared = {key: value for key, value in self.reward.items() if key not in ("data", "half")}
+        return {"reward": first | self.reward, "guard": shared | other | self.guard}
 
 
 def _roads(value: Any) -> Any:
@@ -126,11 +139,14 @@ def _roads(value: Any) -> Any:
         rest = dict(one)
         name = rest.pop("name", None)
         if isinstance(rest.get("reward"), Mapping):
-            reward = rest.pop("reward")
+            scorers = {role: rest.pop(role) for role in ("reward", "guard") if role in rest}
             [*methods] = rest
             if len(methods) != 1 or not isinstance(rest[methods[0]], Mapping | None):
-                raise ValueError("with a reward model is written {reward: {...}, ppo: {...}}: one method beside it")
-            found = {"method": methods[0], "reward": reward, "settings": dict(rest[methods[0]] or {})}
+                raise ValueError(
+                    "with a reward model is written {reward: {...}, ppo: {...}}, with a guard {reward: {...}, guard: "
+                    "{}, ppo: {...}}: one method beside them"
+                )
+            found = scorers | {"method": methods[0], "settings": dict(rest[methods[0]] or {})}
         elif "method" in rest:
             found = {"method": rest.pop("method"), "settings": rest}
         else:
@@ -189,6 +205,10 @@ class AlignSettings(Part):
         if road.reward is not None and not row.online:
             online = ", ".join(name for name, one in METHODS.items() if one.online)
             raise ValueError(f"{road.method} learns from preferences and has no reward; those with one are {online}")
+        if road.guard is not None and "guard" in road.settings:
+            raise ValueError(f"{road.name} has two guards: one beside reward, and one among its settings; give one")
+        if road.guard is not None and "data" not in road.guard and {"half"} & {*(road.reward or ()), *road.guard}:
+            raise ValueError(f"half is decided by guard, which learns from the other one; leave it out of {road.name}")
         own = road.settings.get("data")
         prompts = own or any(source.prompts for source in self.preferences)
         if row.online and not prompts:
@@ -220,8 +240,8 @@ def align_settings(values: Mapping[str, Any], where: str = "the settings") -> Al
         raise ConfigError(f"{where} cannot be used: {'; '.join(map(_told, error.errors()))}.") from None
     trained = [("sft", "sft", made.sft)] if made.sft is not None else []
     for road in made.train:
-        trained += [(f"the reward model of {road.name}", "reward", road.reward)] if road.reward is not None else []
-        own = {"reward": "reward-model"} if road.reward is not None else {}
+        trained += [(f"the {role} of {road.name}", "reward", given) for role, given in road.scorers.items()]
+        own = {role: "reward-model" for role in road.scorers}
         trained.append((f"train {road.name}", road.method, road.settings | own))
     for what, method, given in trained:
         _check_training(where, what, method, given or {})

@@ -41,7 +41,8 @@ def road_values(
         return values
     own = asked_anew(paths)
     values["preferences"] = _sources(advice.road, paths, own, judge)
-    values["train"] = [_road(advice.road, trainings, own, judge)]
+    road = _road(advice.road, trainings, own, judge)
+    values["train"] = [road | {"guard": {}} if advice.guarded and isinstance(road.get("reward"), dict) else road]
     if prompts and judge:
         values["evaluate"] = {"judge": judge}
     if advice.road == "dpo-own":

@@ -182,7 +182,8 @@ FIRST: tuple[Rule, ...] = (
     ),
     Rule(
         "guard", "first", "production, and a reward model is on the road",
-        "Split the labels in two, and give PPO a second reward model as `--guard` (docs/ppo.md).",
+        "Give PPO a second reward model, of the other half of the labels: `guard: {}` in a job, `--guard` by hand "
+        "(docs/ppo.md).",
         "published", "A model that nothing is trained against tells where the reward is gamed.",
         ("https://arxiv.org/abs/2204.05862",), lambda s: s.want == "production",
     ),

@@ -112,10 +112,10 @@ class _Making:
         made, before = self.settings, roads[road.name]
         own, method = dict(road.settings), method_named(road.method)
         extra: list[Input] = []
-        if road.reward is not None:
-            name = self._name(number, f"{road.name}-reward")
-            scorer = Newest(*self._trained(name, "train", "reward", road.reward, start, learnt, number, road.name))
-            extra = [scorer.as_input("reward")]
+        for role, given in road.scorers.items():
+            name = self._name(number, f"{road.name}-{role}")
+            scorer = Newest(*self._trained(name, "train", "reward", given, start, learnt, number, road.name))
+            extra.append(scorer.as_input(role))
         if method.online:
             prompts = _listed(own.pop("data", None)) or [str(one.prompts) for one in made.preferences if one.prompts]
             data = [Input("data", file, "data") for file in dict.fromkeys(prompts)]
@@ -127,8 +127,9 @@ class _Making:
             self._evaluate(number, road, roads[road.name], start, f"evaluate-{road.name}")
             if number > 1 and made.evaluate.previous:
                 self._evaluate(number, road, roads[road.name], before, f"evaluate-{road.name}-over-previous")
+        taught_by = [one.name for one in extra if one.role == "reward"]
         for audit, chosen in made.audit.items():
-            self._audit(number, road, roads[road.name], start, audit, chosen, *(one.name for one in extra))
+            self._audit(number, road, roads[road.name], start, audit, chosen, *taught_by)
 
     def _name(self, number: int, name: str) -> str:
         return name if self.settings.iterate == 1 else f"round-{number}/{name}"
@@ -151,7 +152,7 @@ class _Making:
         if check is not None:
             return 1.0 if self.lenient or check.gate == "warn" else check.max_rejected
         reading = [one for one in self.settings.train if road in ("", one.name) and _reads(one)]
-        own = [one.settings if one.reward is None else one.reward for one in reading]
+        own = [given for one in reading for given in (one.scorers.values() or [one.settings])]
         limits = (float(one.get("max_rejected", MAX_REJECTED)) for one in own if not one.get("data"))
         return min(limits, default=MAX_REJECTED)
 

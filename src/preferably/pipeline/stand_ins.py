@@ -5,7 +5,7 @@ from dataclasses import replace
 from itertools import combinations
 from string import ascii_letters
 
-from preferably.data.load import load_feedback
+from preferably.data.load import load_prompts
 from preferably.data.tokens import encode_prompts
 from preferably.feedback.records import Group
 from preferably.judging.parts import answered
@@ -22,7 +22,7 @@ def drawn(
 ) -> list[Group]:  # fmt: skip
     """The prompts of files with `samples` different answers, of about `tokens` tokens each, or as long as prompt and
     answer together may be (`most` tokens, or the context). Raises what reading raises."""
-    prompts = load_feedback(names, "prompts", limit=limit).groups
+    prompts = load_prompts(names, limit).groups
     room = min(most or 10**9, model.context or 10**9)
     words = 64 / max(1, len(model.tokenizer("a " * 64)["input_ids"]))  # a token
     made = []

@@ -22,7 +22,7 @@ from preferably.training.disk import NoSpaceError
 from preferably.training.run_directory import RunDirectory
 
 NOT_SWEPT = {"method", "model", "data", "output", "held_out_data", "held_out", "seed", "device", "threads"}
-DECIDE_PROMPTS = {"max_length", "truncation", "max_rejected"}  # which rows are used, and so which are held out
+DECIDE_PROMPTS = {"half", "max_length", "truncation", "max_rejected"}  # which rows are used, and so which are held out
 FILE = "sweep.json"
 
 

@@ -72,7 +72,7 @@ class Account:
         that it began from."""
         record = {
             "state": "finished", "reason": "", "settings": dict(settings),
-            "seconds": round(sum(one["seconds"] for one in self.stages), 2), "asked": [], "gates": [],
+            "seconds": round(sum(one["seconds"] for one in self.stages), 2), "asked": [], "prompts": [], "gates": [],
             "rounds": [self._round(road, start) for road, start in roads.items()], "stages": self.stages,
         }  # fmt: skip
         RunDirectory(self.root).write_json(ACCOUNT, record)

@@ -22,6 +22,7 @@ def shortcomings(record: Record, directory: Path) -> Iterator[str]:
     if not judged:
         yield "No model was judged: whether any of them got better is not known from training."
     yield from _not_asked(settings)
+    yield from _left_out(record)
     yield from _of_the_judge(settings)
     rates = [read_object(directory / one["run"] / "evaluation" / "win_rate.json", []) for one in judged]
     spread = max((value for one in rates if (value := finite(one, "spread"))), default=None)
@@ -44,6 +45,17 @@ def _not_asked(settings: Record) -> Iterator[str]:
         yield "There was no readiness gate: preferences shape what a model can do already, and teach no skill."
     if settings.get("train") and settings.get("preferences") and not settings.get("check"):
         yield "The preferences were not checked before they were trained on."
+
+
+def _left_out(record: Record) -> Iterator[str]:
+    """Of files of prompts in which rows cannot be asked, or say what others have said."""
+    for one in records(record, "prompts"):
+        counts = ("read", "used", "rejected", "repeated")
+        read, used, rejected, repeated = (int(finite(one, name) or 0) for name in counts)
+        why = [f"{count:,} {word}" for count, word in ((rejected, "left out"), (repeated, "repeated")) if count]
+        if why:
+            file = Path(text(one, "file")).name
+            yield f"Of {plural(read, 'row')} of {file} {plural(used, 'prompt')} came ({', '.join(why)})."
 
 
 def _of_the_audits(record: Record, directory: Path) -> Iterator[str]:

@@ -22,7 +22,7 @@ from preferably.training.run_directory import RunDirectory
 
 # What fitting reads of the settings of a run.
 READ = {
-    "method", "model", "data", "output", "held_out_data", "held_out", "max_rejected", "aggregate", "max_length",
+    "method", "model", "data", "output", "held_out_data", "held_out", "half", "max_rejected", "aggregate", "max_length",
     "truncation", "tokens_per_microbatch", "device", "dtype", "attention", "seed",
 }  # fmt: skip
 

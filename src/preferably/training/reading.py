@@ -8,7 +8,7 @@ from typing import Any
 from preferably.config import TrainSettings
 from preferably.data.accounting import Accounting
 from preferably.data.load import Aggregate, read_feedback
-from preferably.data.splits import refuse_leakage, split_by_prompt
+from preferably.data.splits import Half, half_of, refuse_leakage, split_by_prompt
 from preferably.data.tokens import TokenGroup, encode
 from preferably.data.writers import row_of
 from preferably.errors import ConfigError, DataError
@@ -57,6 +57,8 @@ def read_data(
         run.write_json("data.json", accounting.as_json() | account)
     accounting.enforce(settings.max_rejected)
     train, measured = first.groups, second.groups
+    if settings.half is not None:
+        train, account["half"] = _half(train, groups, settings.half)
     if not settings.held_out_data:  # split what can be used, or a held-out part of long rows would come to nothing
         held_out = [groups[group.row] for group in train]
         split = split_by_prompt(held_out, _share(settings.held_out), settings.seed)
@@ -70,7 +72,8 @@ def read_data(
         # With what functions of the user's own read there: an evaluation may ask them again.
         run.write_lines("held_out.jsonl", (json.loads(group.columns or "{}") | row_of(group) for group in kept))
     if from_files:
-        tell(f"{accounting.describe()} {len(train)} to train on, {len(measured)} held out.")
+        other = f"{account['half']['other']} of the other half, " if settings.half is not None else ""
+        tell(f"{accounting.describe()} {other}{len(train)} to train on, {len(measured)} held out.")
     if settings.held_out_data and not measured:
         raise DataError(f"All held-out groups were rejected, so nothing could be measured. {accounting.describe()}")
     if not measured and settings.chooses_best:
@@ -81,6 +84,15 @@ def read_data(
     prompts = [] if settings.row.scores else _prompts(settings, measured, room)
     asked = [groups[group.row] for group in train] if settings.row.online else ()
     return TrainData(train, measured, prompts, asked), kept, account
+
+
+def _half(
+    train: Sequence[TokenGroup], groups: Sequence[Group], half: Half
+) -> tuple[list[TokenGroup], dict[str, Any]]:  # fmt: skip
+    """What can be used of one half of `groups`, and how much there is of the other."""
+    ours = set(half_of(groups, half))
+    kept = [group for group in train if group.row in ours]
+    return kept, {"name": half, "other": len(train) - len(kept)}
 
 
 def _length(settings: TrainSettings, loaded: Loaded, tell: Callable[[str], object]) -> int:
