@@ -274,7 +274,7 @@ def test_questions_to_a_judge_are_counted_and_priced(tmp_path, tiny_model_direct
     tokens = len(load_tokenizer(str(tiny_model_directory))[0]("good " * 10_000)["input_ids"])
     cost = float(costs("asked.yaml")[0].asked.split("), ")[1].split(" by")[0].replace(",", ""))
     assert cost == pytest.approx(240 * tokens / 1e6, rel=0.05)  # the rubric goes with each question, and little else
-    assert costs("rules.py:score")[0].training == "dpo"  # a function is asked nothing that costs
+    assert costs("rules.py:score")[0].training == "DPO"  # a function is asked nothing that costs
 
 
 def test_what_labels_tell():

@@ -252,7 +252,7 @@ DECIDE: tuple[Rule, ...] = (
     ),
     Rule(
         "production", "road", "2,000 pairs or more, for production", "rlhf", "measured",
-        "The same win rate as DPO for less KL on each of five seeds, and a reward that can be watched; in 2.3 to 2.5 "
+        "The same win rate as DPO for less KL on each of five seeds, and a reward that can be watched; in 2.1 to 2.5 "
         "times the time.",
         (QUICKSTART, "https://arxiv.org/abs/2404.10719"), lambda s: s.want == "production" and s.pairs >= FEW,
     ),
@@ -265,7 +265,7 @@ DECIDE: tuple[Rule, ...] = (
     ),
     Rule(
         "pairs", "road", "pairs", "dpo", "measured",
-        "Over five seeds DPO and PPO win alike, and DPO took 0.41 to 0.44 of the time. Published studies see PPO "
+        "Over five seeds DPO and PPO win alike, and DPO took 0.40 to 0.48 of the time. Published studies see PPO "
         "ahead; at this size that was not seen.",
         (QUICKSTART, "https://arxiv.org/abs/2404.10719"), lambda s: s.pairs > 0,
     ),

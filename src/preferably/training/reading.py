@@ -56,9 +56,7 @@ def read_data(
     if run is not None:
         run.write_json("data.json", accounting.as_json() | account)
     accounting.enforce(settings.max_rejected)
-    train, measured = first.groups, second.groups
-    if settings.half is not None:
-        train, account["half"] = _half(train, groups, settings.half)
+    (train, half), measured = _half(first.groups, groups, settings.half), second.groups
     if not settings.held_out_data:  # split what can be used, or a held-out part of long rows would come to nothing
         held_out = [groups[group.row] for group in train]
         split = split_by_prompt(held_out, _share(settings.held_out), settings.seed)
@@ -66,14 +64,13 @@ def read_data(
         kept = [held_out[i] for i in split.held_out]
     else:
         kept = [held_out[group.row] for group in measured]
-    account = accounting.as_json() | account | {"train": len(train), "held_out": len(measured)}
+    account = accounting.as_json() | account | half | {"train": len(train), "held_out": len(measured)}
     if run is not None:
         run.write_json("data.json", account)
         # With what functions of the user's own read there: an evaluation may ask them again.
         run.write_lines("held_out.jsonl", (json.loads(group.columns or "{}") | row_of(group) for group in kept))
     if from_files:
-        other = f"{account['half']['other']} of the other half, " if settings.half is not None else ""
-        tell(f"{accounting.describe()} {other}{len(train)} to train on, {len(measured)} held out.")
+        tell(f"{accounting.describe()} {_of_half(half)}{len(train)} to train on, {len(measured)} held out.")
     if settings.held_out_data and not measured:
         raise DataError(f"All held-out groups were rejected, so nothing could be measured. {accounting.describe()}")
     if not measured and settings.chooses_best:
@@ -87,12 +84,19 @@ def read_data(
 
 
 def _half(
-    train: Sequence[TokenGroup], groups: Sequence[Group], half: Half
-) -> tuple[list[TokenGroup], dict[str, Any]]:  # fmt: skip
-    """What can be used of one half of `groups`, and how much there is of the other."""
+    train: Sequence[TokenGroup], groups: Sequence[Group], half: Half | None
+) -> tuple[Sequence[TokenGroup], dict[str, Any]]:  # fmt: skip
+    """What can be used of one half of `groups`, and for the account how much there is of the other; all where there are
+    no halves."""
+    if half is None:
+        return train, {}
     ours = set(half_of(groups, half))
     kept = [group for group in train if group.row in ours]
-    return kept, {"name": half, "other": len(train) - len(kept)}
+    return kept, {"half": {"name": half, "other": len(train) - len(kept)}}
+
+
+def _of_half(told: dict[str, Any]) -> str:
+    return f"{told['half']['other']} of the other half, " if told else ""
 
 
 def _length(settings: TrainSettings, loaded: Loaded, tell: Callable[[str], object]) -> int:
