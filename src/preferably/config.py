@@ -72,6 +72,7 @@ def _weights(value: Any) -> Any:
     return value
 
 
+Half = Literal["a", "b"]  # of the prompts
 Decay = Annotated[float, Field(ge=0, lt=1)]
 Tracks = Annotated[tuple[Literal["tensorboard", "wandb", "trackio"], ...], BeforeValidator(_names)]
 
@@ -91,7 +92,7 @@ class TrainSettings(BaseModel):
 
     held_out_data: tuple[str, ...] = Field(default=(), description="files to hold out, instead of a part of `data`")
     held_out: float = Field(0.1, ge=0, description="share of prompts to hold out, or a count of groups from 1 on")
-    half: Literal["a", "b"] | None = Field(None, description="learn from one half of the prompts; a and b share none")
+    half: Half | None = Field(None, description="learn from one half of the prompts; a and b share none")
     max_rejected: float = Field(0.01, ge=0, le=1, description="stop when more than this share of rows is rejected")
     aggregate: Literal["majority", "posterior"] = Field("majority", description="how several labelers' verdicts count")
     max_length: int | None = Field(None, ge=2, description="tokens of prompt and completion; default: context, <= 2048")

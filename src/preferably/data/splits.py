@@ -4,15 +4,14 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Literal
+from typing import get_args
 
+from preferably.config import Half
 from preferably.data.hygiene import cluster_prompts, prompt_key, prompt_text
 from preferably.errors import ConfigError, DataError
 from preferably.feedback.records import Group
 
 SHOWN = 3  # prompts that a message quotes
-Half = Literal["a", "b"]
-HALVES: tuple[Half, Half] = ("a", "b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +59,7 @@ def half_of(groups: Sequence[Group], half: Half) -> list[int]:
     A prompt's text alone decides, so two runs on the same data share none, whatever their seeds and lengths. The halves
     differ in size as coins do. `DataError` for one in which there is nothing.
     """
-    wanted = HALVES.index(half)
+    wanted = get_args(Half).index(half)
     found = sorted(
         index for key, members in _clusters(groups) if _drawn("half", key)[0] % 2 == wanted for index in members
     )

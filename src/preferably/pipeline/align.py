@@ -136,7 +136,7 @@ def _pass(job: _Job, stage: Stage, number: int) -> None:
         job.account.gates.append({"gate": found.gate, "stage": stage.name, "reasons": list(found.reasons),
                                   "went_on": "" if halts else "skipped" if skipped else "warns"})  # fmt: skip
         if halts:
-            raise GateError(f"The {found.gate} gate is closed. {found} To go on anyway: --skip-gate {found.gate}.")
+            raise found.error()
         job.watcher.closed(found, skipped=skipped)
     _write(job, "running", "")
 

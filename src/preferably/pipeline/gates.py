@@ -33,6 +33,10 @@ class Closed:
     def __str__(self) -> str:
         return f"{self.stage}: {'; '.join(self.reasons)}. {self.advice}"
 
+    def error(self) -> GateError:
+        """What ends a job that it stops."""
+        return GateError(f"The {self.gate} gate is closed. {self} To go on anyway: --skip-gate {self.gate}.")
+
 
 def check_gates(names: Collection[str]) -> None:
     """`ConfigError` for a name of no gate."""

@@ -16,7 +16,7 @@ from preferably.models.loading import is_reward_model, model_directory
 from preferably.models.tokenizers import load_tokenizer
 from preferably.pipeline.audits import Suppression, filled
 from preferably.pipeline.flows import look
-from preferably.pipeline.gates import GateError
+from preferably.pipeline.gates import Closed
 from preferably.pipeline.keeping import READERS
 from preferably.pipeline.plan import AlignSettings
 from preferably.pipeline.stages import REWARDS, Stage
@@ -71,11 +71,11 @@ def _refuse_shared(stages: Sequence[Stage]) -> None:
         for name, limit in sorted(learnt, key=str):
             both = leaked(load_feedback([name], "prompts", max_rejected=1.0, limit=limit).groups, prompts)
             if both:
-                raise GateError(
-                    f"The check gate is closed. {len(both)} of {len(prompts)} prompts of {ours}, which are held out, "
-                    f"are in {name} too, the first {prompt_text(prompts[both[0]])[:60]!r}: an evaluation would reward "
-                    "memory. Take them out of one of the two. To go on anyway: --skip-gate check."
+                reason = (
+                    f"{len(both)} of {len(prompts)} prompts of {ours}, which are held out, are in {name} too, the "
+                    f"first {prompt_text(prompts[both[0]])[:60]!r}: an evaluation would reward memory"
                 )
+                raise Closed("check", "check", (reason,), "Take them out of one of the two.").error()
 
 
 def _check_judge(stage: Stage, role: str, name: str) -> None:

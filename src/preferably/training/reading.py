@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from preferably.config import TrainSettings
+from preferably.config import Half, TrainSettings
 from preferably.data.accounting import Accounting
 from preferably.data.load import Aggregate, read_feedback
-from preferably.data.splits import Half, half_of, refuse_leakage, split_by_prompt
+from preferably.data.splits import half_of, refuse_leakage, split_by_prompt
 from preferably.data.tokens import TokenGroup, encode
 from preferably.data.writers import row_of
 from preferably.errors import ConfigError, DataError
