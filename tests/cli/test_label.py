@@ -114,6 +114,10 @@ def test_what_agreement_prints_reads_at_eighty_columns(told, place):
     for words in ("labelers, leads", "ada (lead)", "looks random", "took less time than reading takes", "UK, Kenya",
                   "win rate of", "The most disputed:", "flagged as ambiguous by 1", "without it"):  # fmt: skip
         assert words in said
+    wide = told(place, "label", "agreement", "--lead", "ada", columns=120)
+    tables = (text.partition("\nLabelers\n")[2].partition("What stands out")[0] for text in (said, wide))
+    whole = ["a labeler with quite a long name" in table for table in tables]
+    assert whole == [False, True] and max(map(len, wide.splitlines())) <= 120
 
 
 def test_an_import_that_fails_leaves_nothing_behind_of_any_file(told, place):
