@@ -211,9 +211,14 @@ def _texts(groups: Sequence[Group]) -> list[tuple[str, str]]:
 
 
 def answered(prompt: Group, texts: Sequence[str]) -> Group:
-    """`prompt` with `texts` as its completions, in the form that the prompt has: turns, or plain text."""
+    """`prompt` with `texts` as its completions, in the form that the prompt has: turns, or plain text.
+
+    Turns are without the white space at their ends: what stands between "Assistant:" and a reply is the template's, and
+    would stand there twice where the reply is read again.
+    """
     role: Role = "text" if prompt.prompt and prompt.prompt[-1].role == "text" else "assistant"
-    completions = tuple(Completion((Message(role, text),)) for text in texts)
+    said = texts if role == "text" else [text.strip() for text in texts]
+    completions = tuple(Completion((Message(role, text),)) for text in said)
     return Group(
         prompt.prompt, completions, prompt.place, prompt.tools, source=prompt.source, columns=prompt.columns
     )  # fmt: skip

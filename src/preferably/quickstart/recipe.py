@@ -12,7 +12,7 @@ class Recipe:
     demonstrations: int = 3000
     sft_epochs: float = 2.0
     sft_learning_rate: float = 1e-3
-    asked: int = 3300  # prompts that the SFT model answers for comparison
+    asked: int = 3600  # prompts that the SFT model answers for comparison
     pairs: int = 3  # comparisons a prompt, each of two new samples
     pair_temperature: float = 0.8
     dpo_epochs: float = 1.0

@@ -14,7 +14,7 @@ from preferably.data.tokens import TokenGroup
 from preferably.models.scorer import Scorer
 from preferably.objectives.listwise import plackett_luce
 
-CENTERED = 2048  # groups whose completions a reward model is centered on
+CENTERED = 2048  # groups, at most, whose completions a reward model is centered on
 
 
 def ranked_losses(scores: Tensor, batch: Batch, hyperparameters: dict[str, float]) -> tuple[Tensor, dict[str, Tensor]]:
@@ -81,9 +81,10 @@ def _measure(ranked: Tensor, blocks: tuple[int, ...], seen: dict[str, list[Tenso
 
 @torch.no_grad()
 def center(scorer: Scorer, groups: Sequence[TokenGroup], budget: int) -> None:
-    """Make the completions of the first `CENTERED` groups score 0 on average, on every axis (Stiennon et al. 2020,
+    """Make the completions of `CENTERED` groups from all over score 0 on average, on every axis (Stiennon et al. 2020,
     section 3.4, where they are the references that the policy starts from), and note how far they spread."""
-    scores = torch.cat([scorer(collate(run)) for run in split_by_tokens(groups[:CENTERED], budget)])
+    some = groups[:: max(1, -(-len(groups) // CENTERED))]  # one file comes after the other
+    scores = torch.cat([scorer(collate(run)) for run in split_by_tokens(some, budget)])
     scorer.mean = tuple(scores.double().mean(0).tolist())
     spread = float(scorer.total(scorer.centered(scores)).double().std())
     scorer.spread = spread if 0 < spread < math.inf else 1.0  # of one that scores all alike there is none
