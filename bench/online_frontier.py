@@ -3,11 +3,11 @@
 The truth is the number of quotation marks in a continuation. Labels are drawn from it as people give them, the better
 of two with chance sigmoid(marks apart), and a reward model learns from these alone. Every online method is trained
 against that reward model, DPO on the same labels, and best-of-n picks by it; the truth only measures. All learn on the
-same openings, the online methods with continuations of their own, and are measured on others. All get as many tries for
-a learning rate: three, on a seed of their own, at the middle strength, of which the one with the highest reward by the
-reward model, less PRICE a nat, is kept.
+same openings, the online methods with continuations of their own, and are measured on others. All get the same tries
+for a learning rate: RATES, on a seed of their own, at the middle strength, of which the one with the highest reward by
+the reward model, less PRICE a nat, is kept.
 
-    python bench/online_frontier.py --folder DIR     an hour and a half on two cores; every finished run is kept there
+    python bench/online_frontier.py --folder DIR     two hours on two cores; every finished run is kept there
     python bench/online_frontier.py --folder DIR --methods ppo    a part of it, in a process of its own
     python bench/online_frontier.py --smoke          a few minutes, proves nothing
 """
@@ -35,14 +35,16 @@ from preferably.training.measure import kl_of_samples
 from support.machine import REAL, facts, table, write_result
 from support.stories import MODEL, openings, rule
 
-# What a level of strength is, and the learning rates that are tried, for each method.
-LEVELS: dict[str, tuple[str, tuple[float, ...], tuple[float, ...]]] = {
-    "ppo": ("kl_coef", (0.5, 0.2, 0.1, 0.05, 0.02), (1e-4, 3e-4, 1e-3)),
-    "rloo": ("kl_coef", (0.5, 0.2, 0.1, 0.05, 0.02), (1e-4, 3e-4, 1e-3)),
-    "grpo": ("kl_coef", (0.5, 0.2, 0.1, 0.05, 0.02), (1e-4, 3e-4, 1e-3)),
-    "online-dpo": ("beta", (1.0, 0.5, 0.2, 0.1, 0.05), (3e-5, 1e-4, 3e-4)),
-    "dpo": ("beta", (2.0, 1.0, 0.5, 0.2, 0.1), (3e-5, 1e-4, 3e-4)),
+# What a level of strength is, for each method.
+KL_COEFS = (0.5, 0.2, 0.1, 0.05, 0.02)
+LEVELS: dict[str, tuple[str, tuple[float, ...]]] = {
+    "ppo": ("kl_coef", KL_COEFS),
+    "rloo": ("kl_coef", KL_COEFS),
+    "grpo": ("kl_coef", KL_COEFS),
+    "online-dpo": ("beta", (1.0, 0.5, 0.2, 0.1, 0.05)),
+    "dpo": ("beta", (2.0, 1.0, 0.5, 0.2, 0.1)),
 }
+RATES = (3e-5, 1e-4, 3e-4, 1e-3, 3e-3)
 OPTIONS: dict[str, dict[str, Any]] = {
     "ppo": {"samples_per_prompt": 4, "update_epochs": 2, "minibatches": 4},
     "rloo": {"samples_per_prompt": 4},
@@ -53,6 +55,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
 TUNED_ON = 900  # the seed of the tries
 PRICE = 0.1  # of a nat, in a try: the middle coefficient of the online methods, in units of the reward
 TOKENS = 48  # of a continuation
+WARMUP = 0.1  # of every run, the online ones too, whose default is none
+DRAWS = 3  # of best-of-n's samples
 BEST_OF = (1, 2, 4, 8, 16, 32, 64)
 
 
@@ -65,11 +69,10 @@ class Size:
     batch: int = 32
     unseen: int = 400
     samples: int = 2
-    many: int = 64  # continuations of an opening, for best-of-n
-    many_openings: int = 150
+    many: int = 64  # continuations of an unseen opening, for best-of-n
 
 
-SMOKE = Size(labeled=80, prompts=64, batch=16, unseen=24, many=8, many_openings=12)
+SMOKE = Size(labeled=80, prompts=64, batch=16, unseen=24, many=8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,10 +183,11 @@ def fresh_run(
     world: World, method: str, level: float, rate: float, size: Size, seed: int, folder: Path
 ) -> dict[str, Any]:
     began = time.perf_counter()
-    name, _, _ = LEVELS[method]
+    name, _ = LEVELS[method]
     online = method != "dpo"
     options: dict[str, Any] = {name: level, "learning_rate": rate, "batch_size": size.batch, "seed": seed}
     options |= OPTIONS[method] | {"device": "cpu", "dtype": "float32", "sample_tokens": TOKENS, "held_out": 64}
+    options["warmup"] = WARMUP
     if online:
         options["reward"] = (str(world.reward),)
     run = preferably.train(method, model=MODEL, data=world.prompts if online else world.pairs, output=folder, **options)
@@ -196,16 +200,22 @@ def fresh_run(
 
 
 def best_of(world: World, size: Size) -> list[dict[str, Any]]:
-    """What picking by the reward model gives in reward and in truth."""
-    said = drawn(world.start, world.unseen[: size.many_openings], size.many, seed=3)
-    scores, truths = by_reward(world, said), by_truth(said)
+    """What picking by the reward model gives in reward and in truth, mean of some draws."""
+    draws = []
+    for draw in range(DRAWS):
+        said = drawn(world.start, world.unseen, size.many, seed=3 + 1000 * draw)
+        draws.append((by_reward(world, said), by_truth(said)))
     rows = []
     for n in (n for n in BEST_OF if n <= size.many):
         row: dict[str, Any] = {"n": n, "kl": most_kl(n)}
-        for name, values in (("reward", scores), ("truth", truths)):
-            each = [expected_best(s, v, n) for s, v in zip(scores, values, strict=True)]
-            interval = mean_interval(each)
-            row[name] = {"mean": fmean(each), "interval": [interval.low, interval.high]}
+        for which, name in enumerate(("reward", "truth")):
+            each = [[expected_best(s, v, n) for s, v in zip(draw[0], draw[which], strict=True)] for draw in draws]
+            of_opening = [fmean(several) for several in zip(*each, strict=True)]
+            interval = mean_interval(of_opening)
+            row[name] = {
+                "mean": fmean(of_opening), "interval": [interval.low, interval.high],
+                "draws": [fmean(draw) for draw in each],
+            }  # fmt: skip
         rows.append(row)
     return rows
 
@@ -231,9 +241,10 @@ def main() -> None:
         world, worth = build(size, folder)
         print(f"reward model: {worth}", flush=True)
         for method in options.methods:
-            _, levels, rates = LEVELS[method]
+            _, levels = LEVELS[method]
+            rates = RATES
             if options.smoke:
-                levels, rates = levels[2:3], rates[1:2]
+                levels, rates = levels[2:3], rates[2:3]
             middle = levels[len(levels) // 2]
             tried = [
                 run for rate in rates
@@ -258,6 +269,8 @@ def main() -> None:
         "smoke": options.smoke,
         "size": {n: getattr(size, n) for n in Size.__slots__},
         "levels": LEVELS,
+        "rates": RATES,
+        "warmup": WARMUP,
         "options": OPTIONS,
     }
     write_result("online_frontier", environment, settings, {
