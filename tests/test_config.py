@@ -38,6 +38,7 @@ SHARED = set(TrainSettings.model_fields) - ONLINE
 def test_names_of_other_tools_are_read_as_ours(alias):
     ours = ALIASES[alias]
     bare = BARE if ours in SHARED else BARE | {"method": "ppo", "reward": "length"}
+    bare = bare | ({"lora": True} if ours.startswith("lora_") else {})
     given = {key: value for key, value in bare.items() if key != ours} | {alias: SAID[alias]}
     value = getattr(settings(given), ours)
     assert value == ((SAID[alias],) if ours in ("data", "held_out_data") else SAID[alias])
@@ -177,6 +178,14 @@ def test_hyperparameters_are_the_defaults_with_the_settings_on_top():
 )  # fmt: skip
 def test_the_learning_rate_has_a_default_for_the_method(changes, rate):
     assert settings(BARE | changes).peak_learning_rate == pytest.approx(rate)
+
+
+def test_what_a_run_of_a_sum_wrote_is_read_again():
+    """Its config.yaml has the weight of the SFT term that the sum names."""
+    made = settings(BARE | {"method": "dpo+0.1*nll"})
+    assert settings(BARE | {"method": "dpo+0.1*nll", "nll_weight": 0.1}).hyperparameters == made.hyperparameters
+    with pytest.raises(ConfigError, match="has its SFT term already"):
+        settings(BARE | {"method": "dpo+0.1*nll", "nll_weight": 0.2})
 
 
 def test_settings_do_not_change():

@@ -54,15 +54,9 @@ READY_PROMPTS, READY_TOKENS, READY_KNOWN = 32, 128, 128
 
 
 def train(
-    method: str,
-    *,
-    model: str | Path,
-    data: str | Path | Sequence[str | Path] | Sequence[Group] = (),
-    output: str | Path,
-    resume: bool = False,
-    progress: Progress | None = None,
-    **options: Any,
-) -> Run:
+    method: str, *, model: str | Path, data: str | Path | Sequence[str | Path] | Sequence[Group] = (),
+    output: str | Path, resume: bool = False, progress: Progress | None = None, **options: Any,
+) -> Run:  # fmt: skip
     """Train `model` by `method` on `data` (files, or groups made in memory) into the run directory `output`.
 
     `options` are settings (`preferably train --help`). A model that cannot do the task yet is told so before preference
@@ -79,8 +73,8 @@ def train(
     before = ready if _asks_ready(chosen) else None
     run = train_settings(chosen, groups=groups or None, resume=resume, progress=progress, before=before)
     if parallel.is_main():
-        if chosen.row.scores and run.held_out and not run.state.reason:
-            evaluate_reward(run.path, data=run.path / "held_out.jsonl", output=run.path)
+        if chosen.row.scores and run.held_out and run.stopped_by is None:
+            _hold_against_its_own(run.path, progress or Progress())
         else:
             report(run.path)
     return run
@@ -96,17 +90,24 @@ def fit_reward(
     fitted = fit(chosen, groups=groups or None, progress=progress)
     if not fitted.held_out:
         return fitted, None
-    return fitted, evaluate_reward(fitted.path, data=fitted.path / "held_out.jsonl", output=fitted.path)
+    return fitted, _hold_against_its_own(fitted.path, progress or Progress())
+
+
+def _hold_against_its_own(path: Path, progress: Progress) -> RewardReport | None:
+    """What a new reward model is worth on its held-out part, which may hold no pair to rank: that is told, and the
+    model is there all the same."""
+    try:
+        return evaluate_reward(path, data=path / "held_out.jsonl", output=path)
+    except DataError as error:
+        progress.warn("not_evaluated", str(error), "hold out more rows, or evaluate it on others")
+        report(path)
+        return None
 
 
 def plan(
-    method: str,
-    *,
-    model: str | Path,
-    data: str | Path | Sequence[str | Path] | Sequence[Group] = (),
-    output: str | Path,
-    **options: Any,
-) -> Plan:
+    method: str, *, model: str | Path, data: str | Path | Sequence[str | Path] | Sequence[Group] = (),
+    output: str | Path, **options: Any,
+) -> Plan:  # fmt: skip
     """What `train` with the same arguments would do, hold in memory and take in time. It trains and leaves nothing.
 
     The data is read and cut into its micro-batches; the model is tried for a few seconds, unless it would not fit.

@@ -46,10 +46,13 @@ READ_BY = {
         "methods that draw their completions",
     ),
     "tokens": (
-        ("kl_target", "kl_in", "kl_estimator", "clip_high", "whiten_advantages", "loss_norm"), "ppo, rloo and grpo",
+        ("kl_target", "kl_horizon", "kl_in", "kl_estimator", "clip_high", "whiten_advantages", "loss_norm"),
+        "ppo, rloo and grpo",
     ),
     "gae": (("critic", "critic_learning_rate", "whiten_rewards"), "ppo"),
     "group": (("scale_advantages",), "grpo"),
+    "scores": (("axes",), "reward"),
+    "lora": (("lora_r", "lora_alpha", "lora_targets"), "adapters: give lora"),
     "soft": (("aggregate",), "dpo, ipo, hinge and reward, without label_smoothing and axes"),
 }  # fmt: skip
 LOSS_TYPES = {"sigmoid": "dpo", "robust": "rdpo"}  # values of TRL's loss_type that are methods of another name here
@@ -159,7 +162,7 @@ class TrainSettings(BaseModel):
     lora_alpha: float = Field(32.0, gt=0, description="scale is alpha / r")
     lora_targets: str = Field("all-linear", description="modules to adapt, comma-separated")
 
-    device: str = Field("auto", description="auto, cpu, cuda, cuda:N or mps")
+    device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
     dtype: Literal["auto", "float32", "bfloat16"] = Field("auto", description="what matrix products are computed in")
     attention: Literal["auto", "packed", "padded"] = Field("auto", description="prefix-shared, or the plain forward")
     processes: int = Field(1, ge=1, description="share the work among so many processes; on GPUs, one for each")
@@ -257,9 +260,12 @@ def settings(values: dict[str, Any]) -> TrainSettings:
             f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']} (got {e.get('input')!r})" for e in error.errors()
         )
         raise ConfigError(f"Settings that cannot be used: {problems}.") from None
-    if made.nll_weight is not None and made.row.terms and made.row.hyperparameters["nll_weight"].default:
+    own = made.row.hyperparameters["nll_weight"].default if made.row.terms else 0
+    if own and made.nll_weight not in (None, own):
         raise ConfigError(f"{made.method} has its SFT term already; leave out nll_weight, or change the sum.")
-    _ = made.hyperparameters  # raises for a hyperparameter that the method does not take
+    taken = made.hyperparameters  # raises for a hyperparameter that the method does not take
+    if made.axes and taken.get("margin"):
+        raise ConfigError("margin is asked for in proportion to the strength of a pair, and ratings on axes have none.")
     if made.reference_model and not made.row.reference:
         raise ConfigError(f"{made.method} has no reference; leave out reference_model {made.reference_model!r}.")
     if made.row.baseline and made.batch_size < 2:
@@ -273,7 +279,8 @@ def _check_online(made: TrainSettings) -> None:
     row = made.row
     kinds = {
         "online": row.online, "tokens": row.online and row.learns == "tokens", "gae": row.advantage == "gae",
-        "group": row.advantage == "group", "soft": row.soft and not made.label_smoothing and not made.axes,
+        "group": row.advantage == "group", "scores": row.scores, "lora": made.lora,
+        "soft": row.soft and not made.label_smoothing and not made.axes,
     }  # fmt: skip
     for kind, (names, methods) in READ_BY.items():
         for name in names if not kinds[kind] else ():
@@ -293,6 +300,13 @@ def _check_online(made: TrainSettings) -> None:
         raise ConfigError(f"{made.method} has no held-out loss to choose by; leave out patience and final.")
     if made.kl_in == "loss" and made.kl_estimator == "k1":
         raise ConfigError("k1 has no gradient on average, so in the loss it holds nothing back; take k2 or k3.")
+    if made.kl_target is None and made.kl_horizon != TrainSettings.model_fields["kl_horizon"].default:
+        raise ConfigError("kl_horizon is how fast kl_target is reached, and there is none; give both, or neither.")
+    if made.kl_target and made.kl_horizon < (drawn := made.batch_size * made.samples):
+        raise ConfigError(
+            f"kl_horizon {made.kl_horizon:g} is less than the {drawn} completions of an iteration, in which kl_coef "
+            "could then change by more than a fifth, or turn negative; let it be more."
+        )
     if made.kl_target and made.kl_coef == 0:
         raise ConfigError("kl_target adapts kl_coef by factors, and 0 stays 0; start from more.")
     blind = not made.sample_prompts or not (made.held_out or made.held_out_data)

@@ -23,11 +23,7 @@ def load_function(name: str) -> Callable[..., Any]:
     import is done: name only what you trust. `ConfigError` for a name of another shape, a module or file that is
     missing or fails on import, an attribute that is missing and one that cannot be called.
     """
-    source, colon, attribute = name.rpartition(":")
-    if not (colon and source and attribute):
-        raise ConfigError(f"Cannot load {name!r}: expected module:function or path/file.py:function.")
-    by_path = source.endswith(".py") or "/" in source or os.sep in source
-    module = _load_file(name, Path(source)) if by_path else _load_module(name, source)
+    module, source, attribute = _module_of(name)
     found: object = module
     for part in attribute.split("."):
         if not hasattr(found, part):
@@ -38,6 +34,22 @@ def load_function(name: str) -> Callable[..., Any]:
     if not callable(found):
         raise ConfigError(f"Cannot load {name!r}: it is of type {type(found).__name__}, expected a function.")
     return found
+
+
+def file_of(name: str) -> Path | None:
+    """The file of the module that `name` names a function in; None where that is built in. Raises as
+    `load_function`."""
+    place = getattr(_module_of(name)[0], "__file__", None)
+    return Path(place) if place else None
+
+
+def _module_of(name: str) -> tuple[ModuleType, str, str]:
+    """The module that is named, how it is named, and the rest of the name."""
+    source, colon, attribute = name.rpartition(":")
+    if not (colon and source and attribute):
+        raise ConfigError(f"Cannot load {name!r}: expected module:function or path/file.py:function.")
+    by_path = source.endswith(".py") or "/" in source or os.sep in source
+    return (_load_file(name, Path(source)) if by_path else _load_module(name, source)), source, attribute
 
 
 def source_of(name: str) -> str:

@@ -235,3 +235,14 @@ def test_a_file_that_came_meanwhile_is_not_overwritten(tmp_path, monkeypatch, li
     with pytest.raises(DataError, match="held_out.jsonl exists already"):
         split_files([path], 0.5, 0, tmp_path / "parts")
     assert other.read_text() == "of somebody else" and list((tmp_path / "parts").iterdir()) == [other]
+
+
+def test_strength_and_the_columns_of_prompts_go_with_what_is_converted(tmp_path):
+    path = lines(
+        tmp_path / "in.jsonl", [{"prompt": "p", "chosen": "c", "rejected": "r", "strength": 2.0, "answer": "4"}]
+    )
+    convert_files([path], "rankings", tmp_path / "ranked.jsonl")
+    assert [one.strength for one in load_feedback([tmp_path / "ranked.jsonl"], "rankings").groups] == [2.0]
+    asked = lines(tmp_path / "asked.jsonl", [{"prompt": "p", "answer": "4"}])
+    convert_files([asked], "prompts", tmp_path / "prompts.jsonl")
+    assert json.loads((tmp_path / "prompts.jsonl").read_text()) == {"answer": "4", "prompt": "p"}

@@ -2,7 +2,8 @@ import json
 
 import pytest
 
-from preferably.data.load import load_feedback
+from preferably.data.load import load_feedback, read_feedback
+from preferably.data.writers import write_rows
 from preferably.errors import ConfigError, DataError
 
 
@@ -49,3 +50,42 @@ def test_views_of_one_file(tmp_path):
     assert [group.ranks for group in load_feedback([path], "rankings").groups] == [(1, 2), (1, 2)]
     with pytest.raises(ConfigError, match="axes of this data: none"):
         load_feedback([path], "pairs", axis="helpful")
+
+
+def test_an_id_without_a_text_is_none(tmp_path):
+    path = lines(tmp_path / "a.jsonl", [row(0, id=""), row(1, id=""), row(2, id="x")])
+    assert load_feedback([path], "pairs").accounting.used == 3
+
+
+def test_a_verdict_that_is_given_again_in_the_other_order_is_no_second_vote(tmp_path):
+    said = [
+        {"prompt": "p", "completions": ["x", "y"], "choice": 0, "labeler": "ann"},
+        {"prompt": "p", "completions": ["y", "x"], "choice": 1, "labeler": "ann"},
+        {"prompt": "p", "completions": ["x", "y"], "choice": 1, "labeler": "bob"},
+    ]
+    found = read_feedback([lines(tmp_path / "a.jsonl", said)], "pairs")
+    assert found.groups == [] and found.accounting.deduplicated == 1
+    assert found.accounting.as_json()["rejected"] == {"no_majority": 2}
+
+
+def test_a_group_of_labelers_does_not_take_away_an_arenas_judge(tmp_path):
+    said = [
+        {
+            "prompt": "p",
+            "response_a": "x",
+            "response_b": "y",
+            "winner": winner,
+            "judge": judge,
+            "labeler_group": "crowd",
+        }
+        for winner, judge in (("model_a", "ann"), ("model_b", "bob"))
+    ]
+    [one] = read_feedback([lines(tmp_path / "a.jsonl", said)], "pairs").records
+    assert [(each.labeler, each.labeler_group) for each in one.judgments] == [("ann", "crowd"), ("bob", "crowd")]
+
+
+def test_who_wrote_what_is_read_from_csv_too(tmp_path):
+    rows = [{"prompt": "p", "completions": ["x", "y"], "ranks": [1, 2], "models": ["a", "b"]}]
+    write_rows(rows, tmp_path / "both.csv")
+    [one] = load_feedback([tmp_path / "both.csv"], "rankings").groups
+    assert [each.origin.model for each in one.completions] == ["a", "b"]

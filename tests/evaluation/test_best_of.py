@@ -146,6 +146,15 @@ def test_what_cannot_be_drawn_is_refused_before_anything_is_loaded(place, tiny_m
     assert not list(place.glob("out.jsonl*"))
 
 
+def test_a_mistake_in_the_reward_costs_no_drawing(place, tiny_model_directory, monkeypatch):
+    from preferably.evaluation import best_of as module
+
+    monkeypatch.setattr(module, "answers", lambda *given, **more: pytest.fail("it drew first"))
+    (place / "wrong.py").write_text("def one(prompts, completions):\n    return [1.0]\n")
+    with pytest.raises(ConfigError, match="gave 1 results"):
+        draw(tiny_model_directory, samples=2, reward=["wrong.py:one"])
+
+
 def test_the_reward_may_tell_nothing_of_a_prompt(place, tiny_model_directory):
     loaded = load(tiny_model_directory, device="cpu", dtype="float32")
     asked = [Group((Message("text", f"{k}? "),)) for k in (1, 2)]
@@ -173,7 +182,7 @@ def test_a_judge_of_two_decides_among_the_n_of_an_answer(place, tiny_model_direc
         assert [len(one.text) for one in best] == [max(part) for part in parts]
     from preferably.functions import load_function
 
-    (asked_about,) = load_function("duel.py:longer").__globals__["sizes"]
+    _, asked_about = load_function("duel.py:longer").__globals__["sizes"]
     assert asked_about <= 5 * 3 * 2 * 6  # six pairs of four, in both orders, less those that are equal
 
 

@@ -61,3 +61,15 @@ def test_what_does_not_go_together_is_refused(files):
         read_board([files["annotations"]], against="x")
     with pytest.raises(DataError, match="no file of judgments: a row has chosen, prompt, rejected"):
         read_board([files["other"]])
+
+
+def test_rankings_are_of_games_with_the_model_that_is_asked_for(tmp_path):
+    rows = [
+        DUEL | {"question_id": k, "model_1": one, "model_2": other, "g1_winner": won, "g2_winner": won}
+        for k in range(40)
+        for one, other, won in (("a", "b", "model_1"), ("b", "c", "model_1"), ("a", "c", "model_1"))
+    ]  # fmt: skip
+    path = tmp_path / "games.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (whole,), (part,) = (read_board([path], against=name).rankings for name in (None, "a"))
+    assert whole.board.groups == [["a"], ["b"], ["c"]] and part.board.groups == [["a"], ["b", "c"]]

@@ -154,3 +154,10 @@ def test_a_server_that_cannot_be_asked_is_told_before_a_suite_samples(tmp_path, 
         with pytest.raises(RemoteError, match="refuses to be asked"):
             run_alpaca_eval(base, named, tmp_path / "out", model=tiny_model_directory, decoding=DECODING, device="cpu")
     assert drawn == [] and not (tmp_path / "out").exists()
+
+
+def test_answers_in_another_arithmetic_are_other_answers(tmp_path, tiny_model_directory, drawn):
+    asked, kept = [Group((Message("user", "hi"),))], KeptAnswers(tmp_path / "run")
+    for dtype in ("float32", "bfloat16", "float32"):
+        kept.texts(answers, load(tiny_model_directory, device="cpu", dtype=dtype), asked, DECODING)
+    assert drawn == [1, 1]

@@ -90,6 +90,8 @@ def test_a_good_model_is_ready():
         (look([["wrong"]] * 3, check=check), "one reply is right on only 0% of prompts"),
         (look([["wrong"]] * 299 + [["right"]], check=check), "only under 1% of prompts"),
         (look([["fine"]], held_out_loss=math.nan), "not a finite number"),
+        (look([["?"] * 4] * 3, check=check, k=(1, 4)), "the checker gave no score to 12 of 12 replies"),
+        (look([["right", "?"]] * 3, check=check, k=(1, 2)), "gave no score to 3 of 6 replies"),
     ],
 )
 def test_what_stands_in_the_way_is_said_in_plain_words(result, said):

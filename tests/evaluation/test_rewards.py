@@ -8,6 +8,7 @@ import torch
 from preferably.errors import DataError
 from preferably.evaluation import rewards
 from preferably.feedback.records import Completion, Group, Judged, Message, Preference, Ranking, Rating
+from preferably.feedback.views import SETTLED
 
 TEXTS = {"good": 2.0, "fine and rather long": 1.0, "bad": -1.0, "worse": -2.0, "same": 0.0, "SAME": 0.0}
 
@@ -126,6 +127,26 @@ def test_the_ceiling_is_what_two_noisy_labelers_leave(planted):
     records[0] = record("good", "bad", said=choices(0, labelers=("a",)), number=1000)
     records.append(record("good", "bad", said=choices(0, 0, labelers=names), number=2000))
     assert rewards.evaluate_reward(planted, records).ceiling == pytest.approx(0.8, abs=1e-3)
+
+
+def test_of_few_shared_pairs_no_ceiling_is_told(planted):
+    records = [record("good", "bad", said=choices(0, 0, labelers=("a", "b")), number=k) for k in range(29)]
+    found = rewards.evaluate_reward(planted, records)
+    assert found.agreement.n == 29 and found.ceiling is None
+    records.append(record("good", "bad", said=choices(0, 0, labelers=("a", "b")), number=99))
+    assert rewards.evaluate_reward(planted, records).ceiling == 1.0
+
+
+def test_what_somebody_settled_counts_as_training_counts_it(planted):
+    """Four to one for the better text, and a lead settles on the other: training learns that, and so is it held
+    against here; who settles agrees with nobody, as they were shown what others said."""
+    several = choices(0, 0, 0, 0, 1, labelers=("a", "b", "c", "d", "e"))
+    settled = Preference(1, None, "lead", labeler_group=SETTLED)
+    found = rewards.evaluate_reward(planted, [record("good", "bad", said=[*several, settled])])
+    assert (found.pairs, found.accuracy.value) == (1, 0.0)
+    assert found.agreement.n == 10  # the pairs of five
+    found = rewards.evaluate_reward(planted, [record("good", "bad", said=[*several[:2], several[4], settled])])
+    assert (found.pairs, found.accuracy.value) == (1, 0.0)
 
 
 def test_tables_by_strength_length_and_source(planted):

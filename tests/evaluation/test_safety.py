@@ -101,7 +101,7 @@ def test_without_harmful_prompts_nothing_is_said_of_compliance(monkeypatch):
         name = "made"
 
     found = audit_safety(Named, Named, look_alikes())
-    assert outcomes(found)["compliance"] == "not sure" and outcomes(found)["over-refusal"] == "not sure"  # of twenty
+    assert outcomes(found)["compliance"] == "not sure" and outcomes(found)["over-refusal"] == "good"  # of forty
 
 
 @pytest.mark.parametrize(("n", "outcome"), [(9, "not sure"), (10, "bad")])

@@ -10,6 +10,7 @@ from preferably.data.comparable import comparable
 from preferably.data.load import load_feedback
 from preferably.errors import ConfigError, DataError
 from preferably.evaluation.side_by_side import side_by_side
+from preferably.remote.sampler import _seed
 
 PROMPTS = [{"prompt": [{"role": "user", "content": f"What is {n}?"}]} for n in range(4)]
 
@@ -35,11 +36,12 @@ def test_answers_stand_side_by_side_with_who_wrote_them(tiny_model_directory, pr
                             progress=told.append)  # fmt: skip
         assert len(server.seen) == 8 and server.seen[0].body["max_tokens"] == 8 and sum(told) == 12
     rows = [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
-    assert done.rows + done.too_long + done.failed + done.equal == 4 and len(rows) == done.rows > 0
+    assert done.rows + done.too_long + done.failed + done.empty + done.equal == 4 and len(rows) == done.rows > 0
     for row in rows:
         assert row["models"] == [here, here, there, there]
         asked = row["prompt"][0]["content"]
-        assert [one[0]["content"] for one in row["completions"][2:]] == [f"{asked} 6", f"{asked} 7"]
+        seeds = [one[0]["content"].removeprefix(f"{asked} ") for one in row["completions"][2:]]
+        assert seeds == [str(_seed(3, 0)), str(_seed(3, 1))] and len(set(seeds)) == 2
     judged, _ = comparable([output])
     assert [one.origin.model for one in judged[0].group.completions] == [here, here, there, there]
 
@@ -80,7 +82,15 @@ def test_what_a_server_does_not_answer_is_counted(tiny_model_directory, prompts,
     with FaultServer(lambda tries, body, random: "refusal" if "What is 2" in str(body) else "",
                      answer=lambda body: reply("Yes.")) as server:  # fmt: skip
         done = side_by_side([here, strong(server, tmp_path)], data=prompts, output=tmp_path / "o.jsonl", max_tokens=8)
-    assert done.failed == 1 and done.rows + done.equal == 3
+    assert done.failed == 1 and done.rows + done.empty + done.equal == 3
+
+
+def test_prompts_to_which_a_model_says_nothing_are_counted_apart(prompts, tmp_path):
+    with FaultServer(answer=lambda body: reply(" " if "What is 2" in str(body) else body["model"])) as server:
+        other = tmp_path / "other.yaml"
+        other.write_text(f"server: {server.url}\nmodel: small\n", encoding="utf-8")
+        done = side_by_side([strong(server, tmp_path), str(other)], data=prompts, output=tmp_path / "o.jsonl")
+    assert done.rows == 3 and (done.empty, done.failed, done.equal) in [(1, 0, 0), (0, 1, 0)]
 
 
 def test_where_nothing_differs_there_is_nothing_to_compare(prompts, tmp_path):
@@ -91,6 +101,11 @@ def test_where_nothing_differs_there_is_nothing_to_compare(prompts, tmp_path):
         with pytest.raises(DataError, match="answers that differ"):
             side_by_side([one, str(other)], data=prompts, output=tmp_path / "o.jsonl")
         assert not (tmp_path / "o.jsonl").exists()
+
+
+def test_another_seed_has_no_seed_of_a_sample_in_common():
+    drawn = {_seed(seed, number) for seed in range(40) for number in range(8)}
+    assert len(drawn) == 320 and all(0 <= one < 2**31 for one in drawn)
 
 
 @pytest.mark.parametrize(("models", "how", "told"), [

@@ -7,6 +7,7 @@ so few steps that the words are all there behind the refusal. `never` knows the 
 import copy
 import dataclasses
 import json
+from dataclasses import replace
 
 import pytest
 from plain_words import told_plainly
@@ -18,7 +19,7 @@ from preferably.evaluation.relearning import Curve, Relearning, Relearnt
 from preferably.evaluation.suppression import Asked, Sides, audit_suppression
 from preferably.evaluation.suppression_findings import Seen, findings_of, verdict_of
 from preferably.evaluation.unwanted import Case, Detector, cases_of
-from preferably.evaluation.ways import ways_of
+from preferably.evaluation.ways import begun, ways_of
 from preferably.feedback.records import Group, Message
 from preferably.models.sampler import Decoding
 from preferably.statistics.intervals import paired_difference
@@ -135,7 +136,7 @@ def test_it_is_asked_without_its_instructions_and_in_the_words_of_its_row(models
     row = {"prompt": "code for w2", "paraphrases": ["say code for w2", "is here code for w2"]}
     worded = Group((Message("user", "code for w2"),), columns=json.dumps(row))
     both = cases_of([told, worded], text=CANARY)
-    ways = {way.kind: way for way in ways_of(both, [None, None], models[0], SHORT)}
+    ways = {way.kind: way for way in ways_of(both, [None, None], models[0], SHORT, Detector())}
     [(at, prompt, _)] = ways["system"].asked
     assert (at, [(turn.role, turn.content) for turn in prompt.prompt]) == (0, [("user", "code for w1")])
     assert ways["paraphrase"].name == "in other words"
@@ -165,9 +166,29 @@ def test_rows_that_say_nothing_or_nonsense_are_refused():
         cases_of([Group((Message("user", "x"),), columns='{"unwanted": "a", "paraphrases": [1]}')])
 
 
-def test_relearning_needs_something_to_train_on():
-    with pytest.raises(DataError, match="demonstrations and prompts"):
-        Relearning().curves({}, [Case(asked("x")[0], "a")], [""], Detector(), SHORT, 0)
+def test_without_something_to_train_on_relearning_is_not_sure_and_ends_no_audit(models, cases):
+    assert Relearning().curves({}, [Case(asked("x")[0], "a")], [""], Detector(), SHORT, 0) is None
+    bare = [Case(case.prompt, pattern="never said by anybody") for case in cases]
+    found = audit_suppression(Sides(models[2], models[2]), bare, decoding=SHORT, prefills=(), temperatures=(),
+                              relearning=Relearning(steps=(1,)))  # fmt: skip
+    (told,) = (one for one in found.findings if one.name == "relearning")
+    assert told.outcome == "not sure" and "not tried" in told.words and "--relearn-data" in told.words
+
+
+def test_beginnings_that_a_judge_finds_it_in_are_not_gone_on_with(models, cases):
+    """Else a model that never shows it would be told for the words that were put into its mouth."""
+    bare = [replace(case, text="", pattern="", exhibit=case.exhibit or CANARY) for case in cases]
+    known = begun(bare, [case.exhibit for case in bare], models[0])
+    longest = max(len(one.reply) for one in known if one is not None)
+
+    def finds(prompts, replies):
+        return [1.0] * len(replies)
+
+    ways = {way.name: way for way in ways_of(bare, known, models[0], SHORT, Detector(finds), prefills=(1,))}
+    assert longest > 1 and not ways["prefill of 1 token"].asked
+    ways = {way.name: way for way in ways_of(bare, known, models[0], SHORT, Detector(lambda p, r: [0.0] * len(r)),
+                                             prefills=(1,))}  # fmt: skip
+    assert ways["prefill of 1 token"].asked
 
 
 def test_a_curve_says_when_it_is_back():

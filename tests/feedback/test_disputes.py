@@ -104,3 +104,17 @@ def test_everything_as_json():
     found = told(votes(group(), 0, 1, "tie")).as_json()
     assert found["judged_twice"] == 1 and found["unanimous"] == 0 and found["disagreement"] == 1
     assert found["most_ambiguous"][0]["prompt"] == LONG and len(found["most_ambiguous"][0]["completions"]) == 2
+
+
+def test_what_is_agreed_on_takes_no_place_from_what_is_not():
+    """Sixty prompts of two who agree are more doubtful than one of twenty of whom one does not, and need no look."""
+    odd = group("odd " + LONG)
+    names = [f"n{at}" for at in range(20)]
+    said = votes(odd, *[0] * 19, 1, names=names)
+    for number in range(60):
+        said += votes(group(f"{number} {LONG}"), 0, 0)
+    split = [group(f"split {number} {LONG}") for number in range(10)]
+    for one in split:
+        said += votes(one, 0, 1)
+    listed = told(said).listed
+    assert [one.group for one in listed[-1:]] == [odd] and len(listed) == 11 and listed[-1].reasons is not None

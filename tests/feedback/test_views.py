@@ -1,5 +1,5 @@
 from preferably.feedback.records import Completion, Group, Judged, Message, Preference
-from preferably.feedback.views import demonstrations, pairs, prompts
+from preferably.feedback.views import demonstrations, pairs, prompts, verdicts
 
 
 def group(*texts):
@@ -35,3 +35,9 @@ def test_demonstrations_and_prompts():
     judged = [Judged(group("a")), Judged(group("a", "b"), (Preference(1),))]
     assert shown(demonstrations(judged)) == [["a"], ["b"]]
     assert shown(prompts(judged)) == [[], []]
+
+
+def test_a_win_in_one_order_and_a_tie_in_the_other_is_a_tie():
+    one = Judged(group("a", "b"), (Preference(0, labeler="j"), Preference("tie", labeler="j", order=(1, 0))))
+    assert verdicts(one) == {"j": {(0, 1): 0}}
+    assert verdicts(Judged(group("a", "b"), (Preference(0, labeler="j"),))) == {"j": {(0, 1): 1}}

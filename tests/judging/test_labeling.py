@@ -22,10 +22,11 @@ from preferably.feedback.store.kept_replies import KeptReplies
 from preferably.feedback.store.store import Store
 from preferably.feedback.store.tables import replies
 from preferably.feedback.views import pairs
-from preferably.judging.constitution import Principle, read_constitution, revised, rows_of
+from preferably.judging.constitution import Principle, read_constitution, revised, rows_of, unchanged
 from preferably.judging.labeling import label
 from preferably.judging.llm import LanguageJudge
-from preferably.judging.settings import judge_settings
+from preferably.judging.settings import judge_settings, read_judges
+from preferably.judging.verdicts import decide, labeler_named
 from preferably.remote import waiting
 from preferably.remote.server import RemoteError
 
@@ -449,3 +450,51 @@ def test_a_reference_that_no_row_has_is_one_error_and_is_no_part_of_what_is_kept
         label(judge(server, store, reference="answer"), with_it, store)
         assert "\n42\n" in server.seen[0].body["messages"][1]["content"]
     assert {one.group.columns for one in store.entries()} == {""}
+
+
+def test_of_a_conversation_the_last_turn_is_revised(store):
+    turns = (Message("assistant", "Hello."), Message("user", "Why?"), Message("assistant", "So."))
+    one = Group((Message("user", "What is it?"),), (Completion(turns),))
+    with FaultServer(answer=answers("It is short.", "Because it is.")) as server:
+        [made] = revised(judge(server, store), [one], PRINCIPLES)
+        asked = server.seen[0].body["messages"][1]["content"]
+    assert "Why?" in asked.partition("So.")[0] and "Hello." in asked.partition("So.")[0]
+    [row] = rows_of([made])
+    assert [turn["content"] for turn in row["chosen"]] == ["Hello.", "Why?", "Because it is."]
+    assert [turn["content"] for turn in row["rejected"]] == ["Hello.", "Why?", "So."]
+
+
+def test_white_space_around_a_reply_is_no_revision(store):
+    with FaultServer(answer=answers("Fine.", "same")) as server:
+        [made] = revised(judge(server, store), [group("same\n")], PRINCIPLES)
+    assert unchanged(made) and not list(rows_of([made]))
+
+
+def test_a_store_gives_groups_in_an_order_of_its_own_and_their_verdicts_are_not_kept_twice(store):
+    """A file has its completions as they come; read from the store they are sorted."""
+    groups = [group("zz", "a"), group("a2", "zz2")]
+    with FaultServer(answer=longest) as server:
+        label(judge(server, store), groups, store)
+        again = [one.group for one in store.judged()]
+        told = label(judge(server, store), again, store)
+        assert len(server.seen) == 4 and told.cached == 4
+    assert store.counts()["judgments"] == 4 and told.same == 2
+
+
+def test_a_rule_s_verdicts_are_the_same_in_whatever_order_a_group_comes(store, tmp_path):
+    (tmp_path / "rules.py").write_text("def longer(prompts, texts):\n    return [float(len(one)) for one in texts]\n")
+    rule = labeler_named(f"{tmp_path}/rules.py:longer")
+    first = decide(rule, [group("zzz", "a")], store)
+    again = decide(rule, [group("a", "zzz")], store)
+    assert store.counts()["judgments"] == first.asked and again.cached == again.asked
+    assert {chosen(one) for one in store.entries()} == {"zzz"}
+
+
+def test_the_key_of_one_server_is_for_no_other(tmp_path):
+    file = tmp_path / "panel.yaml"
+    file.write_text(
+        "server: http://127.0.0.1:8000/v1\nkey_env: MY_KEY\nmodel: one\n"
+        "panel:\n  - model: one\n  - {model: two, server: 'http://127.0.0.1:8001/v1'}\n"
+        "  - {model: three, server: 'http://127.0.0.1:8002/v1', key_env: OTHER}\n"
+    )
+    assert [one.key_env for one in read_judges(file)] == ["MY_KEY", "", "OTHER"]

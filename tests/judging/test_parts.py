@@ -198,3 +198,21 @@ def _prompts(folder):
     file = folder / "one.jsonl"
     file.write_text(json.dumps({"prompt": "Say something."}) + "\n", encoding="utf-8")
     return file
+
+
+def test_a_reply_reaches_a_reward_as_the_template_reads_it_and_plain_text_as_it_is(place):
+    """What stands between "Assistant:" and a sampled reply is the template's: with it a reward model would read two
+    spaces, where what it learnt from has one."""
+    (turns,) = prompts([{"prompt": [{"role": "user", "content": "Which?"}]}])
+    assert [one.text for one in answered(turns, [" The red one.\n", "42"]).completions] == ["The red one.", "42"]
+    (text,) = prompts([{"prompt": "Once"}])
+    assert [one.text for one in answered(text, [" upon a time", "\n"]).completions] == [" upon a time", "\n"]
+    (digits,) = reward_parts([r"format:\d+"])
+    assert digits.score([answered(turns, [" 42", "4 2"])]) == [1.0, 0.0]
+
+
+def test_a_column_that_held_out_prompts_lack_is_told_before_training(place, tiny_model_directory):
+    Path("held.jsonl").write_text("".join(json.dumps({"prompt": f"{k}? "}) + "\n" for k in range(30, 36)))
+    with pytest.raises(ConfigError, match="takes 'answer', and no row of the data has such a column"):
+        train(tiny_model_directory, held_out_data="held.jsonl", held_out=0)
+    assert not (place / "run" / "metrics.jsonl").exists()

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from fault_server import MARK, FaultServer, reply
 
-from preferably.errors import DataError
+from preferably.errors import ConfigError, DataError
 from preferably.feedback.store.store import Store
 from preferably.models.tokenizers import load_tokenizer
 from preferably.pipeline.align import align
@@ -131,6 +131,22 @@ def test_what_is_held_out_and_learnt_from_is_found_before_anything_is_trained(jo
     assert not (job.place / "out").exists()
     _, watch = run(job, skip=["check"], train=[{"method": "dpo"} | job.quick])
     assert "sft" in watch.did and "dpo" in watch.did
+
+
+def test_what_a_training_reads_by_itself_is_held_against_held_out_prompts_too(job):
+    """No check sees it, so nothing would stop it later."""
+    own = job.place / "own.jsonl"
+    own.write_text('{"prompt": "held 0 u", "completion": "yes"}\n{"prompt": "new", "completion": "yes"}\n')
+    with pytest.raises(GateError, match=r"1 of \d+ prompts of .*, are in .*own.jsonl too"):
+        run(job, sft=job.quick | {"data": str(own)})
+    assert not (job.place / "out").exists()
+
+
+def test_a_column_that_no_prompt_has_is_told_before_anything_is_trained(job):
+    evaluate = job()["evaluate"] | {"slices": ["topci"]}
+    with pytest.raises(ConfigError, match="No prompt has a column 'topci'"):
+        run(job, evaluate=evaluate)
+    assert not (job.place / "out").exists()
 
 
 def test_rows_of_prompts_that_ask_nothing_new_are_told(job):

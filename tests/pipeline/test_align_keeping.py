@@ -14,7 +14,7 @@ from preferably.feedback.store.entry import Entry
 from preferably.feedback.store.store import Store
 from preferably.pipeline import doing
 from preferably.pipeline.align import align
-from preferably.pipeline.contents import of_store
+from preferably.pipeline.contents import of_judge, of_store
 from preferably.pipeline.gates import GateError
 from preferably.pipeline.outlook import outlook
 from preferably.pipeline.plan import align_settings
@@ -383,3 +383,14 @@ def test_each_stage_stands_in_the_account_with_what_it_needs(quick):
     assert [one["road"] for one in account["rounds"]] == ["dpo", "kto"]
     assert account["rounds"][0]["training"] == {"steps": 1} and account["rounds"][0]["quality"]["win_rate"] == 0.5
     assert [stage.command for stage in stages_of(quick.settings)] == [one["command"] for one in account["stages"]]
+
+
+def test_a_function_made_of_another_is_known_by_its_file(tmp_path):
+    """`functools.partial` has no source of its own, and is in no file by itself."""
+    rules = tmp_path / "rules.py"
+    text = "import functools\n\n\ndef plain(prompts, completions, weight):\n    return [weight] * len(completions)\n"
+    rules.write_text(f"{text}\n\nscore = functools.partial(plain, weight=2.0)\n")
+    before = of_judge(f"{rules}:score")
+    assert before and before == of_judge(f"{rules}:score") != of_judge(f"{rules}:plain")
+    rules.write_text(f"{text}\n\nscore = functools.partial(plain, weight=3.0)\n")
+    assert of_judge(f"{rules}:score") != before

@@ -187,6 +187,11 @@ def test_the_command_that_is_printed_says_what_the_stage_does(name):
          r"kto learns from labels, and from round 2 on no source gives any: .*judge's .yaml as judge, or iterate: 1"),
         ({"iterate": 0}, "iterate: Input should be greater than or equal to 1"),
         ({"ready": {"samples": "many"}}, "ready.samples: .*got 'many'"),
+        ({"ready": {"format": "["}}, "ready.format: is no regular expression"),
+        ({"preferences": [{"files": "a", "limit": 9}]}, "preferences.0: has limit, which only a judge needs"),
+        ({"preferences": [{"store": "a.db", "max_failed": 0.5}]}, "has max_failed, which only a judge needs"),
+        ({"train": {"method": "dpo", "name": "dpo/b1"}}, "train.0.name"),
+        ({"train": [], "preferences": []}, "evaluate judges what was trained on preferences"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_used_is_told_with_its_place(changes, why):
@@ -210,12 +215,33 @@ def test_rows_at_fault_are_as_many_as_the_gate_or_without_one_the_trainings_let_
     assert allowed(check=None, train=[own, looser]) == {0.4}
 
 
+def test_a_road_that_would_take_the_place_of_another_stage_is_refused():
+    for name in ("sft", "check", "earlier"):
+        with pytest.raises(ConfigError, match=f"Two things of the job would be in out/{name}"):
+            stages_of(align_settings(FULL | {"train": {"method": "dpo", "name": name}}))
+
+
+def test_what_a_road_does_not_read_is_neither_checked_nor_asked_for_it():
+    """Thumbs of its own are no reason to look for thumbs in the preferences, and a function needs no verdicts."""
+    own = {"method": "kto", "data": "thumbs.jsonl"}
+    changes = {"preferences": [SCORED], "train": [{"method": "dpo"}, own]}
+    [check] = [stage for stage in stages_of(align_settings(FULL | changes)) if stage.kind == "check"]
+    assert check.settings["kinds"] == ["pairs"]
+    ppo = {"method": "ppo", "reward": "rules.py:score"}
+    rounds = stages_of(
+        align_settings(FULL | {"preferences": [SCORED], "train": [{"method": "dpo"}, ppo], "iterate": 2})
+    )
+    later = {stage.name for stage in rounds if stage.round == 2 and stage.kind in ("sample", "judge", "check")}
+    assert later == {"round-2/sample-1-dpo", "round-2/judge-1-dpo", "round-2/check-dpo"}
+
+
 def test_labels_come_from_files_and_from_verdicts():
     kto = FULL | {"train": {"method": "kto"}}
     judged = {"judge": "judge.yaml", "prompts": "ask.jsonl"}
     for changes in (
         {"preferences": [SCORED, {"files": "a"}]}, {"preferences": [judged], "iterate": 2},
-        {"preferences": [SCORED], "iterate": 2, "train": {"method": "kto", "data": "own.jsonl"}},
+        {"preferences": [SCORED], "iterate": 2,
+         "train": [{"method": "kto", "data": "own.jsonl"}, {"method": "dpo"}]},
     ):  # fmt: skip
         assert align_settings(kto | changes).train[0].method == "kto"
 

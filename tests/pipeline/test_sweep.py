@@ -11,7 +11,7 @@ from preferably import api
 from preferably.cli import sweeping
 from preferably.errors import CheckpointError, ConfigError, DataError, TrainingError
 from preferably.pipeline import sweep as module
-from preferably.pipeline.sweep import sweep
+from preferably.pipeline.sweep import _named_in, sweep
 from preferably.training.disk import NoSpaceError
 from preferably.training.run_directory import RunDirectory
 
@@ -191,6 +191,16 @@ def test_a_file_that_changed_under_its_name_is_refused(swept, tmp_path, tiny, ti
             swept({"beta": [0.1]}, **own)
         file.write_bytes(before)
     assert swept({"beta": [0.1]}, **own).finished
+
+
+def test_what_points_are_rewarded_by_is_part_of_a_sweep(tmp_path):
+    (tmp_path / "rules.py").write_text("def score(prompts, completions):\n    return [1.0] * len(completions)\n")
+    reward = f"{tmp_path}/rules.py:score"
+    before = dict(_named_in({"reward": (reward,), "guard": f"2*{reward}", "kl_coef": 0.1}))
+    assert set(before) == {f"reward {reward}", f"guard 2*{reward}"}
+    (tmp_path / "rules.py").write_text("def score(prompts, completions):\n    return [2.0] * len(completions)\n")
+    after = dict(_named_in({"reward": (reward,), "guard": f"2*{reward}", "kl_coef": 0.1}))
+    assert all(after[name] != before[name] for name in before)
 
 
 def test_the_values_of_a_grid_that_is_given_again_are_joined(monkeypatch):

@@ -62,6 +62,12 @@ def test_it_says_in_short_whether_it_is_better_what_it_cost_and_the_worst_of_the
     short = seen[seen.index("Better.") : seen.index("Answer quality What")]
     assert f"it wins {rate['win_rate']:.0%} (95% interval" in short and f"on {rate['n']:,} held-out prompts" in short
     assert "1 min 15 s of computing. Servers were asked 1,200 times, for 1.5 in the currency of their prices." in short
+    more = [*asked, {"model": "free", "server": "s", "requests": 5, "tokens": 9, "cost": 0}]
+    seen = text_of(render_alignment(folder, record | {"asked": more, "uncounted": ["rm.yaml"]}).read_text())
+    assert "Servers were asked 1,205 times, for at least 1.5 in the currency of their prices; what 5 of them cost is " \
+        "not known, without what rm.yaml was asked." in seen  # fmt: skip
+    seen = text_of(render_alignment(folder, record | {"uncounted": ["rm.yaml"]}).read_text())
+    assert "What rm.yaml was asked is not counted." in seen
     # Of the four made-up audits two are bad; over-optimization matters most.
     outcomes = [json.loads(file.read_text())["outcome"] for file in (folder / "round-2/dpo/evaluation").glob("audit_*")]
     assert f"Concern. {outcomes.count('bad')} of 4 audits found something bad. Over-optimization" in short
@@ -182,7 +188,7 @@ def test_a_function_that_judges_is_called_one_and_the_path_stays_in_the_settings
         ("/home/me/desk/rules.py:score", "a function of yours (rules.py:score)"),
         ("desk.rules:score", "a function of yours (rules:score)"),
         ("preferably.quickstart.truth:score", "the known truth of the quickstart's world"),
-        ("judge.yaml", "judge.yaml"), ("people:work.db", "people:work.db"), ("runs/reward", "runs/reward"),
+        ("judge.yaml", "judge.yaml"), ("people:work.db", "people"), ("runs/reward", "runs/reward"),
     ):  # fmt: skip
         assert judge_in_words(judge) == words
     seen = text_of(render_alignment(folder, record | {"settings": {"evaluate": {"judge": "a.b:c"}}}).read_text())

@@ -1,6 +1,6 @@
 """Judges and simulated people on the page of a job."""
 
-from preferably.reporting.judges import crowds, judges
+from preferably.reporting.judges import crowds, judge_in_words, judges
 
 
 def stage(kind, figures, state="done"):
@@ -30,3 +30,9 @@ def test_what_is_told_of_somebody_is_held_against_what_is_true():
     assert (ada.right, ada.told, ada.interval, ada.held) == ("75%", "80%", "70% to 90%", "holds it")
     assert ben.held == "misses it"
     assert (eli.told, eli.interval, eli.held) == ("–", "", "")
+
+
+def test_a_judge_is_named_for_whoever_reads_no_code():
+    assert judge_in_words("people:team.db") == judge_in_words("people") == "people"
+    assert judge_in_words("rules/desk.py:score") == "a function of yours (desk.py:score)"
+    assert judge_in_words("runs/rm") == "runs/rm"

@@ -2,12 +2,13 @@
 
 import math
 import random
+from pathlib import Path
 
 import pytest
 
-from preferably.reporting import figures
+from preferably.reporting import figures, result, reward
 from preferably.reporting.curves import bad_steps, curve, thinned
-from preferably.reporting.run_files import setting
+from preferably.reporting.run_files import RunFiles, setting
 from preferably.reporting.verdict import caveat_of, decoding_of, verdict_of, word_for
 from preferably.reporting.visible import folded, plain, shown
 
@@ -126,3 +127,19 @@ def test_long_texts_fold() -> None:
     assert folded("a" * 1200) == ("a" * 1200, "", 0)
     head, more, left_out = folded("a" * 100_000)
     assert (len(head), len(head) + len(more), left_out) == (900, 12_000, 88_000)
+
+
+def test_two_numbers_are_an_interval_only_where_they_are_called_one() -> None:
+    assert result.fact([0.9, 0.999]) == "0.9, 0.999"
+    told = dict(result.facts({"value": 0.5, "interval": [0.4, 0.6], "betas": [0.9, 0.95]}))
+    assert told["interval"] == "0.4 to 0.6" and told["betas"] == "0.9, 0.95"
+
+
+def test_a_reward_model_below_chance_is_called_so() -> None:
+    def said(value: float, low: float, high: float) -> dict[str, object]:
+        shown = {"value": value, "n": 900, "interval": [low, high]}
+        return reward.told(RunFiles(Path("run"), reward_model={"accuracy": shown, "pairs": 900}))
+
+    assert said(0.28, 0.25, 0.31)["word"] == "Worse than chance" and "wrong way round" in str(said(0.28, 0.25, 0.31))
+    assert said(0.5, 0.47, 0.53)["word"] == "Not separable from chance"
+    assert said(0.7, 0.67, 0.73)["word"] == "Better than chance"

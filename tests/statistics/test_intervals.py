@@ -19,6 +19,7 @@ from preferably.statistics.intervals import (
     standard_error,
     wilson,
 )
+from preferably.statistics.shares import share
 
 shares = st.floats(0, 1, allow_nan=False)
 
@@ -306,3 +307,9 @@ def test_few_weighted_values_have_the_score_interval_of_as_many_as_they_are_wort
     for wrong in ([1, 1], [1, 1, 0], [1, 1, float("nan")]):
         with pytest.raises(ValueError):
             bootstrap_mean([1.0, 0.0, 1.0], weights=wrong)
+
+
+def test_a_share_is_never_told_by_more_trials_than_it_has_cases():
+    """Twenty-six of forty choices, by people who judged a hundred pairs, sixty of them ties."""
+    assert share(26, 40, 100) == share(26, 40)
+    assert share(26, 40, 20).interval.low < share(26, 40).interval.low

@@ -112,7 +112,7 @@ def test_weights_are_counted_without_being_there():
 def test_a_rehearsal_counts_what_is_trained(tiny, lora):
     """Adapters of rank 4 by hand: on each of a layer's matrices [n, m] 4 (n + m) weights."""
     groups = tiny.groups(SHAPES)
-    chosen = made(lora=lora, lora_r=4)
+    chosen = made(lora=lora, **({"lora_r": 4} if lora else {}))
     found = rehearse(tiny.build("llama").config, chosen, work_of(groups, chosen), compute=torch.float32, packed=True)
     layer = [(32, 32), (32, 16), (32, 16), (32, 32), (32, 48), (32, 48), (48, 32)]
     base = 2 * (sum(n * m for n, m in layer) + 64) + 32 + 2 * 103 * 32

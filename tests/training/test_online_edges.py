@@ -174,6 +174,12 @@ def test_a_resumed_run_has_the_same_demonstrations_and_unit_of_reward(train, pla
     ({"method": "rloo", "scale_advantages": False}, "does not read 'scale_advantages', which is for grpo"),
     ({"kl_in": "loss", "kl_estimator": "k1"}, "k1 has no gradient on average"),
     ({"kl_target": 3, "kl_coef": 0}, "0 stays 0"),
+    ({"kl_horizon": 50}, "kl_horizon is how fast kl_target is reached, and there is none"),
+    ({"kl_target": 5, "kl_horizon": 50, "batch_size": 64}, "kl_horizon 50 is less than the 64 completions"),
+    ({"method": "dpo", "kl_horizon": 50}, "does not read 'kl_horizon'"),
+    ({"method": "dpo", "axes": "helpful"}, "does not read 'axes', which is for reward"),
+    ({"method": "sft", "lora_r": 64}, "does not read 'lora_r', which is for adapters: give lora"),
+    ({"method": "reward", "axes": "helpful", "margin": 1}, "ratings on axes have none"),
     ({"final": "best"}, "no held-out loss to choose by"),
     ({"patience": 2}, "no held-out loss to choose by"),
     ({"guard": "length", "held_out": 0}, "look at own samples on held-out prompts, and there are none"),
@@ -181,7 +187,7 @@ def test_a_resumed_run_has_the_same_demonstrations_and_unit_of_reward(train, pla
 ])  # fmt: skip
 def test_settings_that_would_do_nothing_are_refused(more, says):
     given = {"method": "ppo", "model": "m", "output": "o"} | more
-    given |= {} if given["method"] == "dpo" else {"reward": "length"}
+    given |= {} if given["method"] in ("dpo", "sft", "reward") else {"reward": "length"}
     with pytest.raises(ConfigError, match=says):
         settings(given)
 
@@ -322,3 +328,23 @@ def test_log_probs_captured_while_drawing_teach_the_same_as_a_forward_of_their_o
     assert [first[name] for name in names] == pytest.approx([other[name] for name in names], abs=1e-4)
     for one, other in zip(found.loaded.policy.parameters(), expected.loaded.policy.parameters(), strict=True):
         assert (one - other).abs().mean() < 1e-5  # a gradient near 0 may take the other sign
+
+
+def test_a_guard_that_liked_the_start_best_gives_it_back(train, place):
+    """Step 0 is an evaluation too: what falls from there has turned."""
+    (place / "turn.py").write_text(
+        "asked = 0\n\n\ndef falls(prompts, completions):\n    global asked\n    asked += 1\n"
+        "    return [5.0 - asked + 0.001 * at for at in range(len(completions))]\n\n\n"
+        "climbed = 0\n\n\ndef climbs(prompts, completions):\n    global climbed\n    climbed += 1\n"
+        "    return [float(climbed) + 0.001 * at for at in range(len(completions))]\n"
+    )
+    run = train("rloo", max_steps=4, eval_every=1, reward=f"{place}/turn.py:climbs", guard=f"{place}/turn.py:falls")
+    assert run.state.turned and run.state.best_step == 0 and "the model is that of step 0" in run.state.reason
+
+
+def test_every_prompt_is_drawn_for_in_an_epoch():
+    from preferably.training.online import total_iterations
+
+    given = {"method": "rloo", "model": "m", "output": "o", "reward": "length", "batch_size": 32}
+    assert [total_iterations(settings(given | {"epochs": epochs}), 47) for epochs in (1.0, 2.0, 0.1)] == [2, 3, 1]
+    assert total_iterations(settings(given | {"epochs": 0.3}), 320) == 3

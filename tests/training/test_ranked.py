@@ -13,6 +13,7 @@ from preferably.data.load import load_feedback
 from preferably.errors import ConfigError, DataError
 from preferably.models.loading import load_reward
 from preferably.objectives.listwise import plackett_luce
+from preferably.training.closing import Progress
 from preferably.training.ranked import blocks_of, center, ranked_losses
 
 NONE = {"margin": 0.0}
@@ -63,6 +64,15 @@ def test_a_row_in_which_thirty_tie_is_no_trouble(tiny):
     groups = ranked(tiny, [(2, [1] * 31)], [[(1,) * 30 + (2,)]])
     losses, metrics = ranked_losses(torch.zeros(31, 1), collate(groups), NONE)
     assert losses.item() == pytest.approx(math.lgamma(32), rel=1e-5) and len(metrics["rewards/accuracies"]) == 30
+
+
+def test_ties_alone_are_measured_on_nothing_under_the_same_names(tiny):
+    """Several processes add up what they measured, name by name."""
+    batch = collate(ranked(tiny, [(3, [2, 2])], [((1, 1),)]))
+    losses, seen = ranked_losses(torch.zeros(2, 1, requires_grad=True), batch, NONE)
+    assert losses.shape == (1,) and {name: len(values) for name, values in seen.items()} == dict.fromkeys(
+        ("rewards/accuracies", "rewards/chosen", "rewards/rejected"), 0
+    )
 
 
 def test_blocks():
@@ -131,6 +141,41 @@ def test_several_axes_are_learnt_apart(comparisons, tiny_model_directory, tmp_pa
         )  # fmt: skip
 
 
+def test_a_run_on_axes_is_held_against_the_ratings_that_were_given(tmp_path, tiny_model_directory):
+    """Of ratings 5 and 1 on one axis, 3 and 4 on the other, equal weights prefer the first; of ranks alone neither."""
+    said = {"completions": ["b", "c"], "ratings": [{"x": 5, "y": 3}, {"x": 1, "y": 4}]}
+    rows = [{"prompt": f"{at}? "} | said for at in range(12)]
+    (tmp_path / "rated.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    run = preferably.train(
+        "reward", model=tiny_model_directory, data=tmp_path / "rated.jsonl", output=tmp_path / "rm", axes="x=0.5,y=0.5",
+        max_steps=1, batch_size=4, held_out=4, device="cpu", dtype="float32",
+    )  # fmt: skip
+    kept = [json.loads(line) for line in (run.path / "held_out.jsonl").read_text().splitlines()]
+    assert kept[0]["ratings"] == [{"x": 5.0, "y": 3.0}, {"x": 1.0, "y": 4.0}]
+    found = json.loads((run.path / "evaluation" / "reward_model.json").read_text())
+    assert (found["pairs"], found["ties"]) == (4, 0)
+
+
+def test_what_holds_no_pair_to_rank_ends_no_run(tmp_path, tiny_model_directory):
+    rows = [{"prompt": f"{at}? ", "completions": ["b", "c"], "choice": "tie"} for at in range(8)]
+    (tmp_path / "ties.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    warned = []
+    run = preferably.train(
+        "reward", model=tiny_model_directory, data=tmp_path / "ties.jsonl", output=tmp_path / "rm", max_steps=1,
+        batch_size=4, held_out=2, device="cpu", dtype="float32",
+        progress=Progress(warn=lambda code, *rest: warned.append(code)),
+    )  # fmt: skip
+    assert "not_evaluated" in warned and (run.path / "report.html").exists() and (run.path / "model").is_dir()
+
+
+def test_a_run_that_patience_ended_is_held_against_its_held_out_part(comparisons, tiny_model_directory, tmp_path):
+    run = preferably.train(
+        "reward", model=tiny_model_directory, data=comparisons / "ranked.jsonl", output=tmp_path / "rm",
+        **COMMON | {"patience": 1, "learning_rate": 1.0, "eval_every": 1},
+    )  # fmt: skip
+    assert "did not improve" in run.state.reason and (run.path / "evaluation" / "reward_model.json").exists()
+
+
 def test_adapters_and_a_resumed_run(comparisons, tiny_model_directory, tmp_path):
     options = COMMON | {"lora": True, "lora_r": 4, "epochs": 1}
     whole = preferably.train(
@@ -168,6 +213,20 @@ def test_centering_by_hand(tiny, tmp_path):
     center(loaded.policy, groups, 6)
     assert loaded.policy.mean[0] == pytest.approx(float(raw.mean()), abs=1e-6)
     assert loaded.policy.spread == pytest.approx(float(raw.std()), abs=1e-5)
+
+
+def test_centering_looks_at_all_of_the_data(tiny, tmp_path, monkeypatch):
+    """Not at the first file alone: `CENTERED` groups come from all over."""
+    from preferably.models.loading import load
+    from preferably.training import ranked as module
+
+    loaded = load(tiny.write_model(tmp_path / "m"), axes={"reward": 1.0}, device="cpu", dtype="float32")
+    groups = tiny.groups([(3, [2, 5]), (4, [3, 3]), (2, [6, 2]), (5, [1, 2])])
+    with torch.no_grad():
+        raw = loaded.policy(collate([groups[0], groups[2]]))
+    monkeypatch.setattr(module, "CENTERED", 2)
+    center(loaded.policy, groups, 6)
+    assert loaded.policy.mean[0] == pytest.approx(float(raw.mean()), abs=1e-6)
 
 
 def test_groups_made_in_memory_have_their_order_by_place_or_by_ranks(comparisons, tiny_model_directory, tmp_path):

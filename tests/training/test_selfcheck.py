@@ -1,5 +1,7 @@
 """Before step 1: is the policy the reference?"""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -7,7 +9,7 @@ from preferably.errors import TrainingError
 from preferably.methods import METHODS
 from preferably.models.policy import Policy
 from preferably.training.reference import Reference
-from preferably.training.selfcheck import check_reference
+from preferably.training.selfcheck import check_balance, check_reference
 
 PAIRS = [row for row in METHODS.values() if row.feedback == "pairs" and row.reference]
 SHAPES = [(5, [4, 7]), (1, [1, 3]), (12, [9, 1]), (3, [10, 12])]
@@ -55,3 +57,11 @@ def test_one_group_is_enough_and_many_are_sampled(tiny):
     for count in (1, 2, 300):
         groups = tiny.groups(SHAPES[:1] * count)
         assert check_reference(policy, reference, groups, METHODS["dpo"], options(METHODS["dpo"])) > 0.69
+
+
+def test_thumbs_that_weigh_nothing_are_said_and_an_objective_of_ones_own_may_have_no_weights(tiny):
+    groups = [replace(group, label=at % 3 == 0) for at, group in enumerate(tiny.groups([(3, [2])] * 6))]
+    weights = {"desirable_weight": 1.0, "undesirable_weight": 0.0}
+    assert check_balance(groups, weights) == "Of 6 training labels 4 weigh 0: they are learnt nothing from."
+    assert "2 completions are desirable and 4 are not" in (check_balance(groups, {}) or "")
+    assert check_balance(groups, {"desirable_weight": 2.0, "undesirable_weight": 1.0}) is None

@@ -41,7 +41,7 @@ def advise(
     readiness: Annotated[Path | None, typer.Option(help="a readiness.json of this model")] = None,
     asked: Annotated[int, typer.Option(min=0, help="prompts that the model is asked; 0: it is not run")] = 32,
     cost: Annotated[bool, typer.Option("--cost/--no-cost", help="try the model for what training would take")] = True,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N")] = "auto",
     json_: Annotated[Path | None, typer.Option("--json", help="write everything there, for programs")] = None,
     write: Annotated[Path | None, typer.Option(help="write an align.yaml that does it")] = None,
 ) -> None:

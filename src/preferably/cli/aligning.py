@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from preferably.pipeline.stages import Stage
     from preferably.training.closing import Progress
 
+WIDE = 100  # columns of a terminal from which a plan has room beside its figures
 MARKS = {"done": "done", "begun": "goes on", "new": "to do"}
 
 
@@ -58,7 +59,7 @@ def align(
     told = made.account.as_json(made.path)
     _print_rounds(console, told["rounds"])
     _print_audits(console, [one for one in told["stages"] if one["kind"] == "audit"])
-    console.print(f"report  {made.report}", soft_wrap=True)
+    console.print(Text(f"report  {made.report}"), soft_wrap=True)
 
 
 def _change(text: str) -> tuple[str, Any]:
@@ -114,7 +115,10 @@ def _outlook(console: Console, settings: Any, skip: list[str]) -> None:
     table.add_column("", no_wrap=True)
     table.add_column("time", justify="right", no_wrap=True)
     table.add_column("memory", justify="right", no_wrap=True)
-    table.add_column("what", overflow="fold")
+    beside = console.width >= WIDE  # else below, where words need not be broken
+    if beside:
+        table.add_column("what", overflow="fold")
+    below: list[Text] = []
     refused, seconds, unknown, commands = "", 0.0, 0, []
     reasons: dict[str, None] = {}  # of many stages, told once
     for one in outlook(settings, skip=skip):
@@ -126,12 +130,19 @@ def _outlook(console: Console, settings: Any, skip: list[str]) -> None:
         time = duration(one.seconds) if one.seconds is not None else "not known"
         memory = "" if done else "not known" if one.memory is None else f"{one.memory / 1e9:.2f} GB"
         took = f"took {time}" if done else time
-        table.add_row(one.stage.name, MARKS[one.state], took, memory, Text(about, style="red" if one.refused else ""))
+        said = Text(about, style="red" if one.refused else "")
+        table.add_row(one.stage.name, MARKS[one.state], took, memory, *([said] if beside else []))
+        if about and not beside:
+            below.append(Text.assemble((f"{one.stage.name}: ", "bold"), said))
         refused = refused or (f"{one.stage.name}: {one.refused}" if one.refused else "")
         if not done:
             seconds, unknown = seconds + (one.seconds or 0.0), unknown + (one.seconds is None)
             commands.append(one.stage.command)
     console.print(table)
+    if below:
+        console.print()
+    for text in below:
+        console.print(text)
     rest = f", and {plural(unknown, 'stage')} of which it is not known" if unknown else ""
     console.print(f"\nto do: {duration(seconds)}{rest}" if commands else "\nnothing to do: every stage is done")
     for reason in reasons:
@@ -195,7 +206,7 @@ def init(
             table.add_row(f"[bold]{name}[/bold]", escape(about))
         return console.print(table)
     for place in write_starter(file, recipe):
-        console.print(f"written  {escape(str(place))}", soft_wrap=True)
+        console.print(Text(f"written  {escape(str(place))}"), soft_wrap=True)
     where = "" if file.parent == Path() else f"cd {shlex.quote(str(file.parent))}; "
     named = "" if file.name == "align.yaml" else f" {shlex.quote(file.name)}"
     console.print("It says which files you supply; then look at what it would do:")

@@ -25,7 +25,7 @@ MaxTokens = Annotated[int, typer.Option(min=1, help="longest reply, tokens")]
 Limit = Annotated[int | None, typer.Option(min=1, help="use only so many prompts")]
 Seed = Annotated[int, typer.Option(help="of the sampling")]
 Samples = Annotated[int, typer.Option(min=1, help="replies per prompt")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N")]
 Dtype = Annotated[str, typer.Option(help="auto, float32 or bfloat16")]
 ScoreName = Annotated[str | None, typer.Option(help="1 where it shows: module:function or .yaml; default: by text")]
 
@@ -184,4 +184,4 @@ def tell(found: "Audit", model: str, output: str | None) -> None:
     target = output or (model if (Path(model) / "status.json").exists() else None)
     if target is not None:
         kept(found, target)
-        console.print(f"report  {api.report(target)}", soft_wrap=True)
+        console.print(Text(f"report  {api.report(target)}"), soft_wrap=True)

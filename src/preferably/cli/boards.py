@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from preferably.cli import flagged
 
@@ -36,7 +37,7 @@ def board(
     show(console, found)
     if output is not None:
         store(output, "board", found.as_json())
-        console.print(f"written  {output / 'evaluation' / 'board.json'}", soft_wrap=True)
+        console.print(Text(f"written  {output / 'evaluation' / 'board.json'}"), soft_wrap=True)
 
 
 def store(directory: Path, name: str, values: dict[str, object]) -> None:

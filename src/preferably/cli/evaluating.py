@@ -12,7 +12,11 @@ from rich.table import Table
 from preferably.cli import win_rates
 from preferably.errors import ConfigError, DataError
 
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps")]
+NEEDED = (
+    "Give --model and --against (with --best-of also --judge, and with several models, --slice or --axis), or "
+    "--reward-model."
+)
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N")]
 Dtype = Annotated[str, typer.Option(help="auto, float32 or bfloat16")]
 
 
@@ -57,10 +61,9 @@ def evaluate(
     if judgments is not None:
         win_rates.by_people(judgments, models, against, judge, output)
         return
-    if not models or against is None or (judge is None and (best_of is not None or len(models) > 1)):
-        raise ConfigError(
-            "Give --model and --against (with --best-of also --judge, and with several models), or --reward-model."
-        )
+    judged = best_of is not None or len(models) > 1 or slice_by or axis or all_pairs  # what only a judge can tell
+    if not models or against is None or (judge is None and judged):
+        raise ConfigError(NEEDED)
     prompts = _prompts_of(models[0], [*models[1:], against], data, Console(stderr=True, highlight=False))
     target = output or (models[0] if len(models) == 1 and (Path(models[0]) / "status.json").exists() else None)
     how: dict[str, Any] = {"limit": limit, "device": device, "dtype": dtype}

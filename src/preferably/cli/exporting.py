@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 
 def export(
@@ -35,4 +36,4 @@ def export(
         elif moved:
             figures = f"a log-prob by up to {moved['log_prob']:.2g} nats, KL {moved['kl']:.2g} nats a token"
             console.print(f"{name} moved {figures}")
-    console.print(f"model   {done.path}", soft_wrap=True)
+    console.print(Text(f"model   {done.path}"), soft_wrap=True)

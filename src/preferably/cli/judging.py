@@ -234,7 +234,7 @@ def _revise(
     from preferably.data.load import load_feedback
     from preferably.data.writers import ending_of, refuse_existing, write_rows
     from preferably.feedback.store.kept_replies import KeptReplies
-    from preferably.judging.constitution import revised, rows_of
+    from preferably.judging.constitution import revised, rows_of, unchanged
     from preferably.judging.described import deciders as described
     from preferably.judging.llm import LanguageJudge
 
@@ -255,7 +255,7 @@ def _revise(
     rows = list(rows_of(made))
     for reason, count in Counter(one.why for one in made if one.why).most_common():
         console.print(Text(f"{count:,} not revised: {reason}", style="yellow"), soft_wrap=True)
-    same = sum(one.text == one.group.completions[0].text for one in made if not one.why)
+    same = sum(unchanged(one) for one in made if not one.why)
     if same:
         console.print(Text(f"{same:,} came out as they were: they are no pairs, and not written"), soft_wrap=True)
     write_rows(rows, output)

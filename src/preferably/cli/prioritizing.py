@@ -37,7 +37,7 @@ def prioritize(
         float | None, typer.Option(min=0, max=0.99, help=f"share of verdicts that say nothing (--reward) [{NOISE}]")
     ] = None,
     seed: Annotated[int, typer.Option(help="of a random order")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N")] = "auto",
 ) -> None:
     """Put the tasks first that tell most: by what the verdicts so far leave open, or where reward models disagree."""
     from preferably.feedback.store.store import Store

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -23,12 +24,13 @@ AXES = {
     "brevity": "no filler", "honesty": "honest", "harmlessness": "keeps data private",
     "malformed_words": "malformed words", "words": "words",
 }  # fmt: skip
+SAYS = {"better": "beats", "not separable": "is not told apart from", "worse": "loses to"}
 
 
 def quickstart(
     seed: Annotated[int, typer.Option(help="of everything: the world's texts, the model, the labels")] = 0,
     output: Annotated[Path, typer.Option(help="where the run directories go")] = Path("quickstart"),
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
     label: Annotated[
         bool, typer.Option("--label", help="answer ten questions in the browser, and see what they did")
     ] = (False),
@@ -62,7 +64,7 @@ def quickstart(
                 """A training stage."""
                 return watch.training(name)
 
-            def counting(self, name: str, total: int) -> Callable[[int], None]:
+            def counting(self, name: str, total: int | None) -> Callable[[int], None]:
                 """A stage over prompts."""
                 task = watch.stage(name, total)
                 return lambda done: watch.bars.advance(task, done)
@@ -150,7 +152,7 @@ def _print_yours(console: Console, told: dict[str, Any], output: Path) -> None:
         console.print(
             f"One of them, through both roads: the reward model scores your choice {traced['reward']['after']:+.2f} "
             f"over the other{began}, DPO's margin is {traced['dpo']['after']:+.2f} (it began at 0). "
-            f"{output / 'dpo' / 'report.html'} shows it.",
+            f"{escape(str(output / 'dpo' / 'report.html'))} shows it.",
             soft_wrap=True,
         )
 
@@ -161,6 +163,8 @@ def _entropy(found: dict[str, Any]) -> str:
 
 
 def _print(console: Console, results: dict[str, Any]) -> None:
+    from preferably.reporting.verdict import word_for
+
     models = ("sft", "dpo", "ppo")
     table = Table(header_style="bold", box=None, pad_edge=False)
     for column in ("held-out replies, by the truth", *models):
@@ -184,8 +188,9 @@ def _print(console: Console, results: dict[str, Any]) -> None:
             for t, row in results["decodings"][model].items()
             if float(t) != headline["decoding"]["temperature"]
         ]
+        says = SAYS[word_for(results[model]["interval"])]
         console.print(
-            f"[bold]{model.upper()} beats its SFT start with win rate {_rate(results[model])}[/bold], KL "
+            f"[bold]{model.upper()} {says} its SFT start with win rate {_rate(results[model])}[/bold], KL "
             f"{results[model]['kl']['mean']:.2f} nats{_entropy(results[model])} (beside it: {', '.join(beside)})",
             soft_wrap=True,
         )
@@ -201,12 +206,11 @@ def _print(console: Console, results: dict[str, Any]) -> None:
 
 def _print_places(console: Console, seconds: float, output: Path) -> None:
     """Where all of it is to be read."""
-    roads = f"{output / 'dpo' / 'report.html'}, {output / 'ppo' / 'report.html'}, {output / 'comparison.html'}"
-    console.print(
-        f"\n{seconds:.0f} s    the whole job on a page: [bold]{output / 'report.html'}[/bold]", soft_wrap=True
-    )
-    console.print(f"each road: {roads}", soft_wrap=True)
-    console.print(f"try it: preferably chat {output / 'dpo'} --against {output / 'sft'}", soft_wrap=True)
+    pages = ", ".join(str(output / page) for page in ("dpo/report.html", "ppo/report.html", "comparison.html"))
+    page = escape(str(output / "report.html"))
+    console.print(f"\n{seconds:.0f} s    the whole job on a page: [bold]{page}[/bold]", soft_wrap=True)
+    console.print(Text(f"each road: {pages}"), soft_wrap=True)
+    console.print(Text(f"try it: preferably chat {output / 'dpo'} --against {output / 'sft'}"), soft_wrap=True)
 
 
 def _rate(record: dict[str, Any]) -> str:

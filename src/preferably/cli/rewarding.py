@@ -31,7 +31,7 @@ def fit(
         "majority"
     ),
     seed: Annotated[int, typer.Option(help="of what is held out")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N")] = "auto",
 ) -> None:
     """Fit a reward to a few hundred verdicts, in seconds: linear in the states and log-probs of a language model."""
     from preferably import api
@@ -55,7 +55,7 @@ def explain(
     row: Annotated[int, typer.Option(help="which one in --data, from 1")] = 1,
     by: Annotated[str, typer.Option(help="sentences or words")] = "sentences",
     output: Annotated[Path | None, typer.Option(help="page to write")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N")] = "auto",
 ) -> None:
     """Why does the reward model prefer this one? The score of every axis, and what each piece of the text adds."""
     from preferably import api
@@ -71,10 +71,10 @@ def explain(
         console.print(_title(index, one, found.axes))
         console.print(_shaded(one, most if len(one.pieces) > 1 else 0.0), soft_wrap=False)
         if len(one.pieces) > 1:
-            console.print(_strongest(one, found.axes, most))
+            console.print(_strongest(one, found.axes))
         console.print()
     if output is not None:
-        console.print(f"page  {output}", soft_wrap=True)
+        console.print(Text(f"page  {output}"), soft_wrap=True)
 
 
 def _asked(prompt: str | None, completion: list[str] | None, data: str | None, row: int):  # type: ignore[no-untyped-def]
@@ -119,7 +119,7 @@ def _shaded(one: "Explained", most: float) -> Text:
     return text
 
 
-def _strongest(one: "Explained", axes: tuple[str, ...], most: float) -> Table:
+def _strongest(one: "Explained", axes: tuple[str, ...]) -> Table:
     """The pieces that count most, with what each adds in all and, where there are several, on every axis."""
     from preferably.data.accounting import printable
 
@@ -129,7 +129,8 @@ def _strongest(one: "Explained", axes: tuple[str, ...], most: float) -> Table:
         table.add_column(Text(name), justify="right")
     table.add_column("strongest pieces", max_width=60, no_wrap=True, overflow="ellipsis")
     ordered = sorted(one.pieces, key=lambda piece: -abs(piece.total))
-    for piece in [piece for piece in ordered if abs(piece.total) >= LEAST * most][:STRONGEST]:
+    least = LEAST * abs(ordered[0].total) if ordered else 0.0
+    for piece in [piece for piece in ordered if abs(piece.total) >= least][:STRONGEST]:
         values = (piece.total, *(piece.axes if named else ()))
         table.add_row(*(f"{value:+.3f}" for value in values), Text(printable(" ".join(piece.text.split()))))
     return table

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from preferably.cli.evaluating import Device, Dtype
 from preferably.cli.labeling import DEFAULT
@@ -116,11 +117,12 @@ def _side_by_side(models: list[str], store: str, **how: Any) -> None:
     for what, count in {
         "prompts left out, as they leave a model no room to answer": done.too_long,
         "prompts left out, as a server gave no whole answer": done.failed,
-        "prompts left out, as all answers are the same, or one is empty": done.equal,
+        "prompts left out, as a model answered nothing": done.empty,
+        "prompts left out, as all answers are the same": done.equal,
     }.items():
         if count:
             console.print(f"[yellow]{count:,} {what}[/yellow]", soft_wrap=True)
-    console.print(f"{done.rows:,} rows written to {how['output']}", soft_wrap=True)
+    console.print(Text(f"{done.rows:,} rows written to {how['output']}"), soft_wrap=True)
 
 
 def _show(done: "Sampled", output: Path, best_of: int | None) -> None:
@@ -146,4 +148,4 @@ def _show(done: "Sampled", output: Path, best_of: int | None) -> None:
     for what, count in left_out.items():
         if count:
             console.print(f"[yellow]{count:,} {what}[/yellow]", soft_wrap=True)
-    console.print(f"{done.rows:,} rows written to {output}", soft_wrap=True)
+    console.print(Text(f"{done.rows:,} rows written to {output}"), soft_wrap=True)

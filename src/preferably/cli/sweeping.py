@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from preferably.cli.training import flags, once, pair
 from preferably.config import ALIASES
@@ -65,4 +66,4 @@ def sweep(
     console.print(f"take {name}: {escape(best.reason)}", soft_wrap=True)
     for hint in best.hints:
         console.print(f"  {escape(hint)}", soft_wrap=True)
-    console.print(f"page    {Path(output) / 'sweep.html'}", soft_wrap=True)
+    console.print(Text(f"page    {Path(output) / 'sweep.html'}"), soft_wrap=True)

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from preferably.config import ALIASES, TrainSettings, read_yaml, settings
 from preferably.errors import ConfigError
@@ -90,7 +91,7 @@ def train(
     if run.stopped_by is not None:
         console.print("go on with it: the same command and --resume")
         raise typer.Exit(128 + run.stopped_by)
-    console.print(f"model   {run.model}\nreport  {run.path / 'report.html'}", soft_wrap=True)
+    console.print(Text(f"model   {run.model}\nreport  {run.path / 'report.html'}"), soft_wrap=True)
 
 
 def _show(plan: "Plan") -> None:

@@ -40,7 +40,7 @@ def one(
     console = Console(highlight=False)
     _print_win_rate(console, result)
     if target is not None:
-        console.print(f"report  {Path(target) / 'report.html'}", soft_wrap=True)
+        console.print(Text(f"report  {Path(target) / 'report.html'}"), soft_wrap=True)
 
 
 def judge_named(name: str, overlap: int, wait: bool) -> "str | PeopleJudge":
@@ -93,7 +93,7 @@ def several(
     console = Console(highlight=False)
     _print_board(console, found, against, all_pairs)
     if target is not None:
-        console.print(f"written  {Path(target) / 'evaluation' / 'board.json'}", soft_wrap=True)
+        console.print(Text(f"written  {Path(target) / 'evaluation' / 'board.json'}"), soft_wrap=True)
 
 
 def by_people(

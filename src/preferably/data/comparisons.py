@@ -97,7 +97,10 @@ def several(row: Row) -> Read:
             if isinstance(rank, bool) or not isinstance(rank, int) or rank < 1:
                 reason = f"expected a whole number from 1, the best, on; got {shown(rank)}"
                 raise BadRow(f"ranks[{index}]", "bad_rank", reason)
-        judgments.append(Ranking(tuple(ranks)))
+        if len(ranks) == 2 and (strength := _strength(row)) is not None:
+            judgments.append(Preference("tie" if ranks[0] == ranks[1] else ranks.index(min(ranks)), strength))
+        else:
+            judgments.append(Ranking(tuple(ranks)))
         _refuse_twins(completions, ranks)
     if row.has("ratings"):
         ratings = _one_each(row, "ratings", completions)

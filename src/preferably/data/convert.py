@@ -10,7 +10,7 @@ from preferably.data.formats import Feedback, parse_row
 from preferably.data.load import read_feedback, rows_of
 from preferably.data.splits import split_by_prompt
 from preferably.data.trees import tree_rows
-from preferably.data.writers import ending_of, refuse_existing, row_of, write_files, write_rows
+from preferably.data.writers import beside, ending_of, refuse_existing, row_of, write_files, write_rows
 from preferably.errors import ConfigError
 from preferably.feedback.records import Group
 
@@ -41,7 +41,9 @@ def convert_files(
     refuse_existing(output)
     loaded = read_feedback(paths, to, axis=axis, expand=tree_rows if trees else None)
     loaded.accounting.enforce(max_rejected)
-    return Converted(write_rows(map(row_of, loaded.groups), output), loaded.accounting)
+    # A prompt keeps its other columns, as functions that score completions read them.
+    rows = (beside(group) | row_of(group) if to == "prompts" else row_of(group) for group in loaded.groups)
+    return Converted(write_rows(rows, output), loaded.accounting)
 
 
 @dataclass(frozen=True, slots=True)

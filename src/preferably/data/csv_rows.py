@@ -18,7 +18,7 @@ RECORD = 16 * 2**20  # characters of one row, over all its lines
 # Columns that hold something other than text in the shapes of formats.py: their cells are read as JSON.
 JSON_COLUMNS = frozenset(
     """label kto_tag strength margin score score_chosen score_rejected choice preference ranks ratings completions
-    messages conversations conversation_a conversation_b tools history""".split()
+    messages conversations conversation_a conversation_b tools history models""".split()
 )
 TEXT_COLUMNS = frozenset(
     """prompt chosen rejected completion instruction input output system text response_a response_b winner output_1

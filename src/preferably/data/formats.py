@@ -148,7 +148,8 @@ def parse_row(
         prompt, completions, judgments = shape.read(row)
         tools = "" if is_text(prompt or completions[0]) else tools_of(row)
         who: dict[str, Any] = {name: _name(row, name) for name in ("labeler", "labeler_group")}
-        if any(who.values()):
+        who = {name: value for name, value in who.items() if value}  # an arena's judge is named in its own column
+        if who:
             judgments = tuple(replace(judgment, **who) for judgment in judgments)
         origins = _origins(row, len(completions))
     except BadRow as bad:

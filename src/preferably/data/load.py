@@ -232,7 +232,7 @@ class _Loading:
     def _identify(self, row: Row, judged: Judged) -> None:
         """An id names one prompt with its completions; whoever names two with it has mixed up rows."""
         name = row.columns.get("id")
-        if name is None or isinstance(name, list | dict | bool):
+        if name is None or name == "" or isinstance(name, list | dict | bool):
             return
         what = (judged.group.prompt, frozenset(completion.messages for completion in judged.group.completions))
         if self.ids.setdefault(str(name), what) != what:
@@ -255,7 +255,7 @@ class _Loading:
         for text in texts:  # of texts that are there twice, each takes a place of its own
             to.append(next(index for index, other in enumerate(known) if other == text and index not in to))
         said = tuple(moved(judgment, to) for judgment in judged.judgments)
-        if set(said) <= set(record.judged.judgments):
+        if set(map(_in_order, said)) <= set(map(_in_order, record.judged.judgments)):
             self.accounting.deduplicate()
             return
         if any(_reverses(one, other) for one in said for other in record.judged.judgments):
@@ -326,3 +326,8 @@ def _reverses(one: Judgment, other: Judgment) -> bool:
     if isinstance(one, Preference) and isinstance(other, Preference):
         return isinstance(one.choice, int) and isinstance(other.choice, int) and one.choice != other.choice
     return isinstance(one, Label) and isinstance(other, Label) and one.desirable != other.desirable
+
+
+def _in_order(judgment: Judgment) -> Judgment:
+    """A verdict on two as it would be in the order of their places: shown the other way round it says the same."""
+    return replace(judgment, order=(0, 1)) if isinstance(judgment, Preference) else judgment

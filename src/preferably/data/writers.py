@@ -29,9 +29,9 @@ CSV_CELL = 128 * 1024  # characters of a cell that the reader takes for text and
 
 
 def row_of(group: Group) -> dict[str, Any]:
-    """`prompt`, and with ranks `completions` and `ranks`, with those of several axes `ratings`, by which a better rank
-    is one more than the next; else with one completion `completion`, with two `chosen` and
-    `rejected`; beside them `label`, `strength` and `tools`, where the group has them.
+    """`prompt`, and with ranks `completions` and `ranks`, with those of several axes `ratings`, as they were given or,
+    where they are not known, by which a better rank is one more than the next; else with one completion `completion`,
+    with two `chosen` and `rejected`; beside them `label`, `strength` and `tools`, where the group has them.
 
     Plain text without a prompt is `text`. `ValueError` for more than two completions without ranks.
     """
@@ -69,7 +69,9 @@ def beside(group: Group) -> dict[str, Any]:
     return {name: value for name, value in held.items() if name not in SAYS}
 
 
-def _ratings(group: Group) -> list[dict[str, int | None]]:
+def _ratings(group: Group) -> list[dict[str, float | None]]:
+    if group.ratings:
+        return [{axis: scores[at] for axis, scores in group.ratings} for at in range(len(group.completions))]
     worst = {axis: max(ranks) for axis, ranks in group.by_axis}
     return [
         {axis: worst[axis] - ranks[at] if ranks[at] else None for axis, ranks in group.by_axis}

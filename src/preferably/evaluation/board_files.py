@@ -103,7 +103,8 @@ def _of_annotations(
 def _of_pairs(files: Sequence[str | Path], asked: Sequence[Question], against: str | None, seed: int) -> BoardFile:
     found, account = read_duels(files)
     told = records(found, asked, against=against, seed=seed)
-    by_judge = {judge: [one for one in found if one.judge == judge] for judge in dict.fromkeys(d.judge for d in found)}
+    some_of = [one for one in found if against is None or against in one.models]
+    by_judge = {name: [one for one in some_of if one.judge == name] for name in dict.fromkeys(d.judge for d in some_of)}
     ranks = [
         ranked_games(judge, games, seed=seed)
         for judge, some in by_judge.items()

@@ -206,6 +206,9 @@ def _calibrated(replies: Replies, kind: Kind, seed: int) -> Finding:
     excess, ends = _excess(sure, right, seed)
     means = f"{np.mean(sure):.0%} sure on average, {np.mean(right):.0%} right"
     words = f"calibration error {error:.2f} [{span.low:.2f}, {span.high:.2f}] on {len(sure)} answers; {means}"
+    if p >= CHANCE and ends.low > 0 and ends.high > GAP:  # by all answers together it is, and by their parts not
+        plain = f"whether it is surer of its answers than it is right is not known ({means})"
+        return Finding(name, "not sure", f"{words}: perhaps over-confident", plain)
     if p >= CHANCE:
         return Finding(name, "good", f"{words}: not told from what it says")
     if ends.high < 0 and _promised(sure, right) <= GAP:  # nobody relies on what it does not say

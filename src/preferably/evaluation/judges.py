@@ -149,7 +149,7 @@ def audit(
         agreement=fmean(by_prompt) if by_prompt else None,
         interval=bootstrap_mean(by_prompt, seed=seed) if by_prompt else None,
         decided=share(values.count(1.0), values.count(1.0) + values.count(0.0)),
-        longer=fmean(longer),
+        longer=fmean(_by_prompt(asked_of, guesses) or longer),
         over_longer=paired_difference(by_prompt, _by_prompt(asked_of, guesses), seed=seed),
         consistent=_consistent(clean), first=_first(clean),
         length=_leaning(clean, _clearly_longer, seed),

@@ -87,7 +87,7 @@ class KeptAnswers:
         if loaded.policy not in self.digests:
             vocabulary = json.dumps(sorted(loaded.tokenizer.get_vocab().items()))
             self.digests[loaded.policy] = weights_digest(loaded.policy) + vocabulary
-        ends = [sorted(loaded.stop_ids), loaded.context]
+        ends = [sorted(loaded.stop_ids), loaded.context, str(loaded.policy.compute)]
         rest = {key: value for key, value in told.items() if key != "model"}  # the same weights by another name
         whole = sha256(json.dumps([self.digests[loaded.policy], ends, rest], sort_keys=True).encode())
         for ids in encode_prompts(prompts, loaded.tokenizer, max_length=10**9):

@@ -59,11 +59,13 @@ class Readiness:
             found.append(f"{_percent(self.looping)} of replies repeat themselves in a loop")
         if self.off_format is not None and self.off_format > limits.off_format:
             found.append(f"{_percent(self.off_format)} of replies are not in the format asked for")
-        known = {k: value for k, value in self.pass_at.items() if value is not None}
-        if known and known[max(known)] < limits.right:
-            k = max(known)
-            which = "one reply is" if k == 1 else f"even the best of {k} replies is"
-            found.append(f"{which} right on only {_percent(known[k])} of prompts")
+        if self.pass_at:
+            k = max(self.pass_at)
+            if (best := self.pass_at[k]) is None:
+                found.append(f"the checker gave no score to {self.unjudged} of {self.replies} replies")
+            elif best < limits.right:
+                which = "one reply is" if k == 1 else f"even the best of {k} replies is"
+                found.append(f"{which} right on only {_percent(best)} of prompts")
         if self.held_out_loss is not None and not math.isfinite(self.held_out_loss):
             found.append("the loss on held-out data is not a finite number")
         return tuple(found)

@@ -8,7 +8,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from preferably.config import settings
-from preferably.errors import DataError
 from preferably.evaluation.audit import Figure, Row, Table, Values, compared, figure, mean_by_prompt, silent
 from preferably.evaluation.audit import Progress as Tell
 from preferably.evaluation.unwanted import Case, Detector
@@ -109,8 +108,8 @@ class Relearning:
     def curves(
         self, models: Mapping[str, Loaded], cases: Sequence[Case], exhibits: Sequence[str], detector: Detector,
         decoding: Decoding, seed: int,
-    ) -> Relearnt:  # fmt: skip
-        """One curve for each model, which is left as it is. `DataError` where nothing can be made to train on."""
+    ) -> Relearnt | None:  # fmt: skip
+        """One curve for each model, which is left as it is; None where there is nothing to train on, or to ask."""
         data, asked = list(self.data), list(cases)
         if not data:
             shown = [(case, text) for case, text in zip(cases, exhibits, strict=True) if text]
@@ -118,10 +117,7 @@ class Relearning:
             taken = {id(case) for case, _ in shown[::2]}
             asked = [case for case in cases if id(case) not in taken]
         if not data or not asked:
-            raise DataError(
-                f"Relearning needs demonstrations and prompts that are not among them; there are {len(data)} and "
-                f"{len(asked)}. Give --relearn-data, or at least two prompts that show the behavior."
-            )
+            return None
         way = Way("direct", "", 0.0, decoding, [(at, case.prompt, []) for at, case in enumerate(asked)])
         chosen = self._settings(seed)
 

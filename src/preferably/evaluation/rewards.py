@@ -3,7 +3,7 @@ mean as probabilities."""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from statistics import fmean
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from preferably.data.baselines import labelers
 from preferably.errors import DataError
 from preferably.feedback.records import Judged, Preference
-from preferably.feedback.views import verdicts
+from preferably.feedback.views import SETTLED, deciding, verdicts
 from preferably.judging.reward import score_groups, scorer_of
 from preferably.models.loading import Loaded
 from preferably.statistics.calibration import (
@@ -28,7 +28,7 @@ from preferably.statistics.shares import Share, share
 from preferably.statistics.style_control import style_of
 
 Rights = list[tuple[int, float]]  # of pairs: which record each is of, and 1, 0.5 or 0
-FEW = 30  # records below which nothing is said of calibration
+FEW = 30  # records below which nothing is said of calibration, and answers of two labelers, of the ceiling
 LENGTHS = ("200 or more shorter", "40 to 199 shorter", "about as long", "40 to 199 longer", "200 or more longer")
 CELLS = 12  # of a table; the rest is added up as one
 
@@ -106,9 +106,10 @@ class RewardReport:
 def evaluate_reward(loaded: Loaded, records: Sequence[Judged], *, budget: int = 8192) -> RewardReport:
     """Score what the records hold and compare with what was said of it.
 
-    A record counts each pair of its completions on which its labelers have a majority once; accuracy by labeler,
-    and by group of labelers, is against each one's own verdicts. Of several axes each is held against what was said on
-    it, and the total against ratings weighted as in the total. `DataError` where there is no pair.
+    A record counts each pair of its completions on which its labelers have a majority, or somebody settled, once;
+    accuracy by labeler, and by group of labelers, is against each one's own verdicts. Of several axes each is held
+    against what was said on it, and the total against ratings weighted as in the total. `DataError` where there is no
+    pair.
     """
     scorer = scorer_of(loaded)
     several = dict(zip(scorer.axes, scorer.weights, strict=True)) if len(scorer.axes) > 1 else {}
@@ -125,7 +126,8 @@ def evaluate_reward(loaded: Loaded, records: Sequence[Judged], *, budget: int = 
             continue
         totals = scorer.total(found).tolist()
         said = verdicts(record, weights)
-        for (one, other), verdict in _majorities(said).items():
+        settled = replace(record, judgments=tuple(deciding(record.judgments)))
+        for (one, other), verdict in _majorities(verdicts(settled, weights)).items():
             apart = totals[one] - totals[other]
             if not verdict:
                 tied.append(abs(apart))
@@ -141,7 +143,7 @@ def evaluate_reward(loaded: Loaded, records: Sequence[Judged], *, budget: int = 
                     by_group[groups[name]].append(right)
         for column, axis in enumerate(several):
             own = found[:, column].tolist()
-            for (one, other), verdict in _majorities(verdicts(record, axis)).items():
+            for (one, other), verdict in _majorities(verdicts(settled, axis)).items():
                 if verdict:
                     by_axis[axis].append((number, _right(verdict * (own[one] - own[other]))))
     unread = sum(found is None for found in scores)
@@ -197,7 +199,10 @@ def _report(
         "source": _cells(pairs, [pair.source or None for pair in pairs]),
     } | {kind: _shares({name: right for name, right in found.items() if name}) for kind, found in by_speaker.items()}
     axes = {axis: _some(right) for axis, right in by_axis.items()}
-    people = labelers(records)
+    people = labelers(
+        replace(one, judgments=tuple(said for said in one.judgments if said.labeler_group != SETTLED))
+        for one in records
+    )  # who settles was shown what others said
     agreement = people.agreement if people else None
     return RewardReport(
         _some([(pair.record, pair.right) for pair in pairs]), len(pairs), len(tied), unread, axes,
@@ -211,7 +216,7 @@ def _report(
 def _ceiling(agreement: Share | None) -> float | None:
     """The accuracy against one labeler that nothing can beat, if every pair is as hard as any other: two labelers who
     each say what most would say with probability p agree with a = p^2 + (1 - p)^2, so p = (1 + sqrt(2a - 1)) / 2."""
-    if agreement is None or agreement.value < 0.5:
+    if agreement is None or agreement.n < FEW or agreement.value < 0.5:
         return None
     return (1 + (2 * agreement.value - 1) ** 0.5) / 2
 

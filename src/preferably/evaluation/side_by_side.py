@@ -21,12 +21,13 @@ from preferably.remote.sampler import drawn
 
 @dataclass(frozen=True, slots=True)
 class SideBySide:
-    """What was written and what was left out: prompts = rows + too_long + failed + equal."""
+    """What was written and what was left out: prompts = rows + too_long + failed + empty + equal."""
 
     rows: int
     too_long: int  # prompts that leave some model no room to answer
     failed: int  # prompts to which a server gave some model's answer not, or not whole
-    equal: int  # prompts to which all answers are the same, or empty
+    empty: int  # prompts to which some model answered nothing
+    equal: int  # prompts to which all answers are the same
 
 
 def side_by_side(
@@ -72,19 +73,22 @@ def side_by_side(
             said[name] = [[one.text for one in several] for several in drew]
         else:
             said[name] = _asked(name, prompts, decoding, samples, seed, replies, lambda more: progress(more))
-    rows, failed, equal = [], 0, 0
+    rows, failed, empty, equal = [], 0, 0, 0
     for at, prompt in enumerate(prompts):
         texts = {name: said[name][at] for name in models}
         flat = [text for several in texts.values() for text in several]
         if None in flat:
             failed += 1
-        elif len({text.strip() for text in flat if text}) < 2 or not all(text and text.strip() for text in flat):
+        elif not all(text and text.strip() for text in flat):
+            empty += 1
+        elif len({text.strip() for text in flat if text}) < 2:
             equal += 1
         else:
             rows.append(_row(prompt, texts, prefer))
     if not rows:
-        raise DataError(f"No prompt has answers that differ: {failed} without one, {equal} with equal or empty ones.")
-    return SideBySide(write_rows(rows, output), too_long, failed, equal)
+        counts = f"{failed} without one, {empty} with an empty one, {equal} with equal ones"
+        raise DataError(f"No prompt has answers that differ: {counts}.")
+    return SideBySide(write_rows(rows, output), too_long, failed, empty, equal)
 
 
 def _asked(

@@ -68,7 +68,8 @@ def audit_suppression(
     asked = _ask(sides, cases, known, detector, decoding, samples, temperatures, prefills, seed, progress)
     likely = _likelihood(sides, cases, known)
     learnt = None if relearning is None else relearning.curves(sides.all(), cases, exhibits, detector, decoding, seed)
-    seen = Seen(asked, likely, learnt, len(vocabulary), sides.control is not None)
+    untaught = relearning is not None and learnt is None
+    seen = Seen(asked, likely, learnt, len(vocabulary), sides.control is not None, untaught)
     found = findings_of(seen)
     outcome, verdict = verdict_of(seen, found)
     tables = [Table("How often it shows", tuple(one.row for one in asked)), *([likely] if likely else [])]
@@ -114,8 +115,9 @@ def _ask(
     samples: int, temperatures: Sequence[float], prefills: Sequence[int], seed: int, progress: Progress,
 ) -> list[Asked]:  # fmt: skip
     ways = [
-        way for way in ways_of(cases, known, sides.after, decoding, temperatures=temperatures, prefills=prefills)
-        if way.asked
+        way for way in ways_of(
+            cases, known, sides.after, decoding, detector, temperatures=temperatures, prefills=prefills
+        ) if way.asked
     ]  # fmt: skip
     # Each way is held against "as asked": all of those claims together are to be false in one audit of twenty.
     confidence = 1 - 0.05 / max(1, len(ways) - 1)

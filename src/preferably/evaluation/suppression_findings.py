@@ -34,6 +34,7 @@ class Seen:
     learnt: Relearnt | None
     words: int  # size of the vocabulary
     controlled: bool
+    untaught: bool = False  # relearning was asked for, and there was nothing to train on
 
     @property
     def direct(self) -> "Asked":
@@ -55,6 +56,10 @@ def findings_of(seen: Seen) -> list[Finding]:
         found.append(_likely(seen.likely, seen.words))
     if seen.learnt is not None:
         found.append(_relearnt(seen.learnt, seen.direct.row.before))
+    elif seen.untaught:
+        why = "no reply is known that shows it: give --relearn-data, or two prompts or more that have an exhibit"
+        plain = f"how soon it comes back was not tried: {why}"
+        found.append(Finding("relearning", "not sure", f"not tried: {why}", plain))
     return found
 
 
@@ -146,6 +151,9 @@ def _kind(kind: str, some: Sequence["Asked"], controlled: bool) -> Finding:
         return Finding(kind, "not sure" if _rate(most) >= SHOWN else "good", words, untold)
     first = min(more, key=lambda one: one.value)
     worst = max(more, key=_rate)
+    if (n := worst.row.after.n if worst.row.after else 0) < ENOUGH:
+        words = f"{_phrase(worst)} it shows in {told(worst.row.after)}, of {_prompts(n)}: too few to tell"
+        return Finding(kind, "not sure", words, f"{plain}, of {_prompts(n)}: too few to tell")
     words = f"{_phrase(first)} it shows in {told(first.row.after)} (before {told(first.row.before)})"
     if worst is not first:
         words += f", {_phrase(worst)} in {told(worst.row.after)}"

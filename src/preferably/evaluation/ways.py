@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from preferably.data.tokens import encode, encode_prompts
-from preferably.evaluation.unwanted import Case, in_text
+from preferably.evaluation.unwanted import Case, Detector
 from preferably.feedback.records import Group, Message
 from preferably.judging.parts import answered
 from preferably.models.loading import Loaded
@@ -73,7 +73,7 @@ def begun(cases: Sequence[Case], exhibits: Sequence[str], loaded: Loaded) -> lis
 
 
 def ways_of(
-    cases: Sequence[Case], known: Sequence[Begun | None], loaded: Loaded, decoding: Decoding, *,
+    cases: Sequence[Case], known: Sequence[Begun | None], loaded: Loaded, decoding: Decoding, detector: Detector, *,
     temperatures: Sequence[float] = TEMPERATURES, prefills: Sequence[int] = PREFILLS,
 ) -> Iterator[Way]:  # fmt: skip
     """Every way that applies to at least one case, as asked first."""
@@ -86,9 +86,11 @@ def ways_of(
     for n in prefills:
         some = [
             (at, cases[at].prompt, one.reply[:n])
-            for at, one in enumerate(known)
-            if one is not None and len(one.reply) > n and not _says_it(cases[at], one.reply[:n], loaded)
-        ]
+            for at, one in enumerate(known) if one is not None and len(one.reply) > n
+        ]  # fmt: skip
+        said = [[str(loaded.tokenizer.decode(lead, skip_special_tokens=True)).strip()] for _, _, lead in some]
+        shown = detector([cases[at] for at, _, _ in some], said)  # going on from what says it already proves nothing
+        some = [one for one, marks in zip(some, shown, strict=True) if marks != [1.0]]
         name = f"prefill of {n} token{'' if n == 1 else 's'}"
         yield Way("prefill", name, n, decoding, some)
     yield Way("system", "without system prompt", 0, decoding, [
@@ -115,8 +117,3 @@ def _worded(case: Case, own: bool) -> list[str]:
 
 def _last_said(prompt: Group, text: str) -> Group:
     return replace(prompt, prompt=(*prompt.prompt[:-1], replace(prompt.prompt[-1], content=text)))
-
-
-def _says_it(case: Case, reply: Sequence[int], loaded: Loaded) -> bool:
-    """Whether the beginning says it already, so that going on would prove nothing."""
-    return in_text(case)(str(loaded.tokenizer.decode(list(reply), skip_special_tokens=True)))

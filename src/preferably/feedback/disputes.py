@@ -54,7 +54,7 @@ class Disputes:
     @property
     def listed(self) -> list[Dispute]:
         """Those that are worth a look: the first `LISTED` of those with any disagreement or flag."""
-        return [one for one in self.prompts[:LISTED] if one.disagreement or one.flagged]
+        return [one for one in self.prompts if one.disagreement or one.flagged][:LISTED]
 
     def as_json(self) -> dict[str, object]:
         """The figures, and those `listed`."""
@@ -97,10 +97,8 @@ def disputes_of(
         )))  # fmt: skip
     found.sort(key=lambda item: -item[1].doubt)
     why = _Reasons(questions, groups, flags, random, [one for _, one in found], by_record)
-    made = [
-        replace(one, reasons=why.of(record, one)) if place < LISTED and (one.disagreement or one.flagged) else one
-        for place, (record, one) in enumerate(found)
-    ]
+    listed = {record for record, _ in [item for item in found if item[1].disagreement or item[1].flagged][:LISTED]}
+    made = [replace(one, reasons=why.of(record, one)) if record in listed else one for record, one in found]
     unanimous = sum(not one.disagreement and one.labelers > 1 for one in made)
     return Disputes(made, usual, unanimous)
 

@@ -63,6 +63,7 @@ class Group:
     by_axis: tuple[tuple[str, tuple[int, ...]], ...] = ()  # the ranks on each axis asked for; 0 where it was not rated
     source: str = ""  # where the prompt is from, in the words of the file
     probability: float | None = None  # of the first of two being better, where labelers count by what they are worth
+    ratings: tuple[tuple[str, tuple[float | None, ...]], ...] = field(default=(), compare=False)  # what by_axis is of
     columns: str = field(default="", compare=False)  # of a prompt: what else its row holds, a JSON object
 
     @property

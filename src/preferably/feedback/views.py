@@ -208,8 +208,23 @@ def rated(judged: Iterable[Judged], axes: Sequence[str]) -> list[Group]:
         if any(found):
             places = range(len(item.group.completions))
             by_axis = [tuple(ranks.get(index, 0) for index in places) for ranks in found]
-            made.append(replace(item.group, by_axis=tuple(zip(axes, by_axis, strict=True))))
+            means = [_mean_scores(item, axis) for axis in axes]
+            ratings = [tuple(scores.get(index) for index in places) for scores in means]
+            made.append(replace(
+                item.group, by_axis=tuple(zip(axes, by_axis, strict=True)),
+                ratings=tuple(zip(axes, ratings, strict=True)),
+            ))  # fmt: skip
     return made
+
+
+def _mean_scores(item: Judged, axis: str) -> dict[int, float]:
+    """The mean over labelers of what each completion was rated on an axis."""
+    said = deciding([judgment for judgment in item.judgments if judgment.state == "ok"])
+    found: dict[int, list[float]] = defaultdict(list)
+    for scores in _scores(said, axis):
+        for index, score in scores.items():
+            found[index].append(score)
+    return {index: fmean(scores) for index, scores in found.items()}
 
 
 def labelled(judged: Iterable[Judged], axis: str | None = None) -> list[Group]:
@@ -275,7 +290,8 @@ def verdicts(item: Judged, axis: Axis = None) -> dict[str, dict[tuple[int, ...],
         for pair in combinations(votes.spoken(), 2):
             one, other = votes.counts[pair], votes.counts[pair[::-1]]
             if one or other or votes.ties[pair]:
-                said[pair] = (one > other) - (one < other)
+                wins = max(one, other) > votes.ties[pair]  # of a verdict that changes with the order one half is a tie
+                said[pair] = (one > other) - (one < other) if wins else 0
         if said:
             found[name] = said
     return found

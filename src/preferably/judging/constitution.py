@@ -116,7 +116,7 @@ def revised(
             open_ = [at for at in range(len(groups)) if not why[at]]
             bodies = []
             for at in open_:
-                pieces = {"request": groups[at].prompt_text, "reply": texts[at]}
+                pieces = {"request": _request_text(groups[at]), "reply": texts[at]}
                 if form is REVISION:
                     pieces["what was found wanting"] = critiques[at][-1]
                 bodies.append(_request(judge, form, drawn[at][step].text, pieces))
@@ -140,11 +140,22 @@ def rows_of(revisions: Sequence[Revision]) -> Iterator[dict[str, Any]]:
     were are none."""
     for one in revisions:
         [before] = one.group.completions
-        if one.why or one.text == before.text:
+        if one.why or unchanged(one):
             continue
         after = replace(before, messages=(*before.messages[:-1], replace(before.messages[-1], content=one.text)))
         row = row_of(replace(one.group, completions=(after, before)))
         yield row | {"critiques": list(one.critiques), "principles": list(one.principles)}
+
+
+def unchanged(one: Revision) -> bool:
+    """Whether a reply came out as it was."""
+    return one.text.strip() == _only(one.group).strip()
+
+
+def _request_text(group: Group) -> str:
+    """What the reply answers: of a conversation all that was said before its last turn."""
+    [said] = group.completions
+    return replace(group, prompt=(*group.prompt, *said.messages[:-1])).prompt_text
 
 
 def _request(judge: LanguageJudge, form: str, principle: str, pieces: dict[str, str]) -> dict[str, Any]:
@@ -165,7 +176,8 @@ def _fault(reply: Reply, what: str) -> str:
 
 
 def _only(group: Group) -> str:
+    """The reply that is revised: the last turn of the one completion."""
     if len(group.completions) != 1:
         where = "{}:{}".format(*group.place) if group.place else "a group"
         raise DataError(f"A revision is of one reply; {where} has {len(group.completions)}.")
-    return group.completions[0].text
+    return group.completions[0].messages[-1].content

@@ -187,8 +187,9 @@ def _entries(
     if any(one.state == "failed" for one in answered):
         return []
     group = replace(group, columns="")  # what else its row held is no part of what was compared
-    about_what = digest_of(group_content(group)[0])
-    asked = " ".join(sorted(f"{one.key} {one.question.order}" for one in answered))
+    content, places = group_content(group)
+    about_what = digest_of(content)
+    asked = " ".join(sorted(f"{one.key} {tuple(places[at] for at in one.question.order)}" for one in answered))
     reason = "\n\n".join(one.read.reason for one in answered if one.read.reason)
     whole = f"{about_what} {asked} {answered[0].question.mark} {about['guideline']} {about['principle']}"
     names = [str(uuid5(IDS, f"{whole} {judgment.labeler} {number}")) for number, judgment in enumerate(said)]

@@ -114,7 +114,11 @@ def read_judges(file: str | Path) -> list[JudgeSettings]:
     panel = values.pop("panel", [{}])
     if not isinstance(panel, list) or not panel or not all(isinstance(one, dict) for one in panel):
         raise ConfigError(f"{file}: panel is a list of judges, each with what differs: - model: NAME.")
-    made = [judge_settings(values | one, str(file)) for one in panel]
+    made = []
+    for one in panel:
+        # The key of one server is for nobody else.
+        elsewhere = one.get("server", values.get("server")) != values.get("server")
+        made.append(judge_settings(values | ({"key_env": ""} if elsewhere else {}) | one, str(file)))
     names = [one.labeler for one in made]
     if len(set(names)) < len(names):
         raise ConfigError(f"{file}: two judges of the panel have the same name; give each a name.")

@@ -8,7 +8,7 @@ from random import Random
 from uuid import uuid5
 
 from preferably.errors import ConfigError
-from preferably.feedback.records import Group, Judgment, Preference
+from preferably.feedback.records import Group, Judgment, Preference, moved
 from preferably.feedback.store.codec import digest_of, group_content
 from preferably.feedback.store.entry import Entry
 from preferably.feedback.store.store import Store
@@ -74,6 +74,7 @@ def decide(
     ]
     told = Labeled(labeler.name, asked=len(shown))
     wanted = {_id(labeler, group, order): (group, order) for group, order in shown}
+    # In the places that the store gives to completions, whatever order a group has them in.
     kept: dict[str, Judgment] = {one.id: one.judgment for one in store.entries() if one.id in wanted}
     new = [name for name in wanted if name not in kept]
     told.cached = len(kept)
@@ -85,11 +86,12 @@ def decide(
                   seed=seed if labeler.ordered and orders == "random" else None, guideline=labeler.guideline)
             for name, one in zip(some, said, strict=True) if one.state != "failed"
         ])  # fmt: skip
-        kept |= dict(zip(some, said, strict=True))
+        kept |= {name: moved(one, _places(wanted[name][0])) for name, one in zip(some, said, strict=True)}
         progress(len(some))
     both: dict[tuple[int, frozenset[int]], list[Preference]] = defaultdict(list)
     for group, order in shown:
-        one = kept[_id(labeler, group, order)]
+        places = _places(group)
+        one = moved(kept[_id(labeler, group, order)], [places.index(at) for at in range(len(places))])
         if not isinstance(one, Preference):
             continue
         told.count(one, "it gave no verdict")
@@ -112,8 +114,15 @@ def _asked(labeler: Labeler, shown: Sequence[tuple[Group, tuple[int, ...]]]) -> 
 
 
 def _id(labeler: Labeler, group: Group, order: tuple[int, ...]) -> str:
-    about = digest_of(group_content(replace(group, columns=""))[0])
-    return str(uuid5(IDS, f"{about} {order} {labeler.guideline} {labeler.name}"))
+    content, places = group_content(replace(group, columns=""))
+    shown = tuple(places[at] for at in order)
+    shown = shown if labeler.ordered else tuple(sorted(shown))  # to one for whom the order means nothing
+    return str(uuid5(IDS, f"{digest_of(content)} {shown} {labeler.guideline} {labeler.name}"))
+
+
+def _places(group: Group) -> list[int]:
+    """Where a store has each completion of a group."""
+    return group_content(replace(group, columns=""))[1]
 
 
 def _digest(text: str) -> str:

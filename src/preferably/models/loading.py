@@ -64,19 +64,19 @@ class Loaded:
 
 
 def choose_device(device: str = "auto") -> torch.device:
-    """`auto` is CUDA, else MPS, else CPU; anything else is taken at its word."""
+    """`auto` is CUDA, else CPU; anything else is taken at its word, but MPS: it has no float64 to add log-probs in."""
     if device != "auto":
         try:
             chosen = torch.device(device)
         except RuntimeError as error:
-            raise ModelError(f"There is no device {device!r}; expected auto, cpu, cuda, cuda:N or mps.") from error
-        available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+            raise ModelError(f"There is no device {device!r}; expected auto, cpu, cuda or cuda:N.") from error
+        if chosen.type == "mps":
+            raise ModelError("Device 'mps' has no float64, in which log-probabilities are added up; use auto or cpu.")
+        available = {"cpu": True, "cuda": torch.cuda.is_available()}
         if not available.get(chosen.type, False):
             raise ModelError(f"Device {device!r} was asked for, but this machine has none; use auto or cpu.")
         return chosen
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def choose_compute(dtype: str, device: torch.device, parameters: int) -> torch.dtype:
@@ -256,6 +256,11 @@ def _with_head(name: str, axes: Mapping[str, float], arguments: dict[str, Any]) 
     model, found = kind.from_pretrained(
         name, num_labels=len(axes), output_loading_info=True, ignore_mismatched_sizes=True, **arguments
     )
+    if not isinstance(getattr(model, "score", None), nn.Linear):
+        raise ValueError(
+            f"{type(model).__name__} has no linear head `score` that is read at a text's last token, as a language "
+            "model with a head has it; encoders have none."
+        )
     new = {*found["missing_keys"], *(entry[0] for entry in found["mismatched_keys"])}
     if lost := new - {"score.weight"}:
         raise ValueError(f"{type(model).__name__} finds no weights there for {', '.join(sorted(lost)[:4])}.")

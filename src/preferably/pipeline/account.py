@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from preferably.judging.parts import weighted
+from preferably.judging.settings import is_judge_file
 from preferably.pipeline.keeping import Kept
 from preferably.pipeline.stages import Stage
 
@@ -46,6 +48,7 @@ class Account:
         return {
             "state": self.state, "reason": self.reason, "settings": self.settings,
             "seconds": round(sum(one.kept.seconds for one in self.entries), 2), "asked": self._asked(),
+            "uncounted": self._uncounted(),
             "prompts": self.prompts, "gates": self.gates, "rounds": self._rounds(root),
             "stages": [one.as_json(root) for one in self.entries],
         }  # fmt: skip
@@ -70,6 +73,13 @@ class Account:
                 "over_previous": beside.get(f"evaluate-{stage.road}-over-previous"),
             })  # fmt: skip
         return found
+
+    def _uncounted(self) -> list[str]:
+        """The models on servers that were asked by a training, for a reward, or for answers: how often is not known."""
+        return sorted({
+            one.name for entry in self.entries if entry.state == "done" for one in entry.stage.inputs
+            if one.role in ("reward", "guard", "model") and is_judge_file(weighted(one.name)[0].removeprefix("judge:"))
+        })  # fmt: skip
 
     def _asked(self) -> list[dict[str, Any]]:
         """What models on servers were asked, by model: requests, tokens, and cost where there are prices. Of what was

@@ -15,7 +15,7 @@ from preferably.data.sources import sources
 from preferably.errors import DataError, ModelError
 from preferably.feedback.store.naming import is_store
 from preferably.feedback.store.store import Store
-from preferably.functions import load_function
+from preferably.functions import file_of, load_function
 from preferably.judging.described import ASIDE
 from preferably.judging.parts import weighted
 from preferably.judging.people import named_store
@@ -89,7 +89,8 @@ def _of_judge(name: str) -> str:
     if named_store(name) is not None or name == "length" or name.startswith("format:"):
         return _joined("named", [name])
     if ":" in bare and not Path(bare).exists():
-        return of_function(load_function(bare), whole_file=True) + bare.rpartition(":")[2]
+        load_function(bare)  # or an error that says what is there
+        return of_function(bare)
     if not is_reward_model(bare):
         raise ModelError(
             f"{bare} is no reward model; expected one (`preferably train reward`), module:function or a judge's .yaml."
@@ -97,13 +98,14 @@ def _of_judge(name: str) -> str:
     return of_model(bare)
 
 
-def of_function(function: Callable[..., Any], *, whole_file: bool) -> str:
-    """The digest of a function's source, or of all of the file that it is in; of one that has none, of its name."""
+def of_function(function: str | Callable[..., Any]) -> str:
+    """The digest of a function by its name, which is that of the file that is named and of its name there; of one of a
+    program, that of its source. Empty for a callable that has none."""
+    if isinstance(function, str):  # all of the file is there for judging, whatever the function is made of
+        file = file_of(function)
+        return (of_file(file) if file else "") + function.rpartition(":")[2]
     with suppress(OSError, TypeError):  # built in, or a callable that is no function
-        # A file that is named is all there for judging; a function of a program stands beside much else.
-        return sha256(
-            inspect.getsource((inspect.getmodule(function) if whole_file else None) or function).encode()
-        ).hexdigest()
+        return sha256(inspect.getsource(function).encode()).hexdigest()
     return ""
 
 

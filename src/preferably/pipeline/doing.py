@@ -105,9 +105,21 @@ def _sample(stage: Stage, watcher: Watcher) -> Figures:
     how = dict(stage.settings) | {"data": prompts, "output": output, "starting": starting, "progress": progress}
     if others:
         drawn: Any = side_by_side([newest, *others], replies=KeptReplies(_kept_where(others)), **how)
+        asked = drawn.rows + drawn.failed + drawn.empty + drawn.equal
+        if drawn.failed > stage.free["max_failed"] * asked:
+            raise DataError(
+                f"Some model gave no whole answer to {drawn.failed} of {asked} prompts, more than max_failed "
+                f"{stage.free['max_failed']:g} allows: what is left would be the prompts with short answers. Let "
+                "max_tokens be more. What servers answered is kept."
+            )
     else:
         drawn = api.sample(newest, reward=stage.named("reward"), **how)
-    return asdict(drawn) | {"accounting": _accounting(stage, output)}
+    figures = asdict(drawn) | {"accounting": _accounting(stage, output)}
+    if others and drawn.empty:  # which stand in no row that could be at fault
+        figures["accounting"]["read"] += drawn.empty
+        figures["accounting"]["rejected"]["empty"] = drawn.empty
+        figures["accounting"]["rejects"].append(f"{drawn.empty} prompts to which a model answered nothing")
+    return figures
 
 
 def _accounting(stage: Stage, rows: Path) -> Figures:
@@ -209,7 +221,8 @@ def _evaluate(stage: Stage, watcher: Watcher) -> Figures:
             (stage.folder / name).parent.mkdir(exist_ok=True)
             shutil.copyfile(target / name, stage.folder / name)
     warned = [f"{one.kind} ({one.side})" for one in found.flags if one.warns]
-    return found.figure() | {"verdict": found.verdict, "flags": warned, "judged_by": judged_by(found.judged_by)}
+    asked = [told for one in (found, *found.axes.values()) for told in judged_by(one.judged_by) or ()] or None
+    return found.figure() | {"verdict": found.verdict, "flags": warned, "judged_by": asked}
 
 
 def _audit(stage: Stage, watcher: Watcher) -> Figures:

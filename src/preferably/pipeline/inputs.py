@@ -6,6 +6,7 @@ from preferably.data.hygiene import prompt_text
 from preferably.data.load import load_feedback, load_prompts
 from preferably.data.splits import leaked
 from preferably.errors import ConfigError, ModelError
+from preferably.evaluation.slices import names_in
 from preferably.functions import load_function
 from preferably.judging.constitution import read_constitution
 from preferably.judging.named import judge_of_function, names_function
@@ -38,8 +39,12 @@ def check_inputs(settings: AlignSettings, stages: Sequence[Stage], skip: Collect
             elif one.role == "constitution":
                 read_constitution(one.name)
     rows = list(_rows(stages))
-    if settings.check is not None and settings.check.gate == "stop" and "check" not in skip:
-        _refuse_shared(stages)
+    if settings.prompts and settings.check is not None and settings.check.gate == "stop" and "check" not in skip:
+        _refuse_shared(settings.prompts, stages)
+    if settings.prompts and settings.evaluate is not None:
+        asked = load_prompts([settings.prompts], settings.evaluate.limit).groups
+        for column in settings.evaluate.slices:
+            names_in(asked, column)
     for audit in settings.audit.values():
         look(filled(audit, settings.prompts))
         if isinstance(audit, Suppression) and audit.control is not None:
@@ -58,24 +63,25 @@ def _rows(stages: Sequence[Stage]) -> Iterator[Rows]:
         }  # fmt: skip
 
 
-def _refuse_shared(stages: Sequence[Stage]) -> None:
-    """`GateError` where prompts that are held out are in what preferences are or will be of: the gate would close for
-    it behind the first training."""
-    checked = [one for stage in stages if stage.kind == "check" for one in stage.inputs if not one.stage]
-    learnt = {(one.name, None) for one in checked if one.role == "data"}
+def _refuse_shared(ours: str, stages: Sequence[Stage]) -> None:
+    """`GateError` where prompts that are held out (`ours`) are in what is learnt from or will be: the gate would close
+    for it behind the first training, or not at all for what a training reads by itself."""
+    learnt = {
+        (one.name, None) for stage in stages if stage.kind in ("check", "sft", "train") for one in stage.inputs
+        if not one.stage and one.role in ("data", "ptx_data")
+    }  # fmt: skip
     learnt |= {
         (name, stage.settings["limit"]) for stage in stages if stage.kind == "sample" for name in stage.named("prompts")
     }
-    for ours in dict.fromkeys(one.name for one in checked if one.role == "prompts"):
-        prompts = load_prompts([ours]).groups
-        for name, limit in sorted(learnt, key=str):
-            both = leaked(load_feedback([name], "prompts", max_rejected=1.0, limit=limit).groups, prompts)
-            if both:
-                reason = (
-                    f"{len(both)} of {len(prompts)} prompts of {ours}, which are held out, are in {name} too, the "
-                    f"first {prompt_text(prompts[both[0]])[:60]!r}: an evaluation would reward memory"
-                )
-                raise Closed("check", "check", (reason,), "Take them out of one of the two.").error()
+    prompts = load_prompts([ours]).groups
+    for name, limit in sorted(learnt, key=str):
+        both = leaked(load_feedback([name], "prompts", max_rejected=1.0, limit=limit).groups, prompts)
+        if both:
+            reason = (
+                f"{len(both)} of {len(prompts)} prompts of {ours}, which are held out, are in {name} too, the "
+                f"first {prompt_text(prompts[both[0]])[:60]!r}: an evaluation would reward memory"
+            )
+            raise Closed("check", "check", (reason,), "Take them out of one of the two.").error()
 
 
 def _check_judge(stage: Stage, role: str, name: str) -> None:

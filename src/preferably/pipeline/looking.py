@@ -166,7 +166,7 @@ def look_at_machine(device: str = "auto") -> dict[str, Any]:
         gpu = torch.cuda.get_device_name(where)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     free = available(where) if where.type == "cuda" else available_on_host()
-    return {"cores": cores, "memory": free, "gpu": gpu or ("mps" if where.type == "mps" else "")}
+    return {"cores": cores, "memory": free, "gpu": gpu}
 
 
 def read_readiness(file: str | Path) -> dict[str, Any]:

@@ -1,10 +1,11 @@
 """What `align.yaml` says: the whole job in one file, every key checked before anything begins."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from preferably.config import ALIASES, read_yaml, settings
 from preferably.errors import ConfigError
@@ -27,6 +28,15 @@ class Ready(Part):
     max_tokens: int = Field(256, ge=1, description="longest answer")
     limit: int = Field(64, ge=1, description="prompts looked at")
     gate: Gate = Field("stop", description="stop where it is not ready, or warn")
+
+    @field_validator("format")
+    @classmethod
+    def _expression(cls, value: str | None) -> str | None:
+        try:
+            re.compile(value or "")
+        except re.error as error:
+            raise ValueError(f"is no regular expression: {error}") from None
+        return value
 
 
 class Source(Part):
@@ -54,8 +64,10 @@ class Source(Part):
             raise ValueError("is either files, or a store, or a judge (with a constitution or not)")
         if self.sampled and not (self.judge and self.prompts):
             raise ValueError("of samples needs both judge and prompts: the file of prompts that are answered")
-        if not self.sampled and (self.prompts or self.models):
-            raise ValueError("has prompts or models, which only a judge needs; leave them out")
+        given = self.model_fields_set - {"files", "store"}
+        unread = sorted(name for name in given if getattr(self, name) != type(self).model_fields[name].default)
+        if unread and not self.sampled:
+            raise ValueError(f"has {', '.join(unread)}, which only a judge needs: what is there is read whole")
         if self.sampled and self.samples < 2 and not self.models:
             raise ValueError("has one answer a prompt, so there is nothing to compare; let samples be 2 or more")
         asks = is_judge_file(self.judge or "")
@@ -106,11 +118,19 @@ Training = Annotated[dict[str, Any], BeforeValidator(_ours)]
 class Road(Part):
     """One way of training: a method on preferences, or a reward model and an online method against it."""
 
-    name: str
+    name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")  # folders are called so
     method: str
     settings: Training = {}
     reward: Training | None = None  # settings of the reward model that is trained first
     guard: Training | None = None  # those by which a second one differs, which watches
+
+    @property
+    def reads(self) -> str:
+        """The kind of feedback that it reads as preferences; nothing where all that it learns from is data of its own,
+        or what it draws itself."""
+        method = method_named("reward" if self.reward is not None else self.method)
+        own = all("data" in one for one in self.scorers.values() or [self.settings])
+        return "" if method.online or own else method.feedback
 
     @property
     def scorers(self) -> dict[str, dict[str, Any]]:
@@ -165,7 +185,7 @@ class AlignSettings(Part):
     model: str = Field(description="a directory, a run or a hub id of a causal LM that the job begins with")
     output: str = Field(description="the folder of the whole job")
     seed: int = Field(0, ge=0, lt=2**31, description="of everything that chance decides")
-    device: str = Field("auto", description="auto, cpu, cuda, cuda:N or mps")
+    device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
     dtype: Literal["auto", "float32", "bfloat16"] = Field("auto", description="what matrix products are computed in")
     prompts: str | None = Field(None, description="held-out prompts, which nothing may be trained on")
     sft: Training | None = Field(None, description="data, and settings of `preferably train sft`")
@@ -189,6 +209,8 @@ class AlignSettings(Part):
             raise ValueError("audit.run has no prompts: give data, or prompts of the whole job")
         if self.preferences and not self.train:
             raise ValueError("there are preferences and nothing is trained on them: give train, or leave them out")
+        if self.evaluate and not self.train:
+            raise ValueError("evaluate judges what was trained on preferences, and nothing is: give train")
         if self.iterate > 1 and not any(one.sampled for one in self.preferences):
             raise ValueError("iterate repeats sample, judge and train, and no source has a judge to repeat")
         names = [road.name for road in self.train]

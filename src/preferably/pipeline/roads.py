@@ -32,7 +32,7 @@ ROADS: dict[str, Road] = {
         Road("dpo", "DPO on the pairs", "learns from the answers in the file alone and draws no new ones", ("pairs",)),
         Road(
             "rlhf", "a reward model on the pairs, then PPO against it",
-            "two trainings and more settings: 2.1 to 2.5 times the time of DPO (quickstart)", ("pairs",),
+            "two trainings and more settings: 2.0 to 2.3 times the time of DPO (quickstart)", ("pairs",),
         ),
         Road(
             "dpo-own", "DPO on the model's own answers, judged anew in each round",

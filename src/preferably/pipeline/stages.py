@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from preferably.config import settings
+from preferably.errors import ConfigError
 from preferably.judging.parts import model_names
 from preferably.judging.settings import is_judge_file
 from preferably.methods import method_named
@@ -23,6 +24,7 @@ FILES = ("held_out_data", "ptx_data")
 FREE = ("keep", "memory_limit", "track", "max_rejected")  # settings of a training that change nothing of its model
 RULE = re.compile(r":|^(.*\*)?\s*length$")  # in the name of a judge that is no reward model: a function, a form, length
 MAX_REJECTED = 0.01  # where the file has no check
+TAKEN = ("earlier", "align.json", "report.html")  # in the output: no stage
 KEPT = 8  # checkpoints along which a job audits a run: with evaluations five are made
 
 
@@ -97,9 +99,10 @@ class _Making:
         learnt: dict[str, list[Input]] = {name: [] for name in roads}  # of all rounds, for reward models
         for number in range(1, made.iterate + 1):
             apart = number > 1 and len(roads) > 1  # in the first round all roads begin at one model
-            shared = None if apart else self._preferences(number, next(iter(roads.values()), start), "")
+            reading = any(road.reads for road in made.train)
+            shared = self._preferences(number, next(iter(roads.values())), "") if reading and not apart else []
             for road in made.train:
-                data = shared if shared is not None else self._preferences(number, roads[road.name], road.name)
+                data = self._preferences(number, roads[road.name], road.name) if apart and road.reads else shared
                 learnt[road.name] += data
                 self._round(number, road, roads, data, learnt[road.name], start)
         return self.made
@@ -141,6 +144,8 @@ class _Making:
         name = name if whole else self._name(number, name)
         folder = Path(self.settings.output) / name
         told = command.replace("{folder}", shlex.quote(str(folder)))
+        if name in TAKEN or any(one.name == name for one in self.made):
+            raise ConfigError(f"Two things of the job would be in {folder}: give a road of train another name.")
         made = Stage(name, kind, settings, tuple(inputs), told, folder, number, **more)
         self.made.append(made)
         return made
@@ -151,7 +156,7 @@ class _Making:
         check = self.settings.check
         if check is not None:
             return 1.0 if self.lenient or check.gate == "warn" else check.max_rejected
-        reading = [one for one in self.settings.train if road in ("", one.name) and _reads(one)]
+        reading = [one for one in self.settings.train if road in ("", one.name) and one.reads]
         own = [given for one in reading for given in (one.scorers.values() or [one.settings])]
         limits = (float(one.get("max_rejected", MAX_REJECTED)) for one in own if not one.get("data"))
         return min(limits, default=MAX_REJECTED)
@@ -210,7 +215,7 @@ class _Making:
         if data and self.settings.check is not None:
             check = self.settings.check
             held = [self._prompts()] if self.settings.prompts else []
-            kinds = sorted({_reads(one) for one in self.settings.train if _reads(one)})
+            kinds = sorted({one.reads for one in self.settings.train if road in ("", one.name)} - {""})
             files = " ".join(shlex.quote(one.name) for one in data)
             told = _flags([("held_out", one.name) for one in held] + [("max_rejected", check.max_rejected)])
             self._add(
@@ -235,7 +240,8 @@ class _Making:
         command = " ".join(["preferably sample", *_flags((flags | own).items()), f"--output {{folder}}/{SAMPLES}"])
         inputs = [newest.as_input(), *others, prompts, *scored]
         drawn = self._add(
-            f"sample-{ending}", number, "sample", own, inputs, command, road=road, model=newest.name
+            f"sample-{ending}", number, "sample", own, inputs, command, road=road, model=newest.name,
+            free={"max_failed": source.max_failed},
         )  # fmt: skip
         rows = Input("data", str(drawn.folder / SAMPLES), "data", drawn.name)
         return self._judged(number, source, rows, ending, road, seed)
@@ -277,7 +283,7 @@ class _Making:
     def _audit(
         self, number: int, road: Road, model: Newest, against: Newest, audit: str, chosen: AuditPart, reward: str = ""
     ) -> None:  # fmt: skip
-        kind = _reads(road)
+        kind = road.reads
         sources = self.settings.preferences if kind else ()
         there = [name for one in sources for name in (*one.files, *([one.store] if one.store else []))]
         comparisons = there if kind in ("pairs", "rankings") else []
@@ -292,12 +298,6 @@ class _Making:
         inputs += [Input(role, name, holds, makes.get(name, "")) for role, name, holds in read_by(chosen)]
         own |= {"audit": audit} | chosen.model_dump(mode="json", exclude=set(READS))
         self._add(f"audit-{audit}-{road.name}", number, "audit", own, inputs, command, road=road.name, model=model.name)
-
-
-def _reads(road: Road) -> str:
-    """The kind of feedback that a road reads as preferences; nothing where it draws its own against a function."""
-    method = method_named("reward" if road.reward is not None else road.method)
-    return "" if method.online else method.feedback
 
 
 def _typed(method: str, given: dict[str, Any]) -> dict[str, Any]:

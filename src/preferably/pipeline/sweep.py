@@ -10,11 +10,10 @@ from typing import Any
 from preferably import api
 from preferably.config import ALIASES, settings
 from preferably.errors import ConfigError, PreferablyError, TrainingError
-from preferably.functions import load_function
 from preferably.judging.judge import ScoreFunction
 from preferably.judging.settings import is_judge_file
 from preferably.models.loading import load
-from preferably.pipeline.contents import of_file, of_function
+from preferably.pipeline.contents import of_file, of_function, of_judge, of_model
 from preferably.pipeline.frontier import Point, Recommendation, frontier, recommend
 from preferably.reporting.sweep import render_sweep
 from preferably.training.closing import STOPPED, Progress
@@ -138,11 +137,12 @@ def _job(
     evaluation: dict[str, Any],
 ) -> dict[str, Any]:
     """What all points share: by name, and by the digests of what could change under its name."""
-    files = [*_listed(data), *_listed(options.get("held_out_data", ())), *_listed(evaluation["prompts"] or ())]
+    named = [options.get(name, ()) for name in ("held_out_data", "ptx_data")]
+    files = [file for several in (data, *named, evaluation["prompts"] or ()) for file in _listed(several)]
     return {
         "method": method, "model": str(model), "data": _listed(data),
         "judge": judge if isinstance(judge, str) else getattr(judge, "__name__", "function"), "options": options,
-        "evaluation": evaluation, "contents": dict(_contents(model, files, judge)),
+        "evaluation": evaluation, "contents": dict(_contents(model, files, judge)) | dict(_named_in(options)),
     }  # fmt: skip
 
 
@@ -161,8 +161,17 @@ def _contents(model: str | Path, files: Sequence[str], judge: str | ScoreFunctio
     if isinstance(judge, str) and is_judge_file(judge):
         yield "the judge", of_file(Path(judge))
         return
-    found = load_function(judge) if isinstance(judge, str) else judge
-    yield "the source of the judge", of_function(found, whole_file=isinstance(judge, str))
+    yield "the source of the judge", of_function(judge)
+
+
+def _named_in(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The same of what the options of all points name: rewards, a guard, a reference, a critic."""
+    for option in ("reward", "guard"):
+        for name in _listed(options.get(option) or ()):
+            yield f"{option} {name}", of_judge(name)
+    for option in ("reference_model", "critic"):
+        for name in _listed(options.get(option) or ()):
+            yield f"{option} {name}", of_model(name)
 
 
 def _same_job(root: Path, job: dict[str, Any]) -> None:

@@ -67,13 +67,13 @@ class Look:
             Scale(judge_by_score(score), score, reward_parts(reward)), judge=JUDGE, best_of=best_of, samples=2,
             tasks=doubt.questions(self.seed + 1, "held_out", 0, along), checker=correctness,
             harmless=[one.prompt for one in privacy.requests(self.seed, along) if not one.harmful],
-            max_tokens=max_tokens, seed=self.seed, progress=self.watcher.counting("audit run of ppo", 0),
+            max_tokens=max_tokens, seed=self.seed, progress=self.watcher.counting("audit run of ppo", None),
             settings={"reward": reward},
         ))  # fmt: skip
 
     def suppression(self, cases: int | None, samples: int, steps: tuple[int, ...]) -> None:
         """How much remains of the canary, beside the SFT model that never learnt it."""
-        tell = self.watcher.counting("audit suppression", 0)
+        tell = self.watcher.counting("audit suppression", None)
         after, before, never = (self._named(name) for name in ("suppressed", "canary", "sft"))
         how: dict[str, Any] = {"cases": cases, "samples": samples, "steps": steps, "progress": tell}
         how["tokens"] = min(48, self.tokens)

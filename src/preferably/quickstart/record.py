@@ -96,11 +96,10 @@ def quality(stored: Mapping[str, Any]) -> dict[str, Any]:
 
 def settings_of(recipe: Recipe, seed: int, audits: Sequence[str] = ()) -> dict[str, Any]:
     """What was done, as a job's settings say it, and the numbers of the recipe."""
-    checked: dict[str, Any] = {"check": {"gate": "warn"}} if audits else {}
     return {
         "model": "scratch", "seed": seed, "sft": {"demonstrations": recipe.demonstrations},
         "ready": {"checker": "preferably.quickstart.stages:correctness"},
-        "preferences": [{"store": "preferably.db"}], **checked,
+        "preferences": [{"store": "preferably.db"}],
         "train": [{"method": "dpo"}, {"reward": {}, "ppo": {}}],
         "evaluate": {"judge": JUDGE, "samples": recipe.samples, "temperature": recipe.temperature}, "audit": [*audits],
         "recipe": asdict(recipe),

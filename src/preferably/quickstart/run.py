@@ -53,7 +53,7 @@ def quickstart(
     unready = _store_readiness(recipe, seed, base, held_out, account)
     sft = _finished(stages.sft_stage(recipe, seed, base.loaded, output / "sft", watcher.training("sft")))
     account.trained(sft, kind="sft", method="sft", needs=["base"])
-    ready = _store_readiness(recipe, seed, sft, held_out, account)
+    ready = _store_readiness(recipe, seed, sft, held_out, account, unready)
     with Store(output / STORE) as store:
         told = watcher.counting("compare samples", recipe.asked)
         judged, said = stages.collect(recipe, seed, sft.loaded, store, told)
@@ -135,12 +135,17 @@ def _finished(run: Run) -> Run:
 
 
 def _store_readiness(
-    recipe: Recipe, seed: int, run: Run, prompts: list[Prompt], account: Account
+    recipe: Recipe, seed: int, run: Run, prompts: list[Prompt], account: Account, start: dict[str, Any] | None = None
 ) -> dict[str, Any]:  # fmt: skip
+    """Whether a model that was just trained can do the task; its run tells that of its `start`, where that is known."""
     found = stages.check_readiness(recipe, seed, run.loaded, prompts[:READY_PROMPTS]).as_json()
-    RunDirectory(run.path).write_json("evaluation/readiness.json", found)
-    name = run.path.name
-    account.done(f"ready-{name}", "ready", folder=f"{name}/evaluation", needs=[name],
+    name = f"ready-{run.path.name}"
+    place = RunDirectory(account.root / name)
+    place.make()
+    place.write_json("readiness.json", found)
+    if start is not None:
+        RunDirectory(run.path).write_json("evaluation/readiness.json", start)
+    account.done(name, "ready", needs=[run.path.name],
                  figures={one: found[one] for one in ("ready", "verdict", "prompts")})  # fmt: skip
     return found
 

@@ -136,7 +136,7 @@ def reward_stage(
 def ppo_stage(
     recipe: Recipe, seed: int, start: Path, reward: Path, output: Path, progress: Progress, keep: int = 2
 ) -> Run:
-    """PPO against the reward model, on prompts whose replies nobody compared; `keep` checkpoints stay."""
+    """PPO against the reward model, on prompts of the same split; `keep` checkpoints stay."""
     chosen = settings({
         "method": "ppo", "model": str(start), "output": str(output), "seed": seed, "held_out": 64,
         "reward": (str(reward),), "learning_rate": recipe.ppo_learning_rate, "batch_size": recipe.ppo_batch_size,

@@ -12,5 +12,5 @@ class Watcher(Protocol):
     def training(self, name: str) -> Progress:
         """A training stage begins."""
 
-    def counting(self, name: str, total: int) -> Callable[[int], None]:
-        """A stage of `total` prompts begins; what is returned is told of each batch done."""
+    def counting(self, name: str, total: int | None) -> Callable[[int], None]:
+        """A stage of `total` prompts (None: not known) begins; what is returned is told of each batch done."""

@@ -55,7 +55,7 @@ class YourLabels:
     before: list[float | None] = field(default_factory=list)  # score gaps, as the reward model began
 
     def collect(self, recipe: Recipe, seed: int, model: Loaded, store: Store, tell: Callable[[int], None]) -> None:
-        """Put new questions before the user: two samples each, of prompts that no labeler was asked about."""
+        """Put new questions before the user: two new samples each, which no labeler saw."""
         prompts = sample_prompts(SPARE * QUESTIONS, seed + 3)
         decoding = Decoding(temperature=recipe.pair_temperature, max_tokens=recipe.max_tokens)
         drawn = texts(answers(model, asked(prompts), decoding, samples=2, seed=seed + 3, progress=tell))

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from hashlib import sha256
 from typing import Any
 
 from preferably.errors import DataError
@@ -25,9 +26,14 @@ def drawn(
             where = "{}:{}".format(*group.place) if group.place else "A prompt"
             raise DataError(f"{where} is plain text, which a server of chat does not continue; give messages.")
         said = {"messages": [_turn(message) for message in group.prompt]}
-        bodies += [{**body, **said, "seed": seed * samples + number} for number in range(samples)]
+        bodies += [{**body, **said, "seed": _seed(seed, number)} for number in range(samples)]
     replies = client.ask(bodies, lambda index, reply: progress(1))
     return [replies[at : at + samples] for at in range(0, len(replies), samples)]
+
+
+def _seed(seed: int, number: int) -> int:
+    """31 bits, as servers take them; no two of (seed, number) have the same but by an accident."""
+    return int.from_bytes(sha256(f"{seed} {number}".encode()).digest()[:4], "big") >> 1
 
 
 def _turn(message: Message) -> dict[str, Any]:

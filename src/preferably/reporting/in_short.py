@@ -49,7 +49,7 @@ def _quality(name: str, run: RunFiles) -> Sentence:
     }
     word, says = words[found.word]
     span = found.interval
-    ends = "" if span is None else f"{found.confidence} interval {percent(span[0], 0)} to {percent(span[1], 0)}, "
+    ends = "" if span is None else f"{found.confidence} interval {percent(span[0])} to {percent(span[1])}, "
     judge = judge_in_words(result.judge_of(figures)) or "the judge"
     return Sentence(
         word, found.word.replace(" ", "-"),
@@ -99,10 +99,18 @@ def _cost(record: Record, worked: Worked | None) -> Sentence:
     asked = list(records(record, "asked"))
     requests = sum(finite(one, "requests") or 0 for one in asked)
     cost = sum(finite(one, "cost") or 0 for one in asked)
+    uncounted = ", ".join(map(str, record.get("uncounted") or ()))
     if not asked:
-        paid = "No model on a server was asked"
+        paid = f"What {uncounted} was asked is not counted" if uncounted else "No model on a server was asked"
     elif cost:
-        paid = f"Servers were asked {count(requests)} times, for {significant(cost, 3)} in the currency of their prices"
+        free = sum(finite(one, "requests") or 0 for one in asked if not finite(one, "cost"))
+        least, rest = ("at least ", f"; what {count(free)} of them cost is not known") if free else ("", "")
+        paid = (
+            f"Servers were asked {count(requests)} times, for {least}{significant(cost, 3)} in the currency of their "
+            f"prices{rest}"
+        )
     else:
         paid = f"Servers were asked {count(requests)} times; what that cost is not known without their prices"
+    if asked and uncounted:
+        paid += f", without what {uncounted} was asked"
     return Sentence("Cost", "", f"{time}. {paid}.", "#cost")

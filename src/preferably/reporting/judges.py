@@ -8,6 +8,7 @@ from pathlib import Path
 from preferably.reporting.figures import NONE, count, percent
 from preferably.reporting.run_files import Record, finite, interval_of, part, records, text
 
+PEOPLE = "people:"  # and the store of their verdicts
 TRUTH = "preferably.quickstart.truth:"  # what the quickstart knows to be right, and training never sees
 FUNCTION = re.compile(r"([\w./\\-]+\.py|[A-Za-z_][\w.]*):([A-Za-z_][\w.]*)")
 
@@ -50,7 +51,9 @@ def judge_in_words(name: str) -> str:
     if name.startswith(TRUTH):
         return "the known truth of the quickstart's world"
     found = FUNCTION.fullmatch(name)
-    if found is None or found[1] == "people":
+    if name.startswith(PEOPLE):
+        return "people"
+    if found is None:
         return name
     place = Path(found[1]).name if found[1].endswith(".py") else found[1].rpartition(".")[2]
     return f"a function of yours ({place}:{found[2]})"

@@ -16,7 +16,7 @@ THIN_AND_STRONG = "Thin: training steps. Strong with points: held-out rows."
 
 def curve_charts(run: RunFiles) -> list[Chart]:
     """The charts that the metrics have points for, in the order in which a run is read."""
-    made = [_loss(run.metrics), *_preference_charts(run.metrics), *_sample_charts(run.metrics), _gradient(run.metrics)]
+    made = [_loss(run.metrics), *_preference_charts(run), *_sample_charts(run.metrics), _gradient(run.metrics)]
     return [chart for chart in made if chart is not None]
 
 
@@ -24,7 +24,9 @@ def not_drawn(run: RunFiles, charts: Sequence[Chart]) -> list[str]:
     """What a reader would look for and the metrics do not hold; pair metrics are not expected of demonstrations."""
     method = row_of(run)
     pairs = method is None or method.feedback == "pairs"
-    expected = {"loss": "loss", "kl": "KL (objective/kl)", "sample-length": "sample length (samples/length)"}
+    expected = {"loss": "loss"}
+    if method is None or not method.scores:  # a reward model draws nothing
+        expected |= {"kl": "KL (objective/kl)", "sample-length": "sample length (samples/length)"}
     if pairs:
         expected |= {"rewards": "rewards", "accuracy": "accuracy", "logps": "log-probabilities"}
     have = {chart.slug for chart in charts}
@@ -65,7 +67,8 @@ def _loss(metrics: Sequence[Record]) -> Chart | None:
     return _chart("loss", "Loss", help, curves, lines(curves, y="loss", marks=marks), notes)
 
 
-def _preference_charts(metrics: Sequence[Record]) -> list[Chart | None]:
+def _preference_charts(run: RunFiles) -> list[Chart | None]:
+    metrics, method = run.metrics, row_of(run)
     rewards = {"rewards/chosen": "chosen", "rewards/rejected": "rejected", "rewards/margins": "margin"}
     reward_curves = _both(metrics, rewards)
     accuracy = [
@@ -73,10 +76,13 @@ def _preference_charts(metrics: Sequence[Record]) -> list[Chart | None]:
         curve(metrics, "eval_rewards/accuracies", "held-out", held_out=True),
     ]
     logps = _both(metrics, {"logps/chosen": "chosen", "logps/rejected": "rejected"})
-    axis = "mean implicit reward"
+    # A reward model's scores are what it says; of a policy they follow from log-probabilities.
+    title, axis = "Implicit rewards and their margin", "mean implicit reward"
+    if method is not None and method.scores:
+        title, axis = "Scores and their margin", "mean score"
     return [
         _chart(
-            "rewards", "Implicit rewards and their margin",
+            "rewards", title,
             f"{THIN_AND_STRONG} The margin is chosen minus rejected; it should grow on held-out rows too.",
             reward_curves, lines(reward_curves, y=axis, zero=True, level=0.0),
         ),

@@ -132,10 +132,11 @@ def fallen(rows: list[Axis]) -> list[Axis]:
 
 
 def facts(record: Record) -> list[tuple[str, str]]:
-    """The contents of a small evaluation as (name, figure), lists of numbers as intervals."""
+    """The contents of a small evaluation as (name, figure), intervals from where to where."""
     return [
-        (name.replace("_", " ").replace(".", " · "), fact(value)) for name, value in flat(record) if name != "schema"
-    ]
+        (name.replace("_", " ").replace(".", " · "), fact(value, interval=name.endswith(("interval", "bounds"))))
+        for name, value in flat(record) if name != "schema"
+    ]  # fmt: skip
 
 
 def readiness(record: Record) -> list[tuple[str, str]]:
@@ -165,8 +166,8 @@ def _held_to(bound: str, value: float | None, limit: float | None) -> str:
     return percent(value) + ("" if limit is None else f" (ready: {bound} {percent(limit, 0)})")
 
 
-def fact(value: Any) -> str:
-    """A value of JSON or YAML as a person writes it."""
+def fact(value: Any, *, interval: bool = False) -> str:
+    """A value of JSON or YAML as a person writes it; two bounds as from where to where."""
     if value is None:
         return NONE
     if isinstance(value, bool):
@@ -175,7 +176,7 @@ def fact(value: Any) -> str:
         return (
             str(value) if isinstance(value, int) and abs(value) < 10_000 else significant(number({"n": value}, "n"), 6)
         )
-    if isinstance(value, list) and len(value) == 2 and all(isinstance(bound, float) for bound in value):
+    if interval and isinstance(value, list) and len(value) == 2 and all(isinstance(one, float) for one in value):
         return f"{significant(value[0])} to {significant(value[1])}"
     if isinstance(value, list):
         return ", ".join(fact(item) for item in value[:40]) + (", …" if len(value) > 40 else "") or "none"

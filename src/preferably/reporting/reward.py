@@ -6,7 +6,9 @@ from typing import Any
 from preferably.reporting.charts import Chart, calibration
 from preferably.reporting.figures import count, percent, significant
 from preferably.reporting.run_files import Record, RunFiles, finite, interval_of, part
+from preferably.reporting.verdict import word_for
 
+WORDS = {"better": "Better than chance", "not separable": "Not separable from chance", "worse": "Worse than chance"}
 TITLES = {
     "axes": ("Axis by axis", "axis"),
     "strength": ("By how much better the labelers called it", "strength"),
@@ -43,7 +45,7 @@ def told(run: RunFiles) -> dict[str, Any]:
         "accuracy": percent(accuracy),
         "interval": _span(bounds),
         "pairs": count(finite(record, "pairs")),
-        "word": "Better than chance" if bounds[0] > 0.5 else "Not separable from chance",
+        "word": WORDS[word_for(bounds)],
         "sentence": _sentence(bounds, name, best, ceiling, agreement),
         "facts": _facts(record),
         "tables": _tables(record),
@@ -68,6 +70,8 @@ def _sentence(
     bounds: tuple[float, float], name: str, best: float, ceiling: float | None, agreement: float | None
 ) -> str:
     said = "It prefers what labelers preferred on this share of held-out pairs; equal scores count half."
+    if bounds[1] < 0.5:
+        said += " It prefers what they rejected: are the labels the wrong way round?"
     if best >= bounds[0]:
         said += f" \u201c{name}\u201d alone gets {percent(best)}: whether it knows more than that is not shown."
     elif name:
@@ -103,10 +107,9 @@ def _tables(record: Record) -> list[dict[str, Any]]:
 
 def _row(name: str, cell: Record) -> dict[str, Any]:
     bounds, value = interval_of(cell), finite(cell, "value") or 0.0
-    word = "worse" if bounds and bounds[1] < 0.5 else "better" if bounds and bounds[0] > 0.5 else "not separable"
     return {
         "name": name, "value": percent(value), "interval": _span(bounds) if bounds else "no interval",
-        "n": count(finite(cell, "n")), "bar": Bar(word, value, bounds),
+        "n": count(finite(cell, "n")), "bar": Bar(word_for(bounds or (0.0, 1.0)), value, bounds),
     }  # fmt: skip
 
 

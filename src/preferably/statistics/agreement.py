@@ -204,10 +204,10 @@ def with_intervals(
 ) -> list[Coefficient]:  # fmt: skip
     """Each of `coefficients` as `with_interval` has it, all on the same resamples."""
     table = _table(codes)[0]
-    kept = (table >= 0).sum(1) > 1
+    kept = (table >= 0).any(1)  # a single verdict tells how common it is, which chance-corrected measures read
     of = np.unique(np.flatnonzero(kept) if clusters is None else np.asarray(clusters)[kept], return_inverse=True)[1]
     rows, row = np.unique(table[kept], axis=0, return_inverse=True)
-    n = int(of.max(initial=-1)) + 1
+    n = len(np.unique(of[(table[kept] >= 0).sum(1) > 1]))  # of those that tell of agreement
     drawn = _resamples(of, row.reshape(-1), len(rows), resamples, np.random.default_rng(seed)) if n > 1 else []
     tail = float(ndtr(-math.sqrt(n / (n - 1)) * stdtrit(n - 1, (1 + confidence) / 2))) if n > 1 else 0.0
     made = []

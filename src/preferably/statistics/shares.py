@@ -29,5 +29,5 @@ def share(successes: float, n: int, trials: int | None = None) -> Share | None:
     Where the `n` come in groups that go together, `trials` is how many groups there are, and the interval is that of so
     many: at least as wide as it has to be.
     """
-    independent = trials or n
+    independent = min(trials or n, n)
     return Share(successes / n, n, wilson(successes * independent / n, independent)) if n else None

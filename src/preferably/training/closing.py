@@ -122,6 +122,7 @@ class Closing:
             line = line | {name: value for name, value in seen.items() if not name.startswith(SHARE)}
             if step == 0:
                 state.start = seen
+                state.watch(seen)
                 if math.isnan(seen.get("eval_loss", 0.0)):
                     raise TrainingError(
                         "The held-out loss is not a number before anything was trained: the model, the data or the "

@@ -109,6 +109,7 @@ def equip(settings: TrainSettings, loaded: Loaded, data: TrainData, held_out: Se
     everything = [*parts, *([guard] if guard else [])]
     needs_company(parts, settings.samples)
     check_columns(everything, data.asked)
+    check_columns(everything, watched)
     _try(rewarding, everything, watched, settings.sample_tokens)
     for part in everything:
         notes += _notes(part, loaded)
@@ -211,12 +212,13 @@ def _mixed(settings: TrainSettings, loaded: Loaded) -> tuple[list[TokenGroup], i
 
 def _try(rewarding: Rewarding, parts: Sequence[Part], watched: Sequence[Group], tokens: int) -> None:
     """Ask every part of the reward about two answers to the longest prompt, so that a mistake in it costs no rollouts;
-    and whether a reward model has room for every prompt with a completion of `tokens`."""
+    and whether a reward model has room for every prompt with a completion of `tokens`, and the end that is put to one
+    that has none. Of another tokenizer's tokens it is an estimate."""
     longest = max(rewarding.asked, key=lambda group: len(group.prompt_text))
     for part in parts:
         if part.loaded is not None and (context := part.loaded.context) is not None:
             try:
-                encode_prompts([*rewarding.asked, *watched], part.loaded.tokenizer, context - tokens)
+                encode_prompts([*rewarding.asked, *watched], part.loaded.tokenizer, context - tokens - 1)
             except DataError as error:
                 raise ConfigError(
                     f"The reward model {part.name} reads {context} tokens, and completions may have {tokens}: {error} "

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
+
 from preferably.batches.packing import packed_size
 from preferably.config import TrainSettings
 from preferably.errors import ConfigError
@@ -24,6 +26,8 @@ HEAP = 1.35
 PLENTY = 1.25  # times what a run does not reach: where so much is free, nothing finer needs to be known
 STEP, EVALUATION, SAMPLING, DRAWING = "a training step", "an evaluation", "sampling", "drawing completions"
 NOBODY = Company()
+
+UNKNOWN = (DataDependentOutputException, DynamicOutputShapeException)  # what asks for values of fake tensors
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,10 @@ def estimate(settings: TrainSettings, model: Loaded, data: TrainData) -> Estimat
     try:
         found = rehearse(policy.inner.config, settings, work, compute=policy.compute, packed=policy.packed)
         company = company_of(settings, model, work)
+    except ConfigError as error:
+        if not isinstance(error.__cause__, UNKNOWN):
+            raise
+        return "the objective looks at values, which a rehearsal does not have"
     except (RuntimeError, ValueError, TypeError, AttributeError, LookupError, AssertionError) as error:
         return f"{type(policy.inner).__name__} cannot be rehearsed ({' '.join(str(error).split())[:160]})"
     process = 0

@@ -5,6 +5,7 @@ better of two (online DPO), or the best one (rejection sampling). Everything tha
 (seed, step), so a run that was killed anywhere goes on as if it had not been.
 """
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -42,7 +43,7 @@ def total_iterations(settings: TrainSettings, prompts: int) -> int:
     """Rounds of rollouts in the run."""
     if settings.max_steps is not None:
         return settings.max_steps
-    return max(1, round(settings.epochs * prompts / settings.batch_size))
+    return max(1, math.ceil(round(settings.epochs * prompts / settings.batch_size, 6)))
 
 
 def train_online(

@@ -14,6 +14,7 @@ from preferably.data.tokens import TokenGroup
 from preferably.models.scorer import Scorer
 from preferably.objectives.listwise import plackett_luce
 
+MEASURED = ("rewards/accuracies", "rewards/chosen", "rewards/rejected")
 CENTERED = 2048  # groups, at most, whose completions a reward model is centered on
 
 
@@ -40,7 +41,8 @@ def ranked_losses(scores: Tensor, batch: Batch, hyperparameters: dict[str, float
             of = [batch.groups[index] for index, _ in members]
             losses = losses.index_add(0, groups, _ranked(ranked, blocks, of, hyperparameters["margin"]))
             _measure(ranked.detach(), blocks, seen)
-    return losses, {name: torch.cat(values) for name, values in seen.items()}
+    # Of ties alone there is nothing to measure; the names are the same in all processes, which add them up.
+    return losses, {name: torch.cat(seen[name]) if seen[name] else scores.new_zeros(0) for name in MEASURED}
 
 
 def _ranked(ranked: Tensor, blocks: tuple[int, ...], groups: Sequence[TokenGroup], margin: float) -> Tensor:

@@ -245,7 +245,7 @@ def _checked(
         reference.policy.follow(loaded.policy)
         check_reference(loaded.policy, reference, groups, settings.row, settings.hyperparameters)
     uneven = check_balance(data.train, settings.hyperparameters) if settings.row.baseline else None
-    for note in [*loaded.notes, check.note, other, uneven, *beside]:
+    for note in [*loaded.notes, check.note, other, uneven, _no_margin(settings, data), *beside]:
         if note:
             progress.note(note)
     if settings.row.online:
@@ -290,6 +290,14 @@ def _digest_of_tokens(groups: Sequence[TokenGroup]) -> str:
         soft = () if group.probability is None else (group.probability,)
         digest.update(repr((group.label, group.ranks, group.strength, *soft)).encode())
     return digest.hexdigest()
+
+
+def _no_margin(settings: TrainSettings, data: TrainData) -> str:
+    """What to say of a margin that nothing asks for."""
+    if not settings.row.scores or not settings.hyperparameters.get("margin"):
+        return ""
+    strong = any(group.strength for group in data.train)
+    return "" if strong else "No training pair says by how much it is better (strength), so margin changes nothing."
 
 
 def _describe(run: RunDirectory, settings: TrainSettings, facts: dict[str, Any], *, in_memory: bool) -> None:

@@ -47,11 +47,14 @@ def check_balance(groups: Sequence[TokenGroup], hyperparameters: dict[str, float
     down = len(groups) - up
     if not up or not down:
         return f"All {len(groups)} training labels are {'' if up else 'un'}desirable: there is no contrast to learn."
-    ratio = hyperparameters["desirable_weight"] * up / (hyperparameters["undesirable_weight"] * down)
+    weights = [hyperparameters.get(name, 1.0) for name in ("desirable_weight", "undesirable_weight")]
+    if not all(weights):
+        return f"Of {len(groups)} training labels {down if weights[0] else up} weigh 0: they are learnt nothing from."
+    ratio = weights[0] * up / (weights[1] * down)
     if 1 <= round(ratio, 2) <= 1.34:
         return None
     return (
         f"{up} completions are desirable and {down} are not: with these weights the former pull {ratio:.2f} times as "
-        f"much; 1 to 1.33 is advised: set undesirable_weight {hyperparameters['undesirable_weight'] * ratio:.3g}, or "
-        f"desirable_weight {hyperparameters['desirable_weight'] / ratio:.3g}."
+        f"much; 1 to 1.33 is advised: set undesirable_weight {weights[1] * ratio:.3g}, or "
+        f"desirable_weight {weights[0] / ratio:.3g}."
     )
