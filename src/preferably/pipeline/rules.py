@@ -132,8 +132,8 @@ FIRST: tuple[Rule, ...] = (
     Rule(
         "fit-the-reward", "first", "a reward model is on the road, or DPO on 100 to 2,000 pairs",
         "Fit a reward too, in seconds: `preferably reward fit --model M --data PAIRS --output runs/fitted`, and choose "
-        "by it (best of n, which questions to ask next). Train against a trained one: PPO against a fitted one "
-        "collapsed in the quickstart's world (docs/reward.md).",
+        "by it (best of n, which questions to ask next). To train against, a trained one did better by some points "
+        "where there were thousands of pairs (docs/reward.md).",
         "measured",
         "In the quickstart's world a reward fitted to 100 verdicts knew the truth on 74 to 75% of new pairs, and one "
         "trained on 800 on 70%.",
