@@ -52,7 +52,7 @@ READ_BY = {
     "gae": (("critic", "critic_learning_rate", "whiten_rewards"), "ppo"),
     "group": (("scale_advantages",), "grpo"),
     "scores": (("axes",), "reward"),
-    "lora": (("lora_r", "lora_alpha", "lora_targets"), "adapters: give lora"),
+    "lora": (("lora_r", "lora_alpha", "lora_targets"), "adapters (lora: true)"),
     "soft": (("aggregate",), "dpo, ipo, hinge and reward, without label_smoothing and axes"),
 }  # fmt: skip
 LOSS_TYPES = {"sigmoid": "dpo", "robust": "rdpo"}  # values of TRL's loss_type that are methods of another name here
@@ -265,7 +265,10 @@ def settings(values: dict[str, Any]) -> TrainSettings:
         raise ConfigError(f"{made.method} has its SFT term already; leave out nll_weight, or change the sum.")
     taken = made.hyperparameters  # raises for a hyperparameter that the method does not take
     if made.axes and taken.get("margin"):
-        raise ConfigError("margin is asked for in proportion to the strength of a pair, and ratings on axes have none.")
+        raise ConfigError(
+            f"margin {taken['margin']:g} is asked for in proportion to the strength of a pair, and ratings on axes "
+            "have none; leave out margin, or axes."
+        )
     if made.reference_model and not made.row.reference:
         raise ConfigError(f"{made.method} has no reference; leave out reference_model {made.reference_model!r}.")
     if made.row.baseline and made.batch_size < 2:
@@ -305,7 +308,7 @@ def _check_online(made: TrainSettings) -> None:
     if made.kl_target and made.kl_horizon < (drawn := made.batch_size * made.samples):
         raise ConfigError(
             f"kl_horizon {made.kl_horizon:g} is less than the {drawn} completions of an iteration, in which kl_coef "
-            "could then change by more than a fifth, or turn negative; let it be more."
+            f"could then change by more than a fifth, or turn negative; let it be {drawn} or more."
         )
     if made.kl_target and made.kl_coef == 0:
         raise ConfigError("kl_target adapts kl_coef by factors, and 0 stays 0; start from more.")

@@ -178,7 +178,7 @@ def test_a_resumed_run_has_the_same_demonstrations_and_unit_of_reward(train, pla
     ({"kl_target": 5, "kl_horizon": 50, "batch_size": 64}, "kl_horizon 50 is less than the 64 completions"),
     ({"method": "dpo", "kl_horizon": 50}, "does not read 'kl_horizon'"),
     ({"method": "dpo", "axes": "helpful"}, "does not read 'axes', which is for reward"),
-    ({"method": "sft", "lora_r": 64}, "does not read 'lora_r', which is for adapters: give lora"),
+    ({"method": "sft", "lora_r": 64}, "does not read 'lora_r', which is for adapters .lora: true."),
     ({"method": "reward", "axes": "helpful", "margin": 1}, "ratings on axes have none"),
     ({"final": "best"}, "no held-out loss to choose by"),
     ({"patience": 2}, "no held-out loss to choose by"),

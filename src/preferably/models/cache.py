@@ -1,12 +1,19 @@
 """Keys and values of what a sampler has read, with room for what it will."""
 
+from inspect import signature
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
 ROOM = 16  # columns beyond those that are needed now
+
+
+def handed(model: nn.Module, cache: DynamicCache) -> dict[str, DynamicCache]:
+    """`cache` by the name that the forward of `model` knows it by, which transformers changes with 5.24."""
+    name = "cache" if "cache" in signature(type(model).forward).parameters else "past_key_values"
+    return {name: cache}
 
 
 class RoomyLayer(DynamicLayer):

@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedTokenizerBase
 
 from preferably.errors import ConfigError
-from preferably.models.cache import RoomyLayer, roomy_cache
+from preferably.models.cache import RoomyLayer, handed, roomy_cache
 from preferably.models.policy import Policy
 
 # Rows are dropped from the batch once this share of them is done: a smaller one copies the cache more often.
@@ -214,9 +214,9 @@ def _step(policy: Policy, tokens: Tensor, seen: Tensor, positions: Tensor, cache
             input_ids=tokens,
             attention_mask=seen,
             position_ids=positions,
-            past_key_values=cache,
             use_cache=True,
             logits_to_keep=1,
+            **handed(policy.inner, cache),
         ).logits
     return logits[:, -1].float()
 

@@ -67,7 +67,9 @@ class Source(Part):
         given = self.model_fields_set - {"files", "store"}
         unread = sorted(name for name in given if getattr(self, name) != type(self).model_fields[name].default)
         if unread and not self.sampled:
-            raise ValueError(f"has {', '.join(unread)}, which only a judge needs: what is there is read whole")
+            raise ValueError(
+                f"has {', '.join(unread)}, which only a judge needs: what is there is read whole; leave it out"
+            )
         if self.sampled and self.samples < 2 and not self.models:
             raise ValueError("has one answer a prompt, so there is nothing to compare; let samples be 2 or more")
         asks = is_judge_file(self.judge or "")

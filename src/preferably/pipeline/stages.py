@@ -145,7 +145,9 @@ class _Making:
         folder = Path(self.settings.output) / name
         told = command.replace("{folder}", shlex.quote(str(folder)))
         if name in TAKEN or any(one.name == name for one in self.made):
-            raise ConfigError(f"Two things of the job would be in {folder}: give a road of train another name.")
+            raise ConfigError(
+                f"Two things of the job would be in {folder}: {name!r} is taken, so give that road another name."
+            )
         made = Stage(name, kind, settings, tuple(inputs), told, folder, number, **more)
         self.made.append(made)
         return made

@@ -106,7 +106,7 @@ def _row(number: str, point: Record, names: list[str], record: Record, directory
         link=quote(os.path.relpath(report.resolve(), directory.resolve())) if report.exists() else "",
         win_rate=percent(finite(point, "win_rate")) if point.get("win_rate") is not None else NONE,
         interval=f"{percent(interval[0])} to {percent(interval[1])}" if interval else "",
-        kl=NONE if kl is None else significant(kl, 3) + ("" if error is None else f" ± {significant(error, 2)}"),
+        kl=NONE if kl is None else significant(kl, 3) + ("" if error is None else f" ± {significant(1.96 * error, 2)}"),
         warnings=", ".join(str(code).replace("_", " ") for code in point.get("warnings", [])),
         flags=", ".join(str(kind).replace("_", " ") for kind in point.get("flags", [])),
         mark="take" if path and path == text(part(record, "recommendation"), "path") else mark,

@@ -128,9 +128,9 @@ def bounds_of(record: Record) -> str:
 
 
 def kl_of(record: Record) -> str:
-    """The KL with its standard error: `12.4 ± 0.6 nats`."""
+    """The KL with half of its 95% interval: `12.4 ± 1.2 nats`."""
     kl = part(record, "kl")
     mean, error = number(kl, "mean"), number(kl, "se")
     if mean is None:
         return NONE
-    return f"{significant(mean, 3)}{'' if error is None else f' ± {significant(error, 2)}'} nats"
+    return f"{significant(mean, 3)}{'' if error is None else f' ± {significant(1.96 * error, 2)}'} nats"

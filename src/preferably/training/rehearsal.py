@@ -25,6 +25,7 @@ from preferably.data.tokens import TokenGroup
 from preferably.methods import METHODS
 from preferably.models.adapters import add_adapters
 from preferably.models.attention import NAME
+from preferably.models.cache import handed
 from preferably.models.loading import hollow
 from preferably.models.policy import Policy
 from preferably.models.scorer import Scorer
@@ -229,8 +230,8 @@ def _sampling(policy: Policy, rows: int, width: int, tokens: int, copies: int = 
         cache = DynamicCache(config=policy.inner.config)
         seen = torch.ones(rows, width, dtype=torch.int64)
         policy.model(
-            input_ids=seen, attention_mask=seen, position_ids=seen, past_key_values=cache, use_cache=True,
-            logits_to_keep=1,
+            input_ids=seen, attention_mask=seen, position_ids=seen, use_cache=True, logits_to_keep=1,
+            **handed(policy.inner, cache),
         )  # fmt: skip
         reading = sum(ledger.most.values())
         layers = [sum(t.nbytes for t in vars(layer).values() if isinstance(t, Tensor)) for layer in cache.layers]
