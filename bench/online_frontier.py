@@ -220,6 +220,30 @@ def best_of(world: World, size: Size) -> list[dict[str, Any]]:
     return rows
 
 
+def of_method(
+    world: World, method: str, size: Size, folder: Path, options: argparse.Namespace
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The tries of a method, and its runs at the best rate: by seed, so that every level has as many, within one, where
+    this is stopped."""
+    _, levels = LEVELS[method]
+    rates = RATES
+    if options.smoke:
+        levels, rates = levels[2:3], rates[2:3]
+    middle, fresh, runs = levels[len(levels) // 2], not options.known, []
+    tried = [run for rate in rates if (run := one_run(world, method, middle, rate, size, TUNED_ON, folder, fresh))]
+    rate = max(tried, key=lambda run: run["reward"]["mean"] - PRICE * run["kl"])["learning_rate"]
+    for seed in range(1 if options.smoke else options.seeds):
+        for level in levels:
+            if one := one_run(world, method, level, rate, size, seed, folder, fresh):
+                runs.append(one)
+                print(
+                    f"{method} {level:g} seed {seed}: truth {one['truth']['mean']:.2f}, reward "
+                    f"{one['reward']['mean']:.2f} at {one['kl']:.2f} nats, {one['seconds']} s",
+                    flush=True,
+                )
+    return tried, runs
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--methods", nargs="+", choices=tuple(LEVELS), default=tuple(LEVELS))
@@ -241,29 +265,9 @@ def main() -> None:
         world, worth = build(size, folder)
         print(f"reward model: {worth}", flush=True)
         for method in options.methods:
-            _, levels = LEVELS[method]
-            rates = RATES
-            if options.smoke:
-                levels, rates = levels[2:3], rates[2:3]
-            middle = levels[len(levels) // 2]
-            tried = [
-                run for rate in rates
-                if (run := one_run(world, method, middle, rate, size, TUNED_ON, folder, not options.known))
-            ]  # fmt: skip
-            tries += tried
-            rate = max(tried, key=lambda run: run["reward"]["mean"] - PRICE * run["kl"])["learning_rate"]
-            # By seed, so that every level has as many, within one, where this is stopped.
-            for seed in range(1 if options.smoke else options.seeds):
-                for level in levels:
-                    one = one_run(world, method, level, rate, size, seed, folder, not options.known)
-                    if one is None:
-                        continue
-                    runs.append(one)
-                    print(
-                        f"{method} {level:g} seed {seed}: truth {one['truth']['mean']:.2f}, reward "
-                        f"{one['reward']['mean']:.2f} at {one['kl']:.2f} nats, {one['seconds']} s",
-                        flush=True,
-                    )
+            found = of_method(world, method, size, folder, options)
+            tries += found[0]
+            runs += found[1]
         references = best_of(world, size)
     settings = {
         "smoke": options.smoke,

@@ -20,6 +20,7 @@ from preferably.judging.parts import (
     facts_of,
     needs_company,
     reward_parts,
+    tried,
 )
 from preferably.methods import MISSING_EOS
 from preferably.models.loading import Loaded, load, model_directory
@@ -90,7 +91,8 @@ def draw(
     Raises what `answers` and the parts raise."""
     together = together or samples
     check_columns(parts, prompts)
-    _try(parts, prompts)
+    for part in parts:
+        tried(part, prompts)
     drawn = answers(loaded, prompts, decoding, samples=samples, seed=seed, progress=progress)
     groups = [
         answered(prompt, [one.text for one in several[at : at + together]])
@@ -107,13 +109,6 @@ def draw(
         )
         for prompt, several, at in zip(prompts, drawn, range(0, len(totals), samples), strict=True)
     ]  # fmt: skip
-
-
-def _try(parts: Sequence[Part], prompts: Sequence[Group]) -> None:
-    """Ask every part about two answers to the longest prompt, so that a mistake in it costs no drawing."""
-    longest = max(prompts, key=lambda prompt: len(prompt.prompt_text))
-    for part in parts:
-        part.score([answered(longest, ["x", "y"])])
 
 
 def best_of(

@@ -12,7 +12,7 @@ import numpy as np
 from preferably.data.baselines import labelers
 from preferably.errors import DataError
 from preferably.feedback.records import Judged, Preference
-from preferably.feedback.views import SETTLED, deciding, verdicts
+from preferably.feedback.views import deciding, unsettled, verdicts
 from preferably.judging.reward import score_groups, scorer_of
 from preferably.models.loading import Loaded
 from preferably.statistics.calibration import (
@@ -199,10 +199,7 @@ def _report(
         "source": _cells(pairs, [pair.source or None for pair in pairs]),
     } | {kind: _shares({name: right for name, right in found.items() if name}) for kind, found in by_speaker.items()}
     axes = {axis: _some(right) for axis, right in by_axis.items()}
-    people = labelers(
-        replace(one, judgments=tuple(said for said in one.judgments if said.labeler_group != SETTLED))
-        for one in records
-    )  # who settles was shown what others said
+    people = labelers(map(unsettled, records))
     agreement = people.agreement if people else None
     return RewardReport(
         _some([(pair.record, pair.right) for pair in pairs]), len(pairs), len(tied), unread, axes,

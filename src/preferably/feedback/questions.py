@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preferably.feedback.records import Completion, Flag, Group, Judged, Judgment
-from preferably.feedback.views import SETTLED, Axis, verdicts
+from preferably.feedback.views import SETTLED, Axis, unsettled, verdicts
 from preferably.statistics.coin import Verdicts
 
 Whole = NDArray[np.int64]
@@ -88,7 +88,7 @@ def questions_in(records: Sequence[Judged], axis: Axis = None) -> Questions:
     rows: list[tuple[int, int, int]] = []
     settled = 0
     for number, item in enumerate(records):
-        plain = Judged(item.group, tuple(one for one in item.judgments if one.labeler_group != SETTLED))
+        plain = unsettled(item)
         by_question: dict[tuple[int, ...], list[tuple[int, int]]] = defaultdict(list)
         for name, answers in verdicts(plain, axis).items():
             labeler = names.setdefault(name, len(names))

@@ -29,6 +29,11 @@ def deciding(said: Sequence[Judgment]) -> Sequence[Judgment]:
     return [one for one in said if is_settling(one)] or said
 
 
+def unsettled(item: Judged) -> Judged:
+    """A record without what settles it: who does that was shown what others said, and agrees with nobody."""
+    return replace(item, judgments=tuple(one for one in item.judgments if one.labeler_group != SETTLED))
+
+
 def is_settling(said: Judgment) -> bool:
     """Whether it is a verdict that settles what others disagree on."""
     return said.labeler_group == SETTLED and said.state == "ok" and not isinstance(said, Flag)

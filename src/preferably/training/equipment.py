@@ -13,12 +13,12 @@ from preferably.errors import CheckpointError, ConfigError, DataError
 from preferably.feedback.records import Group
 from preferably.judging.parts import (
     Part,
-    answered,
     check_columns,
     facts_of,
     model_names,
     needs_company,
     reward_parts,
+    tried,
 )  # fmt: skip
 from preferably.judging.reward import unit_of
 from preferably.models.critic import SHARED, Critic, SharedCritic
@@ -214,7 +214,6 @@ def _try(rewarding: Rewarding, parts: Sequence[Part], watched: Sequence[Group], 
     """Ask every part of the reward about two answers to the longest prompt, so that a mistake in it costs no rollouts;
     and whether a reward model has room for every prompt with a completion of `tokens`, and the end that is put to one
     that has none. Of another tokenizer's tokens it is an estimate."""
-    longest = max(rewarding.asked, key=lambda group: len(group.prompt_text))
     for part in parts:
         if part.loaded is not None and (context := part.loaded.context) is not None:
             try:
@@ -224,8 +223,7 @@ def _try(rewarding: Rewarding, parts: Sequence[Part], watched: Sequence[Group], 
                     f"The reward model {part.name} reads {context} tokens, and completions may have {tokens}: {error} "
                     "Or lower sample_tokens, or take another reward model."
                 ) from None
-        scores = part.score([answered(longest, ["x", "y"])])  # two, or one result for any number would do
-        if not any(one is not None for one in scores):
+        if not any(one is not None for one in tried(part, rewarding.asked)):
             raise ConfigError(
                 f"The reward {part.name} gives no finite number; tried on the answers 'x' and 'y' to a prompt."
             )
